@@ -1,0 +1,212 @@
+//! The crate's one error type.
+
+use std::path::PathBuf;
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can be wrong with what a caller passes.
+///
+/// Each message names the offending thing, its value, and what was expected.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Two arrays that must fit together do not.
+    #[error("{what} has shape {found:?}; expected {expected}")]
+    Shape {
+        /// The array, as named in the signature.
+        what: &'static str,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape it should have, with the reason.
+        expected: String,
+    },
+    /// A batch without rows, or features without columns.
+    #[error("{what} is empty (shape {found:?}); expected at least one row and one column")]
+    Empty {
+        /// The array, as named in the signature.
+        what: &'static str,
+        /// Its shape.
+        found: Vec<usize>,
+    },
+    /// Every label of the batch is the ignore value, so the mean loss is undefined.
+    #[error("all {rows} labels are the ignore value {ignore}; expected at least one labelled row")]
+    NothingLabelled {
+        /// Rows in the batch.
+        rows: usize,
+        /// [`IGNORE_LABEL`](crate::ops::IGNORE_LABEL).
+        ignore: i64,
+    },
+    /// A label that names no class.
+    #[error("labels[{row}] is {label}; expected 0 to {max} ({classes} classes) or the ignore value {ignore}", max = .classes - 1)]
+    LabelOutOfRange {
+        /// Position in `labels`.
+        row: usize,
+        /// The label found.
+        label: i64,
+        /// The number of classes, at least 1.
+        classes: usize,
+        /// [`IGNORE_LABEL`](crate::ops::IGNORE_LABEL).
+        ignore: i64,
+    },
+    /// Fewer classes than the head can work with.
+    #[error("{head} got {found} classes; expected at least {minimum}{reason}")]
+    TooFewClasses {
+        /// Name of the head.
+        head: &'static str,
+        /// Number of classes given.
+        found: usize,
+        /// Smallest number that works.
+        minimum: usize,
+        /// Why, or nothing.
+        reason: &'static str,
+    },
+    /// NaN or infinity in an input.
+    #[error("{what}[{row}, {column}] is {value}; expected a finite number")]
+    NotFinite {
+        /// The array, as named in the signature.
+        what: &'static str,
+        /// Row of the first offender.
+        row: usize,
+        /// Column of the first offender.
+        column: usize,
+        /// NaN or an infinity.
+        value: f64,
+    },
+    /// A row that has no direction, where the head normalises rows.
+    #[error("{what} row {row} has norm {norm:e}; expected a norm above {minimum:e}, since its direction is needed")]
+    ZeroNorm {
+        /// The array, as named in the signature.
+        what: &'static str,
+        /// The row.
+        row: usize,
+        /// Its Euclidean norm.
+        norm: f64,
+        /// The smallest norm that works in this precision.
+        minimum: f64,
+    },
+    /// A hyper-parameter of a head outside its range.
+    #[error("{head}: {name} is {value}; expected {expected}")]
+    HyperParameter {
+        /// Name of the head.
+        head: &'static str,
+        /// Name of the hyper-parameter.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+        /// Its range.
+        expected: &'static str,
+    },
+    /// A hyper-parameter given to a head that does not have it.
+    #[error("{head} has no {option}; it takes {takes}")]
+    UnknownOption {
+        /// Name of the head.
+        head: &'static str,
+        /// The option given.
+        option: &'static str,
+        /// The options the head has.
+        takes: String,
+    },
+    /// A name that is no head's.
+    #[error("no head is called {name:?}; expected one of {expected}")]
+    UnknownHead {
+        /// The name given.
+        name: String,
+        /// All names.
+        expected: String,
+    },
+    /// A parameter that the head needs and the caller left out.
+    #[error("{head} needs the parameter `{name}`, which is missing; expected {expected}")]
+    MissingParameter {
+        /// Name of the head.
+        head: &'static str,
+        /// Name of the parameter.
+        name: &'static str,
+        /// Its shape.
+        expected: String,
+    },
+    /// AdaCos's update gave a scale that cannot be used.
+    #[error(
+        "adacos: the new scale is {value} (previous scale {previous}, ln B_avg {ln_b_avg}, median angle {median_angle} rad); \
+         expected a positive finite number"
+    )]
+    AdaCosScale {
+        /// The unusable scale.
+        value: f64,
+        /// The scale of the step before.
+        previous: f64,
+        /// `ln B_avg` at the previous scale.
+        ln_b_avg: f64,
+        /// Median angle to the labelled class, in radians.
+        median_angle: f64,
+    },
+    /// Something that only a build with LAPACK can do.
+    #[error("{what} needs LAPACK, which this build lacks; build with `--features {feature}`")]
+    NeedsLapack {
+        /// What was asked for.
+        what: &'static str,
+        /// The cargo feature that brings it.
+        feature: &'static str,
+    },
+    /// LAPACK refused.
+    #[error("{what} failed in LAPACK: {reason}")]
+    Lapack {
+        /// What was asked for.
+        what: &'static str,
+        /// LAPACK's own word.
+        reason: String,
+    },
+    /// A setting outside its range.
+    #[error("{name} is {value}; expected {expected}")]
+    Setting {
+        /// Name of the setting.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// Its range.
+        expected: String,
+    },
+    /// A loss too large for the element type.
+    #[error("the loss is {loss}; expected a finite number: the logits are too large for this precision")]
+    LossNotFinite {
+        /// NaN or infinity.
+        loss: f64,
+    },
+    /// A step of training failed; mostly because it diverged.
+    #[error("epoch {epoch}, batch {batch}: {source}; if training diverged, lower the learning rate or the scale")]
+    Training {
+        /// The epoch, counted from 1.
+        epoch: usize,
+        /// The batch of the epoch, counted from 1.
+        batch: usize,
+        /// What the head or the optimizer said.
+        source: Box<Error>,
+    },
+    /// The operating system refused.
+    #[error("cannot {action} {path}: {source}")]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's own word.
+        source: std::io::Error,
+    },
+    /// A file that is not what it should be.
+    #[error("{path}: {found}; expected {expected}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        found: String,
+        /// What was expected.
+        expected: String,
+    },
+}
+
+impl Error {
+    /// Wraps an input/output error with the action and the file.
+    pub fn io(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::Io { action, path: path.into(), source }
+    }
+}

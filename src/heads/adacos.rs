@@ -1,0 +1,131 @@
+//! AdaCos (Zhang et al. 2019, arXiv 1905.00292, section 4.2): the scale follows the batch.
+//!
+//! `z_ij = s cosθ_ij`, no margin. With s' the scale of the step before, at the start `√2 ln(C-1)`:
+//!
+//! `B_avg = mean_i Σ_{j≠y_i} exp(s' cosθ_ij)`, `θ_med = median_i θ_{i,y_i}`, `s = ln(B_avg) / cos(min(π/4, θ_med))`.
+//!
+//! s is the scale of this step's logits and the s' of the next. It is a constant to the gradient, which is therefore
+//! that of the normalised softmax at s. The median of an even batch is the midpoint of the two middle angles. `ln B_avg`
+//! is a log-sum-exp: the bare `exp` overflows `f32` at s' > 88. Outside training s stays as it is.
+//!
+//! The recursion diverges where the other classes' cosines stay above `cos(min(π/4, θ_med))`, as they do for features with a
+//! large common mean: centre the features, or set [`max_scale`](AdaCos::max_scale).
+//!
+//! Gradient: [`normalized`](super::normalized). Shapes: features (B, D), weights (C, D), labels (B,). Errors: C < 3,
+//! where `ln(C-1) ≤ 0`; a scale that is not positive, given or computed; shapes, labels, NaN or infinity, rows of norm zero.
+
+use super::fixed_adacos::fixed_scale;
+use super::normalized::{self, Cosines, NormalizedCache, check_scale};
+use super::{ClassificationHead, Gradients, HeadOptions, Listed, Margin, Parameters, check_hyper_parameter};
+use crate::{Error, Real, Result};
+use ndarray::{Array2, ArrayView1, ArrayView2};
+use std::f64::consts::FRAC_PI_4;
+
+/// The AdaCos head. Its scale lives in [`Parameters::scale`]; after a training step, put
+/// [`NormalizedCache::scale`] there.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct AdaCos {
+    /// The scale is never set above this; `None` leaves it free, as in the paper.
+    pub max_scale: Option<f64>,
+}
+
+impl AdaCos {
+    /// The scale that training starts from, `√2 ln(C-1)`.
+    ///
+    /// # Errors
+    /// [`Error::TooFewClasses`] for C < 3.
+    pub fn initial_scale(&self, classes: usize) -> Result<f64> {
+        let initial = fixed_scale(Self::NAME, classes)?;
+        Ok(self.max_scale.map_or(initial, |max_scale| initial.min(max_scale)))
+    }
+
+    fn scale_of_step_before<F: Real>(&self, parameters: &Parameters<F>) -> Result<F> {
+        let initial = self.initial_scale(parameters.weights.nrows())?;
+        let scale = parameters.scale.unwrap_or(F::of(initial));
+        check_scale(Self::NAME, scale.to_double())?;
+        Ok(scale)
+    }
+
+    fn next_scale<F: Real>(&self, previous: F, cosines: &Cosines<F>) -> Result<F> {
+        let ln_b_avg = ln_b_avg(previous, cosines);
+        let median_angle = median(cosines.angles.iter().map(|angle| angle.theta()).collect());
+        let scale = ln_b_avg / median_angle.min(F::of(FRAC_PI_4)).cos();
+        if !(scale > F::zero() && scale.is_finite()) {
+            return Err(Error::AdaCosScale {
+                value: scale.to_double(),
+                previous: previous.to_double(),
+                ln_b_avg: ln_b_avg.to_double(),
+                median_angle: median_angle.to_double(),
+            });
+        }
+        Ok(self.max_scale.map_or(scale, |max_scale| scale.min(F::of(max_scale))))
+    }
+}
+
+/// `ln(mean_i Σ_{j≠y_i} exp(s cosθ_ij))` over the labelled rows.
+fn ln_b_avg<F: Real>(scale: F, cosines: &Cosines<F>) -> F {
+    // Shifted by the largest cosine, the sum is at least 1: it neither overflows nor vanishes.
+    let others = |(row, class): (usize, usize)| {
+        let row = cosines.cosine.row(row);
+        row.into_iter().enumerate().filter(move |&(j, _)| j != class).map(|(_, &cosine)| cosine)
+    };
+    let largest = cosines.targets.iter().flat_map(others).fold(-F::one(), |largest, cosine| largest.max(cosine));
+    let sum: F = cosines.targets.iter().flat_map(others).map(|cosine| (scale * (cosine - largest)).exp()).sum();
+    scale * largest + (sum / F::of(cosines.targets.labelled() as f64)).ln()
+}
+
+/// The middle value, or the midpoint of the two middle values.
+fn median<F: Real>(mut values: Vec<F>) -> F {
+    values.sort_by(|a, b| a.partial_cmp(b).expect("angles of checked inputs are numbers"));
+    let (lower, upper) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
+    lower + (upper - lower) / F::of(2.0)
+}
+
+impl ClassificationHead for AdaCos {
+    type Cache<F: Real> = NormalizedCache<F>;
+
+    fn check(&self, classes: usize) -> Result<()> {
+        fixed_scale(Self::NAME, classes)?;
+        let max_scale = self.max_scale.unwrap_or(f64::MAX);
+        let in_range = max_scale > 0.0 && max_scale.is_finite();
+        check_hyper_parameter(Self::NAME, "max-scale", max_scale, in_range, "a positive finite number")
+    }
+
+    fn initial_parameters<F: Real>(&self, weights: Array2<F>) -> Result<Parameters<F>> {
+        self.check(weights.nrows())?;
+        let scale = Some(F::of(self.initial_scale(weights.nrows())?));
+        Ok(Parameters { scale, ..Parameters::from(weights) })
+    }
+
+    fn forward<F: Real>(
+        &self,
+        features: ArrayView2<F>,
+        parameters: &Parameters<F>,
+        labels: ArrayView1<i64>,
+    ) -> Result<(F, NormalizedCache<F>)> {
+        let cosines = Cosines::forward(features, parameters.weights.view(), labels)?;
+        self.check(cosines.targets.classes())?;
+        let scale = self.next_scale(self.scale_of_step_before(parameters)?, &cosines)?;
+        cosines.cross_entropy(scale, Margin::none)
+    }
+
+    fn backward<F: Real>(&self, cache: NormalizedCache<F>) -> Gradients<F> {
+        normalized::backward(cache)
+    }
+
+    fn logits<F: Real>(&self, features: ArrayView2<F>, parameters: &Parameters<F>) -> Result<Array2<F>> {
+        self.check(parameters.weights.nrows())?;
+        normalized::logits(features, parameters.weights.view(), self.scale_of_step_before(parameters)?)
+    }
+}
+
+impl Listed for AdaCos {
+    const NAME: &'static str = "adacos";
+    const FORMULA: &'static str = "s cosθ, s = ln(B_avg) / cos(min(π/4, θ_med))";
+    const OPTIONS: &'static [&'static str] = &["max-scale"];
+
+    fn from_options(options: &HeadOptions) -> Self {
+        Self { max_scale: options.max_scale }
+    }
+}

@@ -1,0 +1,16 @@
+//! arcos: angular-margin classification heads with hand-written gradients.
+
+pub mod error;
+pub mod heads;
+pub mod init;
+mod linalg;
+pub mod metrics;
+pub mod ops;
+pub mod real;
+
+pub use error::{Error, Result};
+pub use heads::{ClassificationHead, Head, HeadOptions, Parameters};
+pub use real::Real;
+
+#[cfg(feature = "blas")]
+extern crate openblas_src as _;

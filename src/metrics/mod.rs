@@ -1,0 +1,3 @@
+//! How good are the predictions?
+
+pub mod accuracy;
