@@ -6,6 +6,7 @@ pub mod init;
 mod linalg;
 pub mod metrics;
 pub mod ops;
+pub mod optim;
 pub mod real;
 
 pub use error::{Error, Result};

@@ -1,0 +1,136 @@
+//! Any of the optimizers, and what they remember of each tensor.
+
+use super::{AdamW, RmsProp, Sgd};
+use crate::{Real, Result};
+
+/// An optimizer chosen at run time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(tag = "name", rename_all = "lowercase"))]
+pub enum Optimizer {
+    /// See [`sgd`](super::sgd).
+    Sgd(Sgd),
+    /// See [`rmsprop`](super::rmsprop).
+    RmsProp(RmsProp),
+    /// See [`adamw`](super::adamw).
+    AdamW(AdamW),
+}
+
+/// What an optimizer remembers of one tensor: all zero before the first step, empty where it is not used.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Moments<F> {
+    /// Velocity (SGD) or mean gradient (AdamW).
+    pub first: Vec<F>,
+    /// Mean square of the gradient (RMSprop, AdamW).
+    pub second: Vec<F>,
+}
+
+impl Optimizer {
+    /// Checks the hyper-parameters.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting).
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Self::Sgd(sgd) => sgd.check(),
+            Self::RmsProp(rmsprop) => rmsprop.check(),
+            Self::AdamW(adamw) => adamw.check(),
+        }
+    }
+
+    /// Zero moments for a tensor of `length` elements.
+    pub fn moments<F: Real>(&self, length: usize) -> Moments<F> {
+        let zeros = |used| vec![F::zero(); if used { length } else { 0 }];
+        Moments { first: zeros(!matches!(self, Self::RmsProp(_))), second: zeros(!matches!(self, Self::Sgd(_))) }
+    }
+
+    /// This optimizer for tensors that are not to be pulled towards zero: biases, α.
+    pub fn without_weight_decay(self) -> Self {
+        match self {
+            Self::Sgd(sgd) => Self::Sgd(Sgd { weight_decay: 0.0, ..sgd }),
+            Self::AdamW(adamw) => Self::AdamW(AdamW { weight_decay: 0.0, ..adamw }),
+            Self::RmsProp(_) => self,
+        }
+    }
+
+    /// Step number `step` (counted from 1) of one tensor: `values`, their `gradient` and `moments` have the same length.
+    pub fn update<F: Real>(
+        &self,
+        values: &mut [F],
+        gradient: &[F],
+        moments: &mut Moments<F>,
+        step: u64,
+        learning_rate: f64,
+    ) {
+        let Moments { first, second } = moments;
+        match self {
+            Self::Sgd(sgd) => sgd.update(values, gradient, first, learning_rate),
+            Self::RmsProp(rmsprop) => rmsprop.update(values, gradient, second, learning_rate),
+            Self::AdamW(adamw) => adamw.update(values, gradient, first, second, step, learning_rate),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three steps on two values, each with a gradient that follows the value.
+    fn after_three_steps(optimizer: Optimizer) -> [f64; 2] {
+        let mut values = [1.0, -2.0];
+        let mut moments = optimizer.moments(2);
+        for step in 1..=3 {
+            let gradient = [2.0 * values[0], 0.5 * values[1]];
+            optimizer.update(&mut values, &gradient, &mut moments, step, 0.1);
+        }
+        values
+    }
+
+    fn assert_close(found: [f64; 2], expected: [f64; 2]) {
+        for (found, expected) in found.into_iter().zip(expected) {
+            approx::assert_relative_eq!(found, expected, max_relative = 1e-12);
+        }
+    }
+
+    #[test]
+    fn sgd_with_momentum() {
+        // 1: v = 2, w = 0.8; 2: v = 0.9·2 + 1.6 = 3.4, w = 0.46; 3: v = 3.06 + 0.92 = 3.98, w = 0.062.
+        // 1: v = -1, w = -1.9; 2: v = -0.9 - 0.95 = -1.85, w = -1.715; 3: v = -1.665 - 0.8575 = -2.5225, w = -1.46275.
+        assert_close(after_three_steps(Optimizer::Sgd(Sgd::default())), [0.062, -1.46275]);
+    }
+
+    #[test]
+    fn sgd_with_nesterov_momentum_and_weight_decay() {
+        // g = 2.1 w: 1: v = 2.1, w = 1 - 0.1 (2.1 + 1.89) = 0.601; 2: g = 1.2621, v = 3.1521, w = 0.191101;
+        // 3: g = 0.4013121, v = 3.2382021, w = 0.191101 - 0.1 (0.4013121 + 2.91438189) = -0.140468399.
+        // g = 0.6 w: 1: v = -1.2, w = -2 + 0.1 (1.2 + 1.08) = -1.772; 2: g = -1.0632, v = -2.1432, w = -1.472792;
+        // 3: g = -0.8836752, v = -2.8125552, w = -1.472792 + 0.1 (0.8836752 + 2.53129968) = -1.131294512.
+        let sgd = Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.1 };
+        assert_close(after_three_steps(Optimizer::Sgd(sgd)), [-0.140468399, -1.131294512]);
+    }
+
+    #[test]
+    fn rmsprop_first_step_is_the_rate_over_the_root_of_one_minus_rho() {
+        let rmsprop = RmsProp { rho: 0.9, epsilon: 0.0 };
+        let mut values = [1.0, -2.0];
+        rmsprop.update(&mut values, &[3.0, -0.001], &mut [0.0, 0.0], 0.1);
+        assert_close(values, [1.0 - 0.1 / 0.1f64.sqrt(), -2.0 + 0.1 / 0.1f64.sqrt()]);
+    }
+
+    #[test]
+    fn adamw_first_step_is_the_rate_and_the_decay() {
+        let adamw = AdamW { epsilon: 0.0, weight_decay: 0.5, ..AdamW::default() };
+        let mut values = [1.0, -2.0];
+        adamw.update(&mut values, &[3.0, -0.001], &mut [0.0, 0.0], &mut [0.0, 0.0], 1, 0.1);
+        assert_close(values, [1.0 - 0.1 - 0.05, -2.0 + 0.1 + 0.1]);
+    }
+
+    #[test]
+    fn every_optimizer_descends() {
+        for optimizer in
+            [Optimizer::Sgd(Sgd::default()), Optimizer::RmsProp(RmsProp::default()), Optimizer::AdamW(AdamW::default())]
+        {
+            let values = after_three_steps(optimizer);
+            assert!(values[0].abs() < 1.0 && values[1].abs() < 2.0, "{optimizer:?}: {values:?}");
+        }
+    }
+}

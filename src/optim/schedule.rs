@@ -1,0 +1,97 @@
+//! Learning rates over the course of training.
+
+use super::check_setting;
+use crate::Result;
+use std::f64::consts::PI;
+
+/// How the learning rate changes: up during the warm-up, then as [`Decay`] says.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Schedule {
+    /// Epochs over which the rate rises from near 0 to the full one, in equal steps.
+    pub warm_up: f64,
+    /// What follows.
+    pub decay: Decay,
+}
+
+/// How the learning rate falls after the warm-up.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(tag = "kind", rename_all = "kebab-case"))]
+pub enum Decay {
+    /// Not at all.
+    #[default]
+    Constant,
+    /// Multiplied by `factor` after every `every` epochs.
+    Step {
+        /// Epochs between two drops.
+        every: usize,
+        /// What each drop multiplies the rate by.
+        factor: f64,
+    },
+    /// Half a cosine, from the full rate after the warm-up to 0 at the end.
+    Cosine,
+}
+
+impl Schedule {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting).
+    pub fn check(&self) -> Result<()> {
+        let warm_up = self.warm_up;
+        check_setting("warm-up", warm_up, warm_up >= 0.0 && warm_up.is_finite(), "a number of epochs, not negative")?;
+        if let Decay::Step { every, factor } = self.decay {
+            check_setting("step every", every as f64, every > 0, "at least one epoch")?;
+            check_setting("step factor", factor, factor > 0.0 && factor <= 1.0, "a number above 0, at most 1")?;
+        }
+        Ok(())
+    }
+
+    /// The factor of the full learning rate in step `step` (counted from 0), with `steps_per_epoch` steps in each of `epochs`
+    /// epochs; in [0, 1].
+    pub fn factor(&self, step: usize, steps_per_epoch: usize, epochs: usize) -> f64 {
+        let warm_up_steps = self.warm_up * steps_per_epoch as f64;
+        let step = step as f64;
+        if step < warm_up_steps {
+            return ((step + 1.0) / warm_up_steps).min(1.0);
+        }
+        match self.decay {
+            Decay::Constant => 1.0,
+            Decay::Step { every, factor } => factor.powi((step / (every * steps_per_epoch) as f64) as i32),
+            Decay::Cosine => {
+                let left = (epochs * steps_per_epoch) as f64 - warm_up_steps;
+                let progress = ((step - warm_up_steps) / left.max(1.0)).min(1.0);
+                0.5 * (1.0 + (PI * progress).cos())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warm_up_rises_in_equal_steps_to_the_full_rate() {
+        let schedule = Schedule { warm_up: 2.0, decay: Decay::Constant };
+        let factors: Vec<_> = (0..6).map(|step| schedule.factor(step, 2, 3)).collect();
+        assert_eq!(factors, [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn step_drops_after_whole_epochs() {
+        let schedule = Schedule { warm_up: 0.0, decay: Decay::Step { every: 2, factor: 0.1 } };
+        let factors: Vec<_> = (0..5).map(|epoch| schedule.factor(epoch * 10 + 9, 10, 5)).collect();
+        for (factor, expected) in factors.into_iter().zip([1.0, 1.0, 0.1, 0.1, 0.01]) {
+            approx::assert_relative_eq!(factor, expected, max_relative = 1e-12);
+        }
+    }
+
+    #[test]
+    fn cosine_falls_from_one_to_zero() {
+        let schedule = Schedule { warm_up: 1.0, decay: Decay::Cosine };
+        assert_eq!(schedule.factor(10, 10, 5), 1.0);
+        approx::assert_relative_eq!(schedule.factor(30, 10, 5), 0.5, max_relative = 1e-12);
+        assert!(schedule.factor(49, 10, 5) < 0.01);
+    }
+}
