@@ -1,7 +1,9 @@
 //! The two decompositions that need LAPACK, or the word that this build lacks it.
 
 use crate::Result;
-use ndarray::{Array1, Array2};
+#[cfg(feature = "train")]
+use ndarray::Array1;
+use ndarray::Array2;
 
 /// Q of the thin QR decomposition of `matrix` (N, K), N ≥ K, with signs that make R's diagonal positive.
 #[cfg(feature = "blas")]
@@ -17,7 +19,7 @@ pub(crate) fn orthonormal_columns(matrix: Array2<f64>) -> Result<Array2<f64>> {
 }
 
 /// Eigenvalues (N,) and eigenvectors (N, N, one a column) of a symmetric matrix (N, N), largest first.
-#[cfg(feature = "blas")]
+#[cfg(all(feature = "blas", feature = "train"))]
 pub(crate) fn symmetric_eigen(matrix: Array2<f64>) -> Result<(Array1<f64>, Array2<f64>)> {
     use ndarray::s;
     use ndarray_linalg::{EighInto, UPLO};
@@ -37,7 +39,7 @@ pub(crate) fn orthonormal_columns(_: Array2<f64>) -> Result<Array2<f64>> {
 }
 
 /// Says that this build lacks LAPACK.
-#[cfg(not(feature = "blas"))]
+#[cfg(all(not(feature = "blas"), feature = "train"))]
 pub(crate) fn symmetric_eigen(_: Array2<f64>) -> Result<(Array1<f64>, Array2<f64>)> {
     Err(needs_lapack("PCA whitening"))
 }

@@ -1,1 +1,5 @@
-fn main() {}
+//! The `arcos` program; see `arcos --help`.
+
+fn main() -> std::process::ExitCode {
+    arcos::cli::main()
+}

@@ -21,7 +21,7 @@ pub mod normalized;
 
 pub use normalized::{CosineHead, Margin, NormalizedCache};
 pub use options::HeadOptions;
-pub use parameters::{BatchStatistics, Gradients, Parameters};
+pub use parameters::{BatchStatistics, Gradients, Parameters, Trained};
 
 use crate::{Error, Real, Result};
 use l2_softmax::L2SoftmaxCache;
@@ -165,6 +165,11 @@ heads! {
 }
 
 impl Head {
+    /// Whether α is trained by its gradient.
+    pub fn learns_alpha(&self) -> bool {
+        matches!(self, Self::L2Softmax(head) if head.learn_alpha)
+    }
+
     /// The names of all heads.
     pub fn names() -> impl Iterator<Item = &'static str> {
         Self::LIST.iter().map(|&(name, _)| name)

@@ -30,7 +30,7 @@ pub fn forward<F: Real>(what: &'static str, x: ArrayView2<F>) -> Result<Normaliz
         if !scaled_norm.is_finite() {
             return Err(not_finite(what, row, x.row(row)));
         }
-        if !(*norm >= F::min_positive_value()) {
+        if *norm < F::min_positive_value() {
             return Err(Error::ZeroNorm {
                 what,
                 row,
@@ -72,8 +72,8 @@ fn range_factor<F: Real>(row: ArrayView1<F>) -> F {
 /// [`Error::NotFinite`] with the first element that is not.
 pub fn check_finite<F: Real>(what: &'static str, x: ArrayView2<F>) -> Result<()> {
     for (row, values) in x.axis_iter(Axis(0)).enumerate() {
-        // x - x is zero for finite x and NaN otherwise, and sums without overflow.
-        if values.iter().map(|&value| value - value).sum::<F>() != F::zero() {
+        // x · 0 is zero for finite x and NaN otherwise, and sums without overflow.
+        if values.iter().map(|&value| value * F::zero()).sum::<F>() != F::zero() {
             return Err(not_finite(what, row, values));
         }
     }

@@ -5,7 +5,11 @@ use crate::{Real, Result};
 
 /// An optimizer chosen at run time.
 #[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(tag = "name", rename_all = "lowercase"))]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(tag = "name", rename_all = "lowercase")
+)]
 pub enum Optimizer {
     /// See [`sgd`](super::sgd).
     Sgd(Sgd),

@@ -1,0 +1,54 @@
+//! `arcos demo`
+
+use super::compare::{CLASSIC_HEADS, compare, heads};
+use super::print;
+use crate::data::synthetic::SyntheticBirds;
+use crate::data::{Dataset, Features};
+use crate::train::TrainConfig;
+use crate::{HeadOptions, Result};
+use std::path::PathBuf;
+
+/// Arguments of `arcos demo`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+The features are drawn from a model, not computed from photographs: they have the sizes of CUB-200-2011 through
+EfficientNet-B0 and no more to do with it. For real features see `arcos compare`.")]
+pub(super) struct Args {
+    /// Where figure and runs go
+    #[arg(long, value_name = "DIR", default_value = "arcos-demo")]
+    out: PathBuf,
+    /// Passes over the training rows
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    epochs: usize,
+    /// Seed of data, first weights and order of rows
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Species
+    #[arg(long, value_name = "C", default_value_t = 200)]
+    classes: usize,
+    /// Training rows
+    #[arg(long, value_name = "N", default_value_t = 5994)]
+    train_rows: usize,
+    /// Test rows
+    #[arg(long, value_name = "N", default_value_t = 5794)]
+    test_rows: usize,
+    /// Feature dimension
+    #[arg(long, value_name = "D", default_value_t = 1280)]
+    dimension: usize,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let &Args { epochs, seed, classes, train_rows, test_rows, dimension, .. } = args;
+    let birds = SyntheticBirds { classes, train_rows, test_rows, dimension, seed, ..SyntheticBirds::default() };
+    let title =
+        format!("Synthetic features: {classes} classes, {train_rows} + {test_rows} rows, {dimension} dimensions");
+    print(&title)?;
+    let (train, test) = birds.generate()?;
+    let dataset = |(features, labels)| Dataset::new(Features::from(features), labels);
+    let (train, test) = (dataset(train)?, dataset(test)?);
+    // ArcFace's scale is the one that the Keras project used; its other settings are the defaults here.
+    let options = HeadOptions { scale: Some(32.0), ..HeadOptions::default() };
+    let config = |head| TrainConfig { epochs, seed, ..TrainConfig::new(head) };
+    let configs = heads(&CLASSIC_HEADS, &options)?.into_iter().map(config).collect();
+    compare(configs, &train, Some(&test), &args.out, &title)
+}

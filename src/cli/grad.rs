@@ -1,0 +1,108 @@
+//! `arcos grad`
+
+use super::head_args::HeadArgs;
+use super::print;
+use crate::data::{Matrix, read_labels, read_matrix, read_vector};
+use crate::{ClassificationHead, Error, Head, Real, Result};
+use clap::builder::PossibleValuesParser;
+use ndarray::{Array, Array1, Array2, Dimension, arr0};
+use ndarray_npy::{WritableElement, write_npy};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `arcos grad`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Writes loss.npy (0-d), d_features.npy, d_weights.npy, and where the head has them d_bias.npy and d_alpha.npy (0-d), in
+the precision of the features, and prints one JSON line: head, loss, scale (that of the logits).
+
+Examples:
+  arcos grad --head arcface --scale 32 --margin 0.5 --features X.npy --weights W.npy --labels y.npy --out grads
+  arcos grad --head softmax --bias b.npy --features X.npy --weights W.npy --labels y.npy --out grads
+  arcos grad --head adacos --scale 7.2 --features X.npy --weights W.npy --labels y.npy --out grads")]
+pub(super) struct Args {
+    /// The head; for adacos --scale is the scale of the step before
+    #[arg(long, value_parser = PossibleValuesParser::new(Head::names()))]
+    head: String,
+    #[command(flatten)]
+    head_args: HeadArgs,
+    /// Bias (C,) of softmax and l2-softmax [default: zero]
+    #[arg(long, value_name = "FILE")]
+    bias: Option<PathBuf>,
+    /// Features (B, D): .npy, .npz or archive.npz:name; f32 or f64 set the precision, f16 is widened to f32
+    #[arg(long, value_name = "FILE")]
+    features: PathBuf,
+    /// Class vectors (C, D), one a row, in the precision of the features
+    #[arg(long, value_name = "FILE")]
+    weights: PathBuf,
+    /// Labels (B,): any integer type; the value -100 means no label
+    #[arg(long, value_name = "FILE")]
+    labels: PathBuf,
+    /// The label of the first class
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    labels_start: i64,
+    /// Where the .npy files go
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let mut options = args.head_args.options();
+    // AdaCos keeps its scale with its parameters, not its hyper-parameters.
+    let previous_scale = if args.head == "adacos" { options.scale.take() } else { None };
+    let head = Head::new(&args.head, &options)?;
+    let labels = read_labels(&args.labels, args.labels_start)?;
+    let bias = args.bias.as_deref().map(read_vector).transpose()?;
+    match (read_matrix(&args.features)?, read_matrix(&args.weights)?) {
+        (Matrix::F32(features), Matrix::F32(weights)) => {
+            let bias = bias.map(|bias| bias.mapv(|value| value as f32));
+            write_gradients(&head, features, weights, bias, labels, previous_scale, &args.out)
+        }
+        (Matrix::F64(features), Matrix::F64(weights)) => {
+            write_gradients(&head, features, weights, bias, labels, previous_scale, &args.out)
+        }
+        (features, weights) => Err(Error::File {
+            path: args.weights.clone(),
+            found: format!("holds {}", weights.precision()),
+            expected: format!("{}, the precision of the features", features.precision()),
+        }),
+    }
+}
+
+fn write_gradients<F: Real + WritableElement>(
+    head: &Head,
+    features: Array2<F>,
+    weights: Array2<F>,
+    bias: Option<Array1<F>>,
+    labels: Array1<i64>,
+    previous_scale: Option<f64>,
+    out: &Path,
+) -> Result<()> {
+    let mut parameters = head.initial_parameters(weights)?;
+    match (&mut parameters.bias, bias) {
+        (own @ Some(_), Some(bias)) => *own = Some(bias),
+        (None, Some(_)) => {
+            return Err(Error::UnknownOption { head: head.name(), option: "bias", takes: "weights alone".into() });
+        }
+        (_, None) => {}
+    }
+    if let Some(scale) = previous_scale {
+        parameters.scale = Some(F::of(scale));
+    }
+    let (loss, cache) = head.forward(features.view(), &parameters, labels.view())?;
+    let scale = cache.statistics().scale;
+    let gradients = head.backward(cache);
+
+    fs::create_dir_all(out).map_err(|error| Error::io("create", out, error))?;
+    write(out, "loss", &arr0(loss))?;
+    write(out, "d_features", &gradients.d_features)?;
+    write(out, "d_weights", &gradients.d_weights)?;
+    gradients.d_bias.map_or(Ok(()), |d_bias| write(out, "d_bias", &d_bias))?;
+    gradients.d_alpha.map_or(Ok(()), |d_alpha| write(out, "d_alpha", &arr0(d_alpha)))?;
+    print(serde_json::json!({ "head": head.name(), "loss": loss.to_double(), "scale": scale }))
+}
+
+fn write<F: WritableElement, D: Dimension>(out: &Path, name: &str, array: &Array<F, D>) -> Result<()> {
+    let path = out.join(name).with_extension("npy");
+    write_npy(&path, array).map_err(|error| Error::io("write", &path, std::io::Error::other(error)))
+}

@@ -1,0 +1,86 @@
+//! The program: argument parsing, progress, tables, plots. Nothing here is for library users.
+
+mod compare;
+mod data_args;
+mod demo;
+mod evaluate;
+mod grad;
+mod head_args;
+mod plot;
+mod predict;
+mod progress;
+mod table;
+mod train;
+mod train_args;
+
+use crate::Error;
+use clap::{Parser, Subcommand};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Angular-margin classification heads (AdaCos, ArcFace, CosFace, L2-softmax, ...) on frozen features.
+#[derive(Parser)]
+#[command(name = "arcos", version, propagate_version = true, max_term_width = 110, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  arcos demo                                           five heads on synthetic bird features
+  arcos train --head arcface --scale 32 --data DIR     one head on your own features
+  arcos compare --data DIR --heads all                 every head on the same features
+  arcos evaluate --run arcos-run --features X.npy --labels y.npy
+  arcos grad --head cosface --features X.npy --weights W.npy --labels y.npy --out DIR
+
+Exit status: 0 done, 1 bad data or a failure, 2 bad usage.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train the five classic heads on synthetic stand-ins for bird features, print a table, draw a figure
+    Demo(demo::Args),
+    /// Train one head on your features
+    Train(train::Args),
+    /// Train several heads on the same features, print one table, draw one figure
+    Compare(compare::Args),
+    /// Loss and accuracy of a trained head on labelled features
+    Evaluate(evaluate::Args),
+    /// Classes and probabilities of unlabelled features, as CSV
+    Predict(predict::Args),
+    /// Loss and gradients of one batch as .npy, for checking against other frameworks
+    Grad(grad::Args),
+}
+
+/// Runs the program on the process's arguments.
+pub fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Compare(args) => compare::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Predict(args) => predict::run(&args),
+        Command::Grad(args) => grad::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads our output has read enough.
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            // A closed stderr leaves nobody to tell.
+            let _ = writeln!(io::stderr(), "arcos: {error}");
+            ExitCode::from(if is_usage(&error) { 2 } else { 1 })
+        }
+    }
+}
+
+/// Whether the mistake is in the arguments rather than in the data.
+fn is_usage(error: &Error) -> bool {
+    use Error::*;
+    matches!(error, UnknownHead { .. } | UnknownOption { .. } | HyperParameter { .. } | Setting { .. })
+}
+
+/// Prints a line on stdout.
+fn print(line: impl std::fmt::Display) -> crate::Result<()> {
+    writeln!(io::stdout(), "{line}").map_err(|error| Error::io("write to", "standard output", error))
+}

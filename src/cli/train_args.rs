@@ -1,0 +1,136 @@
+//! The settings of a training run as arguments.
+
+use crate::data::TransformKind;
+use crate::optim::{AdamW, Decay, Optimizer, RmsProp, Schedule, Sgd};
+use crate::train::{TrainConfig, WeightInit};
+use crate::{Error, Head, Result};
+use clap::ValueEnum;
+
+/// Optimizer, schedule, batches, transform.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Training")]
+pub(super) struct TrainArgs {
+    /// Passes over the training rows
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub epochs: usize,
+    /// Rows in a batch
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    pub batch_size: usize,
+    /// Optimizer
+    #[arg(long, value_enum, default_value_t = OptimizerName::Rmsprop)]
+    pub optimizer: OptimizerName,
+    /// Full learning rate [default: 0.001 rmsprop and adamw, 0.1 sgd]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
+    pub learning_rate: Option<f64>,
+    /// Momentum of sgd [default: 0.9]
+    #[arg(long, allow_negative_numbers = true)]
+    pub momentum: Option<f64>,
+    /// Nesterov momentum for sgd
+    #[arg(long)]
+    pub nesterov: bool,
+    /// Weight decay of sgd and adamw [default: 0 sgd, 0.01 adamw]
+    #[arg(long, allow_negative_numbers = true)]
+    pub weight_decay: Option<f64>,
+    /// How the learning rate falls
+    #[arg(long, value_enum, default_value_t = DecayName::Constant)]
+    pub schedule: DecayName,
+    /// Epochs between two drops of the step schedule
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub step_every: usize,
+    /// What each drop of the step schedule multiplies the rate by
+    #[arg(long, value_name = "FACTOR", default_value_t = 0.1, allow_negative_numbers = true)]
+    pub step_factor: f64,
+    /// Epochs over which the learning rate rises from near 0
+    #[arg(long, value_name = "EPOCHS", default_value_t = 0.0, allow_negative_numbers = true)]
+    pub warm_up: f64,
+    /// What is done to features, fitted on the training rows; whiten needs a build with LAPACK
+    #[arg(long, value_enum, default_value_t = TransformName::Centre)]
+    pub transform: TransformName,
+    /// Dimensions kept by --transform whiten
+    #[arg(long, value_name = "K", default_value_t = 256)]
+    pub dimensions: usize,
+    /// How class vectors begin; orthonormal needs a build with LAPACK
+    #[arg(long, value_enum, default_value_t = WeightInit::GlorotNormal)]
+    pub init: WeightInit,
+    /// Seed of the first weights and of the order of rows
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub(super) enum OptimizerName {
+    Sgd,
+    Rmsprop,
+    Adamw,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub(super) enum DecayName {
+    Constant,
+    Step,
+    Cosine,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub(super) enum TransformName {
+    None,
+    Centre,
+    Standardise,
+    Whiten,
+}
+
+impl TrainArgs {
+    pub fn config(&self, head: Head) -> Result<TrainConfig> {
+        let optimizer = self.optimizer()?;
+        let learning_rate = self.learning_rate.unwrap_or(match self.optimizer {
+            OptimizerName::Sgd => 0.1,
+            OptimizerName::Rmsprop | OptimizerName::Adamw => 1e-3,
+        });
+        let decay = match self.schedule {
+            DecayName::Constant => Decay::Constant,
+            DecayName::Step => Decay::Step { every: self.step_every, factor: self.step_factor },
+            DecayName::Cosine => Decay::Cosine,
+        };
+        let transform = match self.transform {
+            TransformName::None => TransformKind::None,
+            TransformName::Centre => TransformKind::Centre,
+            TransformName::Standardise => TransformKind::Standardise,
+            TransformName::Whiten => TransformKind::Whiten { dimensions: self.dimensions },
+        };
+        Ok(TrainConfig {
+            optimizer,
+            learning_rate,
+            schedule: Schedule { warm_up: self.warm_up, decay },
+            batch_size: self.batch_size,
+            epochs: self.epochs,
+            seed: self.seed,
+            transform,
+            init: self.init,
+            ..TrainConfig::new(head)
+        })
+    }
+
+    fn optimizer(&self) -> Result<Optimizer> {
+        let only_for = |given: bool, name, expected: &str| match given {
+            true => Err(Error::Setting { name, value: "given".into(), expected: expected.into() }),
+            false => Ok(()),
+        };
+        let is_sgd = self.optimizer == OptimizerName::Sgd;
+        only_for(self.momentum.is_some() && !is_sgd, "--momentum", "--optimizer sgd with it")?;
+        only_for(self.nesterov && !is_sgd, "--nesterov", "--optimizer sgd with it")?;
+        let is_rmsprop = self.optimizer == OptimizerName::Rmsprop;
+        only_for(self.weight_decay.is_some() && is_rmsprop, "--weight-decay", "--optimizer sgd or adamw with it")?;
+        Ok(match self.optimizer {
+            OptimizerName::Sgd => Optimizer::Sgd(Sgd {
+                momentum: self.momentum.unwrap_or(Sgd::default().momentum),
+                nesterov: self.nesterov,
+                weight_decay: self.weight_decay.unwrap_or(Sgd::default().weight_decay),
+            }),
+            OptimizerName::Rmsprop => Optimizer::RmsProp(RmsProp::default()),
+            OptimizerName::Adamw => Optimizer::AdamW(AdamW {
+                weight_decay: self.weight_decay.unwrap_or(AdamW::default().weight_decay),
+                ..AdamW::default()
+            }),
+        })
+    }
+}

@@ -1,0 +1,169 @@
+//! Arrays from `.npy` and `.npz` files.
+
+use super::element::Wanted;
+use crate::ops::IGNORE_LABEL;
+use crate::{Error, Result};
+use ndarray::{Array1, Array2, ArrayD};
+use ndarray_npy::{NpzReader, ReadNpyError, ReadNpyExt, ReadNpzError, ReadableElement};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+/// A matrix in the precision of its file.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Matrix {
+    /// Of an f32 file, or of an f16 one, widened.
+    F32(Array2<f32>),
+    /// Of an f64 file.
+    F64(Array2<f64>),
+}
+
+impl Matrix {
+    /// `f32` or `f64`.
+    pub fn precision(&self) -> &'static str {
+        match self {
+            Self::F32(_) => "f32",
+            Self::F64(_) => "f64",
+        }
+    }
+}
+
+/// Reads a matrix in its own precision; f16 is widened to f32. `path` is a `.npy` file, an `.npz` archive of one array, or
+/// `archive.npz:name`.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::File`] for a file that is not such an array.
+pub fn read_matrix(path: &Path) -> Result<Matrix> {
+    let shape = "a matrix of f16, f32 or f64";
+    match read::<Wanted<f64>>(path) {
+        Ok(array) => Ok(Matrix::F64(matrix(path, array.map(|element| element.0), shape)?)),
+        Err(Failure::Dtype(_)) => {
+            let array = read::<Wanted<f32>>(path).map_err(|failure| failure.into_error(path, shape))?;
+            Ok(Matrix::F32(matrix(path, array.map(|element| element.0), shape)?))
+        }
+        Err(failure) => Err(failure.into_error(path, shape)),
+    }
+}
+
+/// Reads a vector of f16, f32 or f64 as f64.
+///
+/// # Errors
+/// As [`read_matrix`].
+pub fn read_vector(path: &Path) -> Result<Array1<f64>> {
+    let shape = "a vector of f16, f32 or f64";
+    let array = match read::<Wanted<f64>>(path) {
+        Err(Failure::Dtype(_)) => read::<Wanted<f32>>(path).map(|array| array.map(|element| element.0.into())),
+        array => array.map(|array| array.map(|element| element.0)),
+    };
+    vector(path, array.map_err(|failure| failure.into_error(path, shape))?, shape)
+}
+
+/// Reads labels (N,) or (N, 1) of any integer type. `start` is the label of the first class: it is subtracted from all but
+/// [`IGNORE_LABEL`].
+///
+/// # Errors
+/// As [`read_matrix`]; [`Error::File`] for a label below `start`.
+pub fn read_labels(path: &Path, start: i64) -> Result<Array1<i64>> {
+    let expected = "a vector of integers, one label for each row of features";
+    let array = read::<Wanted<i64>>(path).map_err(|failure| failure.into_error(path, expected))?;
+    let mut labels = vector(path, array.map(|element| element.0), expected)?;
+    for (row, label) in labels.iter_mut().enumerate().filter(|(_, label)| **label != IGNORE_LABEL) {
+        if *label < start {
+            return Err(Error::File {
+                path: path.into(),
+                found: format!("label {label} in row {row}"),
+                expected: format!("labels from {start} (the label of the first class), or {IGNORE_LABEL} for none"),
+            });
+        }
+        *label -= start;
+    }
+    Ok(labels)
+}
+
+/// Reads features (N, D) into memory as f32.
+pub(super) fn read_f32_matrix(path: &Path) -> Result<Array2<f32>> {
+    let shape = "a matrix of f16, f32 or f64, one row of features an image";
+    let array = read::<Wanted<f32>>(path).map_err(|failure| failure.into_error(path, shape))?;
+    matrix(path, array.map(|element| element.0), shape)
+}
+
+/// Why an array could not be read.
+enum Failure {
+    /// Its elements are of another type, which NumPy calls thus.
+    Dtype(String),
+    Io(std::io::Error),
+    Other(String),
+}
+
+impl Failure {
+    fn into_error(self, path: &Path, expected: &str) -> Error {
+        let file = |found| Error::File { path: path.into(), found, expected: expected.into() };
+        match self {
+            Self::Io(error) => Error::io("read", path, error),
+            Self::Dtype(dtype) => file(format!("holds elements of dtype {dtype}")),
+            Self::Other(found) => file(found),
+        }
+    }
+}
+
+impl From<ReadNpyError> for Failure {
+    fn from(error: ReadNpyError) -> Self {
+        match error {
+            ReadNpyError::WrongDescriptor(dtype) => Self::Dtype(dtype.to_string()),
+            ReadNpyError::MissingData => Self::Other("ends before its last element".into()),
+            ReadNpyError::ExtraBytes(extra) => Self::Other(format!("has {extra} bytes after its last element")),
+            ReadNpyError::Io(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Self::Io(error),
+            other => Self::Other(format!("is no .npy array ({other})")),
+        }
+    }
+}
+
+fn read<A: ReadableElement>(path: &Path) -> Result<ArrayD<A>, Failure> {
+    match archive_and_name(path) {
+        Some((archive, name)) => read_from_archive(&archive, name.as_deref()),
+        None => Ok(ArrayD::read_npy(BufReader::new(File::open(path).map_err(Failure::Io)?))?),
+    }
+}
+
+/// The archive and, after a colon, the array of `archive.npz` or `archive.npz:name`.
+fn archive_and_name(path: &Path) -> Option<(PathBuf, Option<String>)> {
+    let text = path.to_str()?;
+    match text.rsplit_once(".npz:") {
+        Some((stem, name)) => Some((format!("{stem}.npz").into(), Some(name.into()))),
+        None => text.ends_with(".npz").then(|| (path.into(), None)),
+    }
+}
+
+fn read_from_archive<A: ReadableElement>(archive: &Path, name: Option<&str>) -> Result<ArrayD<A>, Failure> {
+    let no_archive = |error: ReadNpzError| Failure::Other(format!("is no .npz archive ({error})"));
+    let file = BufReader::new(File::open(archive).map_err(Failure::Io)?);
+    let mut reader = NpzReader::new(file).map_err(no_archive)?;
+    let names = reader.names().map_err(no_archive)?;
+    let name = match (name, &names[..]) {
+        (Some(name), _) if names.iter().any(|known| known == name) => name,
+        (None, [only]) => only,
+        (name, _) => {
+            let asked = name.map_or("no array is named".into(), |name| format!("no array is called {name:?}"));
+            let archive = archive.display();
+            return Err(Failure::Other(format!("{asked}; say {archive}:NAME with one of {}", names.join(", "))));
+        }
+    };
+    reader.by_name(name).map_err(|error| match error {
+        ReadNpzError::Npy(error) => error.into(),
+        other => no_archive(other),
+    })
+}
+
+fn matrix<T>(path: &Path, array: ArrayD<T>, expected: &str) -> Result<Array2<T>> {
+    let found = format!("has shape {:?}", array.shape());
+    array.into_dimensionality().map_err(|_| Error::File { path: path.into(), found, expected: expected.into() })
+}
+
+fn vector<T: Clone>(path: &Path, array: ArrayD<T>, expected: &str) -> Result<Array1<T>> {
+    match array.shape() {
+        [_] | [_, 1] => Ok(array.iter().cloned().collect()),
+        shape => {
+            Err(Error::File { path: path.into(), found: format!("has shape {shape:?}"), expected: expected.into() })
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Array elements of any width and either endianness, read into the one type that is computed with.
+
+use half::f16;
+use ndarray_npy::{ReadDataError, ReadableElement};
+use py_literal::Value as PyValue;
+use std::io::Read;
+
+/// An element as it is wanted, whatever the file holds: `f32` of any float up to double, `f64` of doubles alone, `i64` of
+/// any integer.
+pub(super) struct Wanted<T>(pub T);
+
+impl ReadableElement for Wanted<f32> {
+    fn read_to_end_exact_vec<R: Read>(reader: R, dtype: &PyValue, len: usize) -> Result<Vec<Self>, ReadDataError> {
+        match code(dtype) {
+            ("f2", order) => decode(reader, len, order, |bytes| f16::from_le_bytes(bytes).to_f32()),
+            ("f4", order) => decode(reader, len, order, f32::from_le_bytes),
+            ("f8", order) => decode(reader, len, order, |bytes| f64::from_le_bytes(bytes) as f32),
+            _ => Err(ReadDataError::WrongDescriptor(dtype.clone())),
+        }
+    }
+}
+
+impl ReadableElement for Wanted<f64> {
+    fn read_to_end_exact_vec<R: Read>(reader: R, dtype: &PyValue, len: usize) -> Result<Vec<Self>, ReadDataError> {
+        match code(dtype) {
+            ("f8", order) => decode(reader, len, order, f64::from_le_bytes),
+            _ => Err(ReadDataError::WrongDescriptor(dtype.clone())),
+        }
+    }
+}
+
+impl ReadableElement for Wanted<i64> {
+    fn read_to_end_exact_vec<R: Read>(reader: R, dtype: &PyValue, len: usize) -> Result<Vec<Self>, ReadDataError> {
+        match code(dtype) {
+            ("i1", order) => decode(reader, len, order, |bytes| i8::from_le_bytes(bytes).into()),
+            ("i2", order) => decode(reader, len, order, |bytes| i16::from_le_bytes(bytes).into()),
+            ("i4", order) => decode(reader, len, order, |bytes| i32::from_le_bytes(bytes).into()),
+            ("i8", order) => decode(reader, len, order, i64::from_le_bytes),
+            ("u1", order) => decode(reader, len, order, |bytes| u8::from_le_bytes(bytes).into()),
+            ("u2", order) => decode(reader, len, order, |bytes| u16::from_le_bytes(bytes).into()),
+            ("u4", order) => decode(reader, len, order, |bytes| u32::from_le_bytes(bytes).into()),
+            // No label is that large: the largest stands for all of them and is refused as out of range.
+            ("u8", order) => {
+                decode(reader, len, order, |bytes| i64::try_from(u64::from_le_bytes(bytes)).unwrap_or(i64::MAX))
+            }
+            _ => Err(ReadDataError::WrongDescriptor(dtype.clone())),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum ByteOrder {
+    Little,
+    Big,
+}
+
+/// NumPy's type code without the byte order, and the byte order.
+fn code(dtype: &PyValue) -> (&str, ByteOrder) {
+    let PyValue::String(dtype) = dtype else { return ("", ByteOrder::Little) };
+    match dtype.strip_prefix('>') {
+        Some(code) => (code, ByteOrder::Big),
+        None => (dtype.trim_start_matches(['<', '|', '=']), ByteOrder::Little),
+    }
+}
+
+/// Reads `len` elements of `WIDTH` bytes and no more. Memory grows with what is there, not with what `len` claims.
+fn decode<T, const WIDTH: usize>(
+    mut reader: impl Read,
+    len: usize,
+    order: ByteOrder,
+    from_little_endian: impl Fn([u8; WIDTH]) -> T,
+) -> Result<Vec<Wanted<T>>, ReadDataError> {
+    let wanted = len.checked_mul(WIDTH).ok_or(ReadDataError::MissingData)?;
+    let mut bytes = Vec::new();
+    reader.by_ref().take(wanted as u64).read_to_end(&mut bytes)?;
+    if bytes.len() < wanted {
+        return Err(ReadDataError::MissingData);
+    }
+    let extra = reader.read_to_end(&mut Vec::new())?;
+    if extra > 0 {
+        return Err(ReadDataError::ExtraBytes(extra));
+    }
+    let (elements, _) = bytes.as_chunks::<WIDTH>();
+    let element = |&(mut bytes): &[u8; WIDTH]| {
+        if order == ByteOrder::Big {
+            bytes.reverse();
+        }
+        Wanted(from_little_endian(bytes))
+    };
+    Ok(elements.iter().map(element).collect())
+}

@@ -1,0 +1,189 @@
+//! Feature transforms, fitted on the training rows alone.
+//!
+//! Pooled activations of a network are all positive, so they share a large mean: two birds of different species can have a
+//! cosine of 0.5 or 0.9. Centring takes the mean away. Cosines then spread around 0, which uses the sphere that normalised
+//! heads work on; and AdaCos's scale, which diverges where other classes' cosines stay high, settles.
+//! `docs/adacos-in-practice.md` has figures.
+
+use crate::{Error, Result, linalg};
+use ndarray::{Array, Array1, Array2, ArrayD, ArrayView2, Axis, Dimension, Zip, s};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What is done to features.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum TransformKind {
+    /// Nothing.
+    None,
+    /// The mean of each dimension is subtracted.
+    #[default]
+    Centre,
+    /// Centred, and each dimension divided by its standard deviation; a constant dimension becomes 0.
+    Standardise,
+    /// Centred, and projected on the `dimensions` first principal components, each divided by its standard deviation.
+    /// Needs a build with LAPACK.
+    Whiten {
+        /// Components kept.
+        dimensions: usize,
+    },
+}
+
+/// A fitted transform: `(x - mean) · factor`, `(x - mean) projection`, or `x`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transform {
+    kind: TransformKind,
+    /// (D,) where features are centred.
+    mean: Option<Array1<f32>>,
+    /// (D,) one over the standard deviation, where features are standardised.
+    factor: Option<Array1<f32>>,
+    /// (D, K) where features are whitened.
+    projection: Option<Array2<f32>>,
+}
+
+/// Principal components whose variance is less than this share of the largest are rounding noise in f32.
+const SMALLEST_VARIANCE: f64 = 1e-9;
+
+impl Transform {
+    /// Fits a transform to features (N, D); statistics are in double precision, over all N rows.
+    ///
+    /// # Errors
+    /// [`Error::Empty`]; for whitening [`Error::NeedsLapack`], and [`Error::Setting`] where there are fewer usable
+    /// components than asked for.
+    pub fn fit(kind: TransformKind, features: ArrayView2<f32>) -> Result<Self> {
+        let fitted = Self { kind, mean: None, factor: None, projection: None };
+        if kind == TransformKind::None {
+            return Ok(fitted);
+        }
+        if features.is_empty() {
+            return Err(Error::Empty { what: "features", found: features.shape().to_vec() });
+        }
+        let mean = mean_of_rows(features, |rows| rows.sum_axis(Axis(0)));
+        let fitted = Self { mean: Some(mean.mapv(|mean| mean as f32)), ..fitted };
+        Ok(match kind {
+            TransformKind::None | TransformKind::Centre => fitted,
+            TransformKind::Standardise => Self { factor: Some(one_over_deviation(features, &mean)), ..fitted },
+            TransformKind::Whiten { dimensions } => {
+                Self { projection: Some(whitening_projection(features, &mean, dimensions)?), ..fitted }
+            }
+        })
+    }
+
+    /// What is done to features.
+    pub fn kind(&self) -> TransformKind {
+        self.kind
+    }
+
+    /// The dimension of features before; `None` where any will do.
+    pub fn input_dimension(&self) -> Option<usize> {
+        self.mean.as_ref().map(Array1::len)
+    }
+
+    /// The dimension of features after, if it was `dimension` before.
+    pub fn dimension(&self, dimension: usize) -> usize {
+        self.projection.as_ref().map_or(dimension, Array2::ncols)
+    }
+
+    /// Transformed features (B, K) of features (B, D).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where D is not that of the rows it was fitted to.
+    pub fn apply(&self, features: ArrayView2<f32>) -> Result<Array2<f32>> {
+        let Some(mean) = &self.mean else { return Ok(features.to_owned()) };
+        if features.ncols() != mean.len() {
+            return Err(Error::Shape {
+                what: "features",
+                found: features.shape().to_vec(),
+                expected: format!("(rows, {}), the dimension that the transform was fitted to", mean.len()),
+            });
+        }
+        let centred = &features - mean;
+        Ok(match (&self.factor, &self.projection) {
+            (Some(factor), _) => centred * factor,
+            (_, Some(projection)) => centred.dot(projection),
+            (None, None) => centred,
+        })
+    }
+
+    /// The fitted values by name, for a checkpoint.
+    pub fn tensors(&self) -> BTreeMap<String, ArrayD<f32>> {
+        let vector = |(name, values): (&str, &Option<Array1<f32>>)| Some((name.into(), values.clone()?.into_dyn()));
+        let vectors = [("mean", &self.mean), ("factor", &self.factor)].into_iter().filter_map(vector);
+        let projection = self.projection.iter().map(|values| ("projection".into(), values.clone().into_dyn()));
+        vectors.chain(projection).collect()
+    }
+
+    /// The transform that [`tensors`](Self::tensors) came from.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where a tensor is missing, superfluous or of the wrong shape.
+    pub fn from_tensors(kind: TransformKind, tensors: &BTreeMap<String, ArrayD<f32>>) -> Result<Self> {
+        let wrong = |name: &str| Error::Setting {
+            name: "the feature transform",
+            value: format!("{kind:?} with tensors {:?}", tensors.keys().collect::<Vec<_>>()),
+            expected: format!("a well-formed {name}"),
+        };
+        let expected: &[&str] = match kind {
+            TransformKind::None => &[],
+            TransformKind::Centre => &["mean"],
+            TransformKind::Standardise => &["factor", "mean"],
+            TransformKind::Whiten { .. } => &["mean", "projection"],
+        };
+        if !tensors.keys().map(String::as_str).eq(expected.iter().copied()) {
+            return Err(wrong(&format!("set of {expected:?}")));
+        }
+        let vector = |name: &str| {
+            let values = tensors.get(name).map(|values| values.clone().into_dimensionality());
+            values.transpose().map_err(|_| wrong(name))
+        };
+        let projection = tensors.get("projection").map(|values| values.clone().into_dimensionality::<ndarray::Ix2>());
+        let fitted = Self {
+            kind,
+            mean: vector("mean")?,
+            factor: vector("factor")?,
+            projection: projection.transpose().map_err(|_| wrong("projection"))?,
+        };
+        let lengths = [fitted.factor.as_ref().map(Array1::len), fitted.projection.as_ref().map(Array2::nrows)];
+        match lengths.into_iter().flatten().all(|length| Some(length) == fitted.input_dimension()) {
+            true => Ok(fitted),
+            false => Err(wrong("mean, as long as the rest")),
+        }
+    }
+}
+
+/// The mean over the rows of features (N, D) of what `sum` adds up, in double precision and a few rows at a time: features can
+/// be larger than memory.
+fn mean_of_rows<D: Dimension>(features: ArrayView2<f32>, sum: impl Fn(Array2<f64>) -> Array<f64, D>) -> Array<f64, D> {
+    let chunks = features.axis_chunks_iter(Axis(0), 1024).map(|rows| sum(rows.mapv(f64::from)));
+    let total = chunks.reduce(|total, chunk| total + chunk).expect("features are not empty");
+    total / features.nrows() as f64
+}
+
+/// One over the standard deviation of each column; 0 for a column that is constant but for rounding.
+fn one_over_deviation(features: ArrayView2<f32>, mean: &Array1<f64>) -> Array1<f32> {
+    let variance = mean_of_rows(features, |rows| (rows - mean).mapv_into(|x| x * x).sum_axis(Axis(0)));
+    let noise = f64::from(f32::EPSILON);
+    Zip::from(&variance).and(mean).map_collect(|&variance, &mean| {
+        let deviation = variance.sqrt();
+        if deviation > noise * mean.abs() { (1.0 / deviation) as f32 } else { 0.0 }
+    })
+}
+
+/// The first `dimensions` eigenvectors of the covariance, each over the root of its eigenvalue: (D, K).
+fn whitening_projection(features: ArrayView2<f32>, mean: &Array1<f64>, dimensions: usize) -> Result<Array2<f32>> {
+    let covariance = mean_of_rows(features, |rows| {
+        let centred = rows - mean;
+        centred.t().dot(&centred)
+    });
+    let (variances, components) = linalg::symmetric_eigen(covariance)?;
+    let usable = variances.iter().take_while(|&&variance| variance > SMALLEST_VARIANCE * variances[0]).count();
+    if dimensions == 0 || dimensions > usable {
+        return Err(Error::Setting {
+            name: "the dimensions to whiten to",
+            value: dimensions.to_string(),
+            expected: format!("1 to {usable}, the principal components of these rows that have a variance"),
+        });
+    }
+    let kept = &components.slice(s![.., ..dimensions]) / &variances.slice(s![..dimensions]).mapv(f64::sqrt);
+    Ok(kept.mapv(|value| value as f32))
+}

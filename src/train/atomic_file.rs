@@ -1,0 +1,27 @@
+//! Files that are written whole or not at all.
+
+use crate::{Error, Result};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+/// Writes to a temporary file beside `path`, flushes it to disk, and renames it to `path`.
+pub(super) fn write(path: &Path, fill: impl FnOnce(&mut BufWriter<&File>) -> std::io::Result<()>) -> Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let attempt = || {
+        let temporary = tempfile::Builder::new().prefix(".arcos-").tempfile_in(directory)?;
+        let mut writer = BufWriter::new(temporary.as_file());
+        fill(&mut writer)?;
+        writer.flush()?;
+        drop(writer);
+        temporary.as_file().sync_all()?;
+        #[cfg(unix)]
+        std::fs::set_permissions(temporary.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        temporary.persist(path)?;
+        // The rename itself is on disk only once the directory is; elsewhere directories cannot be opened.
+        #[cfg(unix)]
+        File::open(directory)?.sync_all()?;
+        Ok(())
+    };
+    attempt().map_err(|error| Error::io("write", path, error))
+}

@@ -1,0 +1,200 @@
+//! A run at the end of an epoch, on disk: tensors as safetensors, the rest as JSON.
+//!
+//! `NAME.safetensors` holds `weights`, and where they exist `bias`, `alpha`, `scale`, the feature transform (`transform.*`) and
+//! the optimizer's moments (`moments.<number>.first`, `moments.<number>.second`); all are f32. `NAME.json` holds the
+//! configuration, the history, and the shape of the data. The JSON is written last: a checkpoint without one is
+//! not whole and is not found.
+
+use super::{EpochRecord, Model, TrainConfig, atomic_file};
+use crate::data::{Dataset, Transform};
+use crate::optim::Moments;
+use crate::{Error, Parameters, Result};
+use ndarray::{Array1, ArrayD, IxDyn};
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensors, serialize};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+/// A run at the end of an epoch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// What the run was asked to do.
+    pub config: TrainConfig,
+    /// The head, its parameters and the feature transform.
+    pub model: Model,
+    /// What the optimizer remembers of each trained tensor.
+    pub moments: Vec<Moments<f32>>,
+    /// The epochs done.
+    pub history: Vec<EpochRecord>,
+    /// Rows of the training set.
+    pub train_rows: usize,
+}
+
+/// The JSON beside the tensors.
+#[derive(Serialize, Deserialize)]
+struct Description {
+    format: String,
+    config: TrainConfig,
+    train_rows: usize,
+    history: Vec<EpochRecord>,
+}
+
+/// The version of the format; files of another are refused.
+const FORMAT: &str = "arcos checkpoint 1";
+
+type Tensors = BTreeMap<String, ArrayD<f32>>;
+
+impl Checkpoint {
+    /// Writes `path` with the extensions `safetensors` and `json`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let tensors: Vec<_> = self.tensors().into_iter().map(|(name, tensor)| (name, Bytes::new(&tensor))).collect();
+        let views = tensors.iter().map(|(name, bytes)| (name, bytes.view()));
+        let bytes = serialize(views, None).expect("names are unique and shapes fit their data");
+        atomic_file::write(&path.with_extension("safetensors"), |file| std::io::Write::write_all(file, &bytes))?;
+        let description = Description {
+            format: FORMAT.into(),
+            config: self.config.clone(),
+            train_rows: self.train_rows,
+            history: self.history.clone(),
+        };
+        atomic_file::write(&path.with_extension("json"), |file| Ok(serde_json::to_writer_pretty(file, &description)?))
+    }
+
+    /// Reads what [`save`](Self::save) wrote.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::File`].
+    pub fn load(path: &Path) -> Result<Self> {
+        let json = path.with_extension("json");
+        let text = fs::read(&json).map_err(|error| Error::io("read", &json, error))?;
+        let not_a_checkpoint = |found: String| Error::File { path: json.clone(), found, expected: FORMAT.into() };
+        let Description { format, config, train_rows, history } =
+            serde_json::from_slice(&text).map_err(|error| not_a_checkpoint(error.to_string()))?;
+        if format != FORMAT {
+            return Err(not_a_checkpoint(format));
+        }
+        let path = path.with_extension("safetensors");
+        let bytes = fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
+        let unusable =
+            |found: String| Error::File { path: path.clone(), found, expected: "the tensors of a checkpoint".into() };
+        let tensors = read_tensors(&bytes).map_err(unusable)?;
+        let (model, moments) = from_tensors(&config, tensors).map_err(unusable)?;
+        Ok(Self { config, model, moments, history, train_rows })
+    }
+
+    /// Checks that `config` and `train` are those of this run, but for the number of epochs.
+    pub(super) fn check_same_run(&self, config: &TrainConfig, train: &Dataset) -> Result<()> {
+        if (TrainConfig { epochs: self.config.epochs, ..config.clone() }) != self.config {
+            let as_json = |config| serde_json::to_string(config).unwrap_or_default();
+            return Err(Error::Setting {
+                name: "the configuration",
+                value: as_json(config),
+                expected: format!("that of the run to resume, {}", as_json(&self.config)),
+            });
+        }
+        let found = (train.rows(), train.dimension(), train.classes());
+        let weights = &self.model.parameters.weights;
+        let dimension = self.model.transform.input_dimension().unwrap_or(weights.ncols());
+        let expected = (self.train_rows, dimension, weights.nrows());
+        if found != expected {
+            return Err(Error::Setting {
+                name: "the training set's (rows, dimension, classes)",
+                value: format!("{found:?}"),
+                expected: format!("{expected:?}, that of the run to resume"),
+            });
+        }
+        Ok(())
+    }
+
+    fn tensors(&self) -> Tensors {
+        let Model { parameters, transform, .. } = &self.model;
+        let scalar = |value: &f32| ArrayD::from_elem(IxDyn(&[]), *value);
+        let mut tensors = Tensors::from([("weights".into(), parameters.weights.clone().into_dyn())]);
+        tensors.extend(parameters.bias.iter().map(|bias| ("bias".into(), bias.clone().into_dyn())));
+        tensors.extend(parameters.alpha.iter().map(|alpha| ("alpha".into(), scalar(alpha))));
+        tensors.extend(parameters.scale.iter().map(|scale| ("scale".into(), scalar(scale))));
+        tensors.extend(transform.tensors().into_iter().map(|(name, tensor)| (format!("transform.{name}"), tensor)));
+        for (number, moments) in self.moments.iter().enumerate() {
+            for (order, values) in [("first", &moments.first), ("second", &moments.second)] {
+                let name = format!("moments.{number}.{order}");
+                tensors.insert(name, Array1::from_vec(values.clone()).into_dyn());
+            }
+        }
+        tensors
+    }
+}
+
+/// A tensor's elements as safetensors stores them.
+struct Bytes {
+    shape: Vec<usize>,
+    little_endian: Vec<u8>,
+}
+
+impl Bytes {
+    fn new(tensor: &ArrayD<f32>) -> Self {
+        let little_endian = tensor.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self { shape: tensor.shape().to_vec(), little_endian }
+    }
+
+    fn view(&self) -> TensorView<'_> {
+        TensorView::new(Dtype::F32, self.shape.clone(), &self.little_endian).expect("four bytes an element")
+    }
+}
+
+fn read_tensors(bytes: &[u8]) -> Result<Tensors, String> {
+    let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
+    let read = |(name, view): (&str, TensorView)| {
+        if view.dtype() != Dtype::F32 {
+            return Err(format!("tensor {name:?} holds {:?}, not F32", view.dtype()));
+        }
+        let (values, _) = view.data().as_chunks::<4>();
+        let values = values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        let tensor =
+            ArrayD::from_shape_vec(view.shape(), values).map_err(|error| format!("tensor {name:?}: {error}"))?;
+        Ok((name.to_owned(), tensor))
+    };
+    file.iter().map(read).collect()
+}
+
+fn from_tensors(config: &TrainConfig, mut tensors: Tensors) -> Result<(Model, Vec<Moments<f32>>), String> {
+    let transform = tensors
+        .iter()
+        .filter_map(|(name, tensor)| Some((name.strip_prefix("transform.")?.to_owned(), tensor.clone())))
+        .collect();
+    let transform = Transform::from_tensors(config.transform, &transform).map_err(|error| error.to_string())?;
+
+    let weights = tensors.remove("weights").ok_or("no tensor \"weights\"")?;
+    let wrong_shape = |name| move |_| format!("tensor {name:?} has the wrong number of dimensions");
+    let mut parameters = Parameters::from(weights.into_dimensionality().map_err(wrong_shape("weights"))?);
+    let bias = tensors.remove("bias").map(|bias| bias.into_dimensionality().map_err(wrong_shape("bias")));
+    parameters.bias = bias.transpose()?;
+    let mut scalar = |name| tensors.remove(name).and_then(|tensor| tensor.first().copied());
+    parameters.alpha = scalar("alpha");
+    parameters.scale = scalar("scale");
+
+    let lengths = parameters.trained_lengths(config.head.learns_alpha());
+    let mut moments = Vec::new();
+    for (number, length) in lengths.into_iter().enumerate() {
+        let mut values = |order| {
+            let name = format!("moments.{number}.{order}");
+            let tensor = tensors.remove(&name).ok_or_else(|| format!("no tensor {name:?}"))?;
+            Ok::<_, String>((name, tensor.into_iter().collect::<Vec<_>>()))
+        };
+        let ((first_name, first), (second_name, second)) = (values("first")?, values("second")?);
+        let expected = config.optimizer.moments::<f32>(length);
+        for (name, found, expected) in
+            [(first_name, first.len(), expected.first.len()), (second_name, second.len(), expected.second.len())]
+        {
+            if found != expected {
+                return Err(format!("tensor {name:?} has {found} elements, not {expected}"));
+            }
+        }
+        moments.push(Moments { first, second });
+    }
+    Ok((Model { head: config.head.clone(), parameters, transform }, moments))
+}

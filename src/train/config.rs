@@ -1,0 +1,92 @@
+//! What a training run is asked to do.
+
+use crate::data::TransformKind;
+use crate::optim::{Optimizer, RmsProp, Schedule};
+use crate::{ClassificationHead, Error, Head, Real, Result, init};
+use ndarray::Array2;
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+/// A training run, but for its data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainConfig {
+    /// The head and its hyper-parameters.
+    pub head: Head,
+    /// The optimizer and its hyper-parameters.
+    pub optimizer: Optimizer,
+    /// The full learning rate η.
+    pub learning_rate: f64,
+    /// How the learning rate changes.
+    pub schedule: Schedule,
+    /// Rows in a batch; the last batch of an epoch takes what is left.
+    pub batch_size: usize,
+    /// Passes over the training rows.
+    pub epochs: usize,
+    /// Seed of the first weights and of the order of rows.
+    pub seed: u64,
+    /// What is done to features, fitted on the training rows.
+    pub transform: TransformKind,
+    /// How class vectors begin.
+    pub init: WeightInit,
+}
+
+/// How class vectors begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+pub enum WeightInit {
+    /// See [`init::glorot_normal`].
+    #[default]
+    GlorotNormal,
+    /// See [`init::orthonormal`]; needs a build with LAPACK.
+    Orthonormal,
+}
+
+impl WeightInit {
+    /// Class vectors (C, D).
+    ///
+    /// # Errors
+    /// [`Error::NeedsLapack`], [`Error::Lapack`].
+    pub fn weights<F: Real>(self, classes: usize, dimension: usize, rng: &mut impl Rng) -> Result<Array2<F>> {
+        match self {
+            Self::GlorotNormal => Ok(init::glorot_normal(classes, dimension, rng)),
+            Self::Orthonormal => init::orthonormal(classes, dimension, rng),
+        }
+    }
+}
+
+impl TrainConfig {
+    /// A run of `head` with settings that suit frozen features: RMSprop at 1e-3, batches of 128, 30 epochs, features
+    /// centred.
+    pub fn new(head: Head) -> Self {
+        Self {
+            head,
+            optimizer: Optimizer::RmsProp(RmsProp::default()),
+            learning_rate: 1e-3,
+            schedule: Schedule::default(),
+            batch_size: 128,
+            epochs: 30,
+            seed: 0,
+            transform: TransformKind::Centre,
+            init: WeightInit::default(),
+        }
+    }
+
+    /// Checks every setting, for this number of classes.
+    ///
+    /// # Errors
+    /// [`Error::Setting`], [`Error::HyperParameter`], [`Error::TooFewClasses`].
+    pub fn check(&self, classes: usize) -> Result<()> {
+        self.head.check(classes)?;
+        self.optimizer.check()?;
+        self.schedule.check()?;
+        let rate = self.learning_rate;
+        let at_least_one = |name, value: usize| match value {
+            0 => Err(Error::Setting { name, value: value.to_string(), expected: "at least 1".into() }),
+            _ => Ok(()),
+        };
+        at_least_one("batch size", self.batch_size)?;
+        at_least_one("epochs", self.epochs)?;
+        crate::optim::check_setting("learning rate", rate, rate > 0.0 && rate.is_finite(), "a positive finite number")
+    }
+}

@@ -1,0 +1,61 @@
+//! What is known of each epoch, and its file `history.csv`.
+
+use super::atomic_file;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// One epoch: a row of `history.csv`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Learning rate of the last step.
+    pub learning_rate: f64,
+    /// Mean over the epoch's training rows, each at its step, margins included; nats.
+    pub train_loss: f64,
+    /// Share of the epoch's training rows predicted right, each at its step, without margins.
+    pub train_accuracy: f64,
+    /// Mean over the test rows after the epoch, without margins; nats.
+    pub test_loss: Option<f64>,
+    /// Share of test rows whose class has the largest logit.
+    pub test_accuracy: Option<f64>,
+    /// Share of test rows whose class is among the five largest logits.
+    pub test_top5_accuracy: Option<f64>,
+    /// Mean scale over the epoch's steps: AdaCos's s, L2-softmax's α, else a constant.
+    pub scale: f64,
+    /// Mean cosine between a training feature and its class vector, each at its step.
+    pub target_cosine: Option<f64>,
+    /// Mean angle between a training feature and its class vector, each at its step; radians.
+    pub target_angle: Option<f64>,
+    /// Mean over the epoch's steps of the Euclidean norm of all gradients of trained values.
+    pub gradient_norm: f64,
+    /// Training rows a second, evaluation left out.
+    pub images_per_second: f64,
+}
+
+/// Writes `records` as CSV with a header, whole or not at all.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn write_history(path: &Path, records: &[EpochRecord]) -> Result<()> {
+    atomic_file::write(path, |file| {
+        let mut writer = csv::Writer::from_writer(file);
+        records.iter().try_for_each(|record| writer.serialize(record)).map_err(std::io::Error::other)?;
+        writer.flush()
+    })
+}
+
+/// Reads what [`write_history`] wrote.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn read_history(path: &Path) -> Result<Vec<EpochRecord>> {
+    let unreadable = |error: csv::Error| Error::File {
+        path: path.into(),
+        found: error.to_string(),
+        expected: "a history as training writes it".into(),
+    };
+    let mut reader = csv::Reader::from_path(path).map_err(unreadable)?;
+    reader.deserialize().collect::<Result<_, _>>().map_err(unreadable)
+}

@@ -1,0 +1,21 @@
+//! The frozen-feature trainer: a head on precomputed features.
+//!
+//! A [`Trainer`] runs epochs, keeps a [history](EpochRecord) and gives [checkpoints](Checkpoint); a [`Model`] is what is left
+//! at the end. Same configuration, data, machine and thread count: the same bits, resumed or not.
+
+mod atomic_file;
+mod checkpoint;
+mod config;
+mod history;
+mod model;
+mod run_directory;
+mod tensorboard;
+mod trainer;
+
+pub use checkpoint::Checkpoint;
+pub use config::{TrainConfig, WeightInit};
+pub use history::{EpochRecord, read_history, write_history};
+pub use model::{Evaluation, Model};
+pub use run_directory::RunDirectory;
+pub use tensorboard::EventWriter;
+pub use trainer::{Progress, Trainer};

@@ -1,0 +1,99 @@
+//! The directory of a run: `history.csv`, `checkpoints/epoch-NNNN.{safetensors,json}`, `tensorboard/`.
+
+use super::{Checkpoint, EpochRecord, EventWriter, write_history};
+use crate::{Error, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where a run leaves its files.
+#[derive(Debug)]
+pub struct RunDirectory {
+    path: PathBuf,
+    /// Newest checkpoints that stay; older ones are removed.
+    keep: usize,
+    events: EventWriter,
+}
+
+impl RunDirectory {
+    /// Makes the directory if it is missing. The newest `keep` checkpoints stay in it, at least one.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn create(path: &Path, keep: usize) -> Result<Self> {
+        let checkpoints = checkpoints_in(path);
+        fs::create_dir_all(&checkpoints).map_err(|error| Error::io("create", &checkpoints, error))?;
+        let events = EventWriter::create(&path.join("tensorboard"))?;
+        Ok(Self { path: path.into(), keep: keep.max(1), events })
+    }
+
+    /// Writes checkpoint, history and TensorBoard scalars after an epoch.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn save(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let Some(record) = checkpoint.history.last() else { return Ok(()) };
+        checkpoint.save(&checkpoints_in(&self.path).join(format!("epoch-{:04}", record.epoch)))?;
+        write_history(&self.path.join("history.csv"), &checkpoint.history)?;
+        self.events.scalars(record.epoch, &scalars(record))?;
+        let whole = whole_checkpoints(&self.path)?;
+        for old in &whole[..whole.len().saturating_sub(self.keep)] {
+            // The JSON first: what is left without one is no checkpoint.
+            for file in [old.with_extension("json"), old.with_extension("safetensors")] {
+                fs::remove_file(&file).map_err(|error| Error::io("remove", &file, error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest whole checkpoint in the run directory `path`; `None` if there is none, or no such directory.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn newest_checkpoint(path: &Path) -> Result<Option<PathBuf>> {
+        if !checkpoints_in(path).is_dir() {
+            return Ok(None);
+        }
+        Ok(whole_checkpoints(path)?.pop())
+    }
+}
+
+fn checkpoints_in(run: &Path) -> PathBuf {
+    run.join("checkpoints")
+}
+
+/// The JSON files of checkpoints, oldest first.
+fn whole_checkpoints(run: &Path) -> Result<Vec<PathBuf>> {
+    let directory = checkpoints_in(run);
+    let failed = |error| Error::io("list", &directory, error);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(&directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let epoch = path.file_stem().and_then(|stem| stem.to_str()?.strip_prefix("epoch-")?.parse::<usize>().ok());
+        if let (Some(epoch), true) = (epoch, path.extension().is_some_and(|extension| extension == "json")) {
+            found.push((epoch, path));
+        }
+    }
+    found.sort();
+    Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+/// What TensorBoard shows; `correct_cos_mean` is the name under which AdaCos's Keras layer logged the mean cosine.
+fn scalars(record: &EpochRecord) -> Vec<(&'static str, f64)> {
+    let optional = [
+        ("loss/test", record.test_loss),
+        ("accuracy/test", record.test_accuracy),
+        ("accuracy/test_top5", record.test_top5_accuracy),
+        ("correct_cos_mean", record.target_cosine),
+        ("correct_angle_mean", record.target_angle),
+    ];
+    let always = [
+        ("loss/train", record.train_loss),
+        ("accuracy/train", record.train_accuracy),
+        ("scale", record.scale),
+        ("gradient_norm", record.gradient_norm),
+        ("learning_rate", record.learning_rate),
+        ("images_per_second", record.images_per_second),
+    ];
+    let present = optional.into_iter().filter_map(|(tag, value)| Some((tag, value?)));
+    always.into_iter().chain(present).collect()
+}
