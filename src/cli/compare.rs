@@ -1,7 +1,7 @@
 //! `arcos compare`
 
 use super::data_args::DataArgs;
-use super::head_args::TrainedHeadArgs;
+use super::head_args::{TrainedHeadArgs, borrowed, head};
 use super::plot::{self, Curve, Panel};
 use super::print;
 use super::table::{Outcome, table};
@@ -9,7 +9,7 @@ use super::train::{describe_data, train_to_end};
 use super::train_args::TrainArgs;
 use crate::data::Dataset;
 use crate::train::{EpochRecord, TrainConfig, Trainer};
-use crate::{Error, Head, HeadOptions, Result};
+use crate::{Error, Head, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -19,16 +19,17 @@ pub(super) const CLASSIC_HEADS: [&str; 5] = ["softmax", "l2-softmax", "fixed-ada
 /// Arguments of `arcos compare`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Leaves result.png, results.csv and a run for each head in the output directory. An option of a head goes to
-every head that has it.
+A head is a name and, after colons, options of its own: arcface:margin=0.1:past-pi=easy. An option given as an argument
+goes to every head that has it. Leaves result.png and a run for each head in the output directory.
 
 Examples:
   arcos compare --data DIR
-  arcos compare --data DIR --heads all --scale 16 --epochs 60 --out by-head
-  arcos compare --data DIR --heads norm-softmax,arcface --transform none")]
+  arcos compare --data DIR --heads all --scale 32 --epochs 60 --out by-head
+  arcos compare --data DIR --heads arcface:margin=0.05,arcface:margin=0.1,arcface:margin=0.5 --scale 32
+  arcos compare --data DIR --heads norm-softmax,adacos --transform none")]
 pub(super) struct Args {
     /// Heads, separated by commas, or all
-    #[arg(long, value_delimiter = ',', default_values = CLASSIC_HEADS)]
+    #[arg(long, value_name = "HEAD[:OPTION=VALUE]...", value_delimiter = ',', default_values = CLASSIC_HEADS)]
     heads: Vec<String>,
     #[command(flatten)]
     head_args: TrainedHeadArgs,
@@ -36,7 +37,7 @@ pub(super) struct Args {
     data: DataArgs,
     #[command(flatten)]
     train: TrainArgs,
-    /// Where figure, table and runs go
+    /// Where figure and runs go; what is there of an earlier comparison is replaced
     #[arg(long, value_name = "DIR", default_value = "arcos-compare")]
     out: PathBuf,
 }
@@ -46,62 +47,79 @@ pub(super) fn run(args: &Args) -> Result<()> {
         ["all"] => Head::names().collect(),
         ref named => named.to_vec(),
     };
-    let heads = heads(&names, &args.head_args.options())?;
-    let configs = heads.into_iter().map(|head| args.train.config(head)).collect::<Result<Vec<_>>>()?;
+    let heads = named_heads(&names, &args.head_args.given())?;
+    let with_config = |(name, head)| Ok((name, args.train.config(head)?));
+    let configs = heads.into_iter().map(with_config).collect::<Result<Vec<_>>>()?;
     let (train, test) = args.data.read()?;
     let title = describe_data(&train, test.as_ref());
     print(&title)?;
     compare(configs, &train, test.as_ref(), &args.out, &title)
 }
 
-/// The named heads, each with those of `options` that it has.
-pub(super) fn heads(names: &[&str], options: &HeadOptions) -> Result<Vec<Head>> {
-    let takes = |name: &&str| Head::options_of(name).unwrap_or_default();
-    for option in options.given() {
-        if !names.iter().any(|name| takes(name).contains(&option)) {
-            let takes = names.iter().flat_map(takes).copied().collect::<Vec<_>>().join(", ");
+/// The heads of `NAME[:OPTION=VALUE]...`, each with those of the shared options that it has.
+pub(super) fn named_heads(specs: &[&str], shared: &[(&'static str, String)]) -> Result<Vec<(String, Head)>> {
+    let takes = |spec: &str| Head::options_of(spec.split(':').next().unwrap_or(spec)).unwrap_or_default();
+    for (option, _) in shared {
+        if !specs.iter().any(|spec| takes(spec).contains(option)) {
+            let takes = specs.iter().flat_map(|spec| takes(spec)).copied().collect::<Vec<_>>().join(", ");
             return Err(Error::UnknownOption { head: "none of these heads", option, takes });
         }
     }
-    names.iter().map(|name| Head::new(name, &options.only(takes(name)))).collect()
+    let parse = |spec: &&str| {
+        let (name, own) = spec.split_once(':').unwrap_or((spec, ""));
+        let own = own.split(':').filter(|option| !option.is_empty());
+        let own = own.map(option_and_value).collect::<Result<Vec<_>>>()?;
+        let shared = borrowed(shared).filter(|(option, _)| takes(spec).contains(option));
+        Ok((spec.to_string(), head(name, shared.chain(own))?))
+    };
+    specs.iter().map(parse).collect()
+}
+
+fn option_and_value(text: &str) -> Result<(&str, &str)> {
+    let wrong = || Error::Setting { name: "a head's option", value: text.into(), expected: "OPTION=VALUE".into() };
+    text.split_once('=').ok_or_else(wrong)
 }
 
 /// Trains each configuration on the same data, prints the table, draws the figure.
 pub(super) fn compare(
-    configs: Vec<TrainConfig>,
+    configs: Vec<(String, TrainConfig)>,
     train: &Dataset,
     test: Option<&Dataset>,
     out: &Path,
     title: &str,
 ) -> Result<()> {
     let mut outcomes = Vec::new();
-    for config in configs {
-        let head = config.head.name();
-        let run = out.join(head);
+    for (name, config) in configs {
+        let run = out.join(name.replace([':', '='], "-"));
         if run.exists() {
             fs::remove_dir_all(&run).map_err(|error| Error::io("replace", &run, error))?;
         }
-        let trainer = train_to_end(Trainer::new(config, train.clone(), test.cloned())?, &run, 1)?;
-        outcomes.push(Outcome { head, history: trainer.history().to_vec() });
+        let head = config.head.clone();
+        let trainer = train_to_end(&name, Trainer::new(config, train.clone(), test.cloned())?, &run, 1)?;
+        outcomes.push(Outcome { name, head, history: trainer.history().to_vec() });
     }
-    let table = table(&outcomes);
-    print(format_args!("\n{title}\n\n{table}"))?;
+    print(format_args!("\n{title}\n\n{}", table(&outcomes)))?;
     let figure = out.join("result.png");
     plot::draw(&figure, title, &panels(&outcomes))?;
     print(format_args!("\nfigure in {}", figure.display()))
 }
 
+/// The panels of the Keras project's figure: accuracy, the scale of AdaCos, the mean cosine of the correct label.
 fn panels(outcomes: &[Outcome]) -> [Panel; 3] {
     let panel = |title: &str, y_label: &str, value: &dyn Fn(&Outcome, &EpochRecord) -> Option<f64>| Panel {
         title: title.into(),
         y_label: y_label.into(),
         curves: outcomes.iter().filter_map(|outcome| curve(outcome, value)).collect(),
     };
+    let has_test = outcomes.iter().flat_map(|outcome| &outcome.history).any(|record| record.test_accuracy.is_some());
+    let is_adacos = |head: &Head| matches!(head, Head::AdaCos(_) | Head::FixedAdaCos(_));
+    let accuracy = if has_test { "test accuracy" } else { "training accuracy" };
     [
-        panel("accuracy", "test accuracy", &|_, record| record.test_accuracy.or(Some(record.train_accuracy))),
-        panel("scale of AdaCos", "scale s", &|outcome, record| {
-            ["adacos", "fixed-adacos"].contains(&outcome.head).then_some(record.scale)
+        panel("accuracy", accuracy, &|_, record| match has_test {
+            true => record.test_accuracy,
+            false => Some(record.train_accuracy),
         }),
+        panel("scale of AdaCos", "scale s", &|outcome, record| is_adacos(&outcome.head).then_some(record.scale)),
         panel("mean cosine of the correct label", "cosine, training rows", &|_, record| record.target_cosine),
     ]
 }
@@ -109,5 +127,5 @@ fn panels(outcomes: &[Outcome]) -> [Panel; 3] {
 fn curve(outcome: &Outcome, value: &dyn Fn(&Outcome, &EpochRecord) -> Option<f64>) -> Option<Curve> {
     let point = |record: &EpochRecord| Some((record.epoch as f64, value(outcome, record)?));
     let points: Vec<_> = outcome.history.iter().filter_map(point).collect();
-    (!points.is_empty()).then(|| Curve { name: outcome.head.into(), points })
+    (!points.is_empty()).then(|| Curve { name: outcome.name.clone(), points })
 }

@@ -1,11 +1,11 @@
 //! `arcos demo`
 
-use super::compare::{CLASSIC_HEADS, compare, heads};
+use super::compare::{CLASSIC_HEADS, compare, named_heads};
 use super::print;
+use crate::Result;
 use crate::data::synthetic::SyntheticBirds;
 use crate::data::{Dataset, Features};
 use crate::train::TrainConfig;
-use crate::{HeadOptions, Result};
 use std::path::PathBuf;
 
 /// Arguments of `arcos demo`.
@@ -46,9 +46,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let (train, test) = birds.generate()?;
     let dataset = |(features, labels)| Dataset::new(Features::from(features), labels);
     let (train, test) = (dataset(train)?, dataset(test)?);
-    // ArcFace's scale is the one that the Keras project used; its other settings are the defaults here.
-    let options = HeadOptions { scale: Some(32.0), ..HeadOptions::default() };
-    let config = |head| TrainConfig { epochs, seed, ..TrainConfig::new(head) };
-    let configs = heads(&CLASSIC_HEADS, &options)?.into_iter().map(config).collect();
+    // The Keras project's scale for ArcFace; its other settings are the defaults here.
+    let scale = [("scale", "32".into())];
+    // Twice as fast as batches of 32, and as good on these.
+    let config = |head| TrainConfig { epochs, seed, batch_size: 128, ..TrainConfig::new(head) };
+    let configs = named_heads(&CLASSIC_HEADS, &scale)?.into_iter().map(|(name, head)| (name, config(head))).collect();
     compare(configs, &train, Some(&test), &args.out, &title)
 }

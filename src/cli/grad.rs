@@ -1,6 +1,6 @@
 //! `arcos grad`
 
-use super::head_args::HeadArgs;
+use super::head_args::{HeadArgs, borrowed, head};
 use super::print;
 use crate::data::{Matrix, read_labels, read_matrix, read_vector};
 use crate::{ClassificationHead, Error, Head, Real, Result};
@@ -47,10 +47,11 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let mut options = args.head_args.options();
     // AdaCos keeps its scale with its parameters, not its hyper-parameters.
-    let previous_scale = if args.head == "adacos" { options.scale.take() } else { None };
-    let head = Head::new(&args.head, &options)?;
+    let previous_scale = args.head_args.scale.filter(|_| args.head == "adacos");
+    let given = args.head_args.given();
+    let options = borrowed(&given).filter(|&(name, _)| previous_scale.is_none() || name != "scale");
+    let head = head(&args.head, options)?;
     let labels = read_labels(&args.labels, args.labels_start)?;
     let bias = args.bias.as_deref().map(read_vector).transpose()?;
     match (read_matrix(&args.features)?, read_matrix(&args.weights)?) {

@@ -1,7 +1,8 @@
 //! The hyper-parameters of heads as arguments.
 
-use crate::HeadOptions;
-use crate::heads::arcface::PastPi;
+use crate::heads::PastPi;
+use crate::{Head, HeadOptions, Result};
+use clap::builder::PossibleValuesParser;
 
 /// `--scale`, `--margin` and the like. A head takes some of them, and has defaults for all.
 #[derive(clap::Args)]
@@ -26,8 +27,8 @@ pub(super) struct HeadArgs {
     #[arg(long, value_name = "A", allow_negative_numbers = true)]
     pub alpha: Option<f64>,
     /// What arcface does past θ = π - m [default: monotone]
-    #[arg(long)]
-    pub past_pi: Option<PastPi>,
+    #[arg(long, value_parser = PossibleValuesParser::new(PastPi::ALL.map(PastPi::name)))]
+    pub past_pi: Option<String>,
 }
 
 /// The hyper-parameters that matter only over many steps.
@@ -45,23 +46,38 @@ pub(super) struct TrainedHeadArgs {
 }
 
 impl HeadArgs {
-    pub fn options(&self) -> HeadOptions {
-        HeadOptions {
-            scale: self.scale,
-            margin: self.margin,
-            m1: self.m1,
-            m2: self.m2,
-            m3: self.m3,
-            alpha: self.alpha,
-            past_pi: self.past_pi,
-            learn_alpha: None,
-            max_scale: None,
-        }
+    /// The options given, by name.
+    pub fn given(&self) -> Vec<(&'static str, String)> {
+        let numbers = [
+            ("scale", self.scale),
+            ("margin", self.margin),
+            ("m1", self.m1),
+            ("m2", self.m2),
+            ("m3", self.m3),
+            ("alpha", self.alpha),
+        ];
+        let numbers = numbers.into_iter().filter_map(|(name, value)| Some((name, value?.to_string())));
+        numbers.chain(self.past_pi.iter().map(|policy| ("past-pi", policy.clone()))).collect()
     }
 }
 
 impl TrainedHeadArgs {
-    pub fn options(&self) -> HeadOptions {
-        HeadOptions { learn_alpha: self.learn_alpha.then_some(true), max_scale: self.max_scale, ..self.head.options() }
+    /// The options given, by name.
+    pub fn given(&self) -> Vec<(&'static str, String)> {
+        let learn_alpha = self.learn_alpha.then(|| ("learn-alpha", "true".into()));
+        let max_scale = self.max_scale.map(|bound| ("max-scale", bound.to_string()));
+        self.head.given().into_iter().chain(learn_alpha).chain(max_scale).collect()
     }
+}
+
+/// The head called `name` with options by name.
+pub(super) fn head<'a>(name: &str, options: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Head> {
+    let mut head_options = HeadOptions::default();
+    options.into_iter().try_for_each(|(option, value)| head_options.set(option, value))?;
+    Head::new(name, &head_options)
+}
+
+/// Options with their values borrowed.
+pub(super) fn borrowed<'a>(given: &'a [(&'static str, String)]) -> impl Iterator<Item = (&'a str, &'a str)> {
+    given.iter().map(|(name, value)| (*name, value.as_str()))
 }

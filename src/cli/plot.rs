@@ -21,7 +21,7 @@ pub(super) struct Curve {
 
 const PANEL_WIDTH: u32 = 620;
 const HEIGHT: u32 = 620;
-const TITLE_HEIGHT: u32 = 54;
+const TITLE_HEIGHT: u32 = 64;
 const LEGEND_HEIGHT: u32 = 58;
 const FONT: &str = "sans-serif";
 
@@ -64,7 +64,7 @@ fn draw_panels(path: &Path, title: &str, panels: &[Panel]) -> DrawResult {
     let size = (PANEL_WIDTH * panels.len() as u32, HEIGHT);
     let root = BitMapBackend::new(path, size).into_drawing_area();
     root.fill(&WHITE)?;
-    let root = root.titled(title, (FONT, 30))?;
+    let root = root.margin(10, 0, 0, 0).titled(title, (FONT, 30))?;
     let (plots, legend) = root.split_vertically(HEIGHT - TITLE_HEIGHT - LEGEND_HEIGHT);
     for (area, panel) in plots.split_evenly((1, panels.len())).iter().zip(panels) {
         draw_panel(area, panel, &style)?;
@@ -91,6 +91,9 @@ fn draw_panel(area: &Area, panel: &Panel, style: &dyn Fn(&str) -> Line) -> DrawR
     let last_epoch = points().map(|&(epoch, _)| epoch).fold(1.0, f64::max);
     let (bottom, top) = value_range(points().map(|&(_, value)| value).collect());
 
+    // Enough to tell eight labels apart.
+    let decimals = (1.0 - ((top - bottom) / 8.0).log10()).clamp(0.0, 4.0) as usize;
+
     let mut chart = ChartBuilder::on(area)
         .margin(12)
         .caption(&panel.title, (FONT, 24))
@@ -104,7 +107,7 @@ fn draw_panel(area: &Area, panel: &Panel, style: &dyn Fn(&str) -> Line) -> DrawR
         .x_labels(7)
         .y_labels(8)
         .x_label_formatter(&|epoch| format!("{epoch:.0}"))
-        .y_label_formatter(&|value| if top - bottom < 2.0 { format!("{value:.2}") } else { format!("{value:.1}") })
+        .y_label_formatter(&|value| format!("{value:.decimals$}"))
         .label_style((FONT, 20))
         .axis_desc_style((FONT, 22))
         .light_line_style(TRANSPARENT)

@@ -8,21 +8,23 @@ use std::io::IsTerminal;
 
 /// Shows the epochs of one head's training.
 pub(super) struct Report {
-    head: &'static str,
+    name: String,
     epochs: usize,
     bar: Option<ProgressBar>,
 }
 
 impl Report {
     /// A bar over all batches if stdout is a terminal.
-    pub fn new(head: &'static str, epochs: usize) -> Self {
+    pub fn new(name: &str, epochs: usize) -> Self {
         let bar = std::io::stdout().is_terminal().then(|| {
             let style = ProgressStyle::with_template("{prefix:>15} [{bar:30}] {percent:>3}% {eta:>4} left  {msg}")
                 .expect("the template is well-formed")
                 .progress_chars("=> ");
-            ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stdout()).with_style(style).with_prefix(head)
+            ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stdout())
+                .with_style(style)
+                .with_prefix(name.to_owned())
         });
-        Self { head, epochs, bar }
+        Self { name: name.into(), epochs, bar }
     }
 
     /// After a batch.
@@ -39,11 +41,12 @@ impl Report {
 
     /// After an epoch.
     pub fn epoch(&self, record: &EpochRecord) -> Result<()> {
-        self.line(&format!("{:>15}  {}", self.head, describe(record, self.epochs)))
+        self.remark(&describe(record, self.epochs))
     }
 
-    /// A remark.
-    pub fn line(&self, line: &str) -> Result<()> {
+    /// A line that stays.
+    pub fn remark(&self, remark: &str) -> Result<()> {
+        let line = format!("{:>15}  {remark}", self.name);
         match &self.bar {
             Some(bar) => {
                 bar.println(line);

@@ -1,7 +1,7 @@
 //! `arcos train`
 
 use super::data_args::DataArgs;
-use super::head_args::TrainedHeadArgs;
+use super::head_args::{TrainedHeadArgs, borrowed, head};
 use super::print;
 use super::progress::Report;
 use super::train_args::TrainArgs;
@@ -43,7 +43,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let head = Head::new(&args.head, &args.head_args.options())?;
+    let head = head(&args.head, borrowed(&args.head_args.given()))?;
     let config = args.train.config(head)?;
     let newest = RunDirectory::newest_checkpoint(&args.out)?;
     let resumed = match newest {
@@ -66,22 +66,20 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
         None => Trainer::new(config, train, test)?,
     };
-    train_to_end(trainer, &args.out, args.keep)?;
+    train_to_end(&args.head, trainer, &args.out, args.keep)?;
     print(format_args!("run in {}", args.out.display()))
 }
 
-/// Runs all epochs that are left, reports each, and leaves the run in `out`.
-pub(super) fn train_to_end(mut trainer: Trainer, out: &Path, keep: usize) -> Result<Trainer> {
+/// Runs all epochs that are left, reports each under `name`, and leaves the run in `out`.
+pub(super) fn train_to_end(name: &str, mut trainer: Trainer, out: &Path, keep: usize) -> Result<Trainer> {
     let mut directory = RunDirectory::create(out, keep)?;
-    let report = Report::new(trainer.config().head.name(), trainer.config().epochs);
+    let report = Report::new(name, trainer.config().epochs);
     let mut said_bound = false;
     while !trainer.is_done() {
         report.epoch(trainer.run_epoch(|progress| report.batch(progress))?)?;
         if let (Some(bound), false) = (bound_reached(trainer.config(), &trainer), said_bound) {
-            report.line(&format!(
-                "{:>15}  the scale has reached its bound, {bound}; see --max-scale and --transform centre",
-                "adacos"
-            ))?;
+            report
+                .remark(&format!("the scale has reached its bound, {bound}; see --max-scale and --transform centre"))?;
             said_bound = true;
         }
         directory.save(&trainer.checkpoint())?;

@@ -14,7 +14,7 @@ pub(super) struct TrainArgs {
     #[arg(long, value_name = "N", default_value_t = 30)]
     pub epochs: usize,
     /// Rows in a batch
-    #[arg(long, value_name = "N", default_value_t = 128)]
+    #[arg(long, value_name = "N", default_value_t = 32)]
     pub batch_size: usize,
     /// Optimizer
     #[arg(long, value_enum, default_value_t = OptimizerName::Rmsprop)]

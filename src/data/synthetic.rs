@@ -49,7 +49,7 @@ impl Default for SyntheticBirds {
             dimension: 1280,
             family_spread: 1.0,
             class_spread: 0.6,
-            row_spread: 0.85,
+            row_spread: 1.5,
             bad_rows: 0.1,
             seed: 0,
         }

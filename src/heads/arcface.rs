@@ -31,7 +31,6 @@ pub struct ArcFace {
 /// What stands for `cos(θ+m)` where it would rise again, past θ = π - m.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum PastPi {
     /// `cosθ - m sin m` past π - m; it jumps there, by -0.117 at m = 0.5.
     #[default]
@@ -42,6 +41,21 @@ pub enum PastPi {
     Easy,
     /// `cos(θ+m)` throughout.
     Plain,
+}
+
+impl PastPi {
+    /// All policies.
+    pub const ALL: [Self; 4] = [Self::Monotone, Self::Continuous, Self::Easy, Self::Plain];
+
+    /// The name, in lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Monotone => "monotone",
+            Self::Continuous => "continuous",
+            Self::Easy => "easy",
+            Self::Plain => "plain",
+        }
+    }
 }
 
 impl Default for ArcFace {

@@ -19,6 +19,7 @@ mod parameters;
 
 pub mod normalized;
 
+pub use arcface::PastPi;
 pub use normalized::{CosineHead, Margin, NormalizedCache};
 pub use options::HeadOptions;
 pub use parameters::{BatchStatistics, Gradients, Parameters, Trained};

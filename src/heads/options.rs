@@ -1,6 +1,7 @@
 //! Hyper-parameters by name, for callers that choose the head at run time.
 
-use super::arcface::PastPi;
+use super::PastPi;
+use crate::{Error, Result};
 
 /// The hyper-parameters of all heads; what is left out takes the head's default.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,6 +27,37 @@ pub struct HeadOptions {
 }
 
 impl HeadOptions {
+    /// Sets the option called `name` from text, as on a command line.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a name that is no option's, or a value that is not of its kind.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let wrong = |name, expected: &str| Error::Setting { name, value: value.into(), expected: expected.into() };
+        let number = |name| value.parse().map(Some).map_err(|_| wrong(name, "a number"));
+        match name {
+            "scale" => self.scale = number("scale")?,
+            "margin" => self.margin = number("margin")?,
+            "m1" => self.m1 = number("m1")?,
+            "m2" => self.m2 = number("m2")?,
+            "m3" => self.m3 = number("m3")?,
+            "alpha" => self.alpha = number("alpha")?,
+            "max-scale" => self.max_scale = number("max-scale")?,
+            "learn-alpha" => {
+                self.learn_alpha = value.parse().map(Some).map_err(|_| wrong("learn-alpha", "true or false"))?;
+            }
+            "past-pi" => {
+                let policy = PastPi::ALL.into_iter().find(|policy| policy.name() == value);
+                let names = PastPi::ALL.map(PastPi::name).join(", ");
+                self.past_pi = Some(policy.ok_or_else(|| wrong("past-pi", &names))?);
+            }
+            _ => {
+                let names = self.by_name().map(|(name, _)| name).join(", ");
+                return Err(Error::Setting { name: "a head's option", value: name.into(), expected: names });
+            }
+        }
+        Ok(())
+    }
+
     fn by_name(&self) -> [(&'static str, bool); 9] {
         [
             ("scale", self.scale.is_some()),
@@ -44,21 +76,43 @@ impl HeadOptions {
     pub fn given(&self) -> impl Iterator<Item = &'static str> {
         self.by_name().into_iter().filter_map(|(name, given)| given.then_some(name))
     }
+}
 
-    /// These options without those that a head with the options `takes` does not have: several heads can
-    /// share one set.
-    pub fn only(&self, takes: &[&str]) -> Self {
-        let keep = |name| takes.contains(&name);
-        Self {
-            scale: self.scale.filter(|_| keep("scale")),
-            margin: self.margin.filter(|_| keep("margin")),
-            m1: self.m1.filter(|_| keep("m1")),
-            m2: self.m2.filter(|_| keep("m2")),
-            m3: self.m3.filter(|_| keep("m3")),
-            alpha: self.alpha.filter(|_| keep("alpha")),
-            learn_alpha: self.learn_alpha.filter(|_| keep("learn-alpha")),
-            past_pi: self.past_pi.filter(|_| keep("past-pi")),
-            max_scale: self.max_scale.filter(|_| keep("max-scale")),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Head;
+
+    #[test]
+    fn options_are_set_by_the_names_they_are_given_by() {
+        let mut options = HeadOptions::default();
+        for name in HeadOptions::default().by_name().map(|(name, _)| name) {
+            let value = match name {
+                "learn-alpha" => "true",
+                "past-pi" => "easy",
+                _ => "0.5",
+            };
+            options.set(name, value).expect("a well-formed option");
+            assert!(options.given().any(|given| given == name), "{name}");
         }
+        assert_eq!(options.given().count(), 9);
+    }
+
+    #[test]
+    fn every_option_that_a_head_takes_exists() {
+        let names = HeadOptions::default().by_name().map(|(name, _)| name);
+        for head in Head::names() {
+            let takes = Head::options_of(head).expect("a listed head");
+            assert!(takes.iter().all(|option| names.contains(option)), "{head}: {takes:?}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_option_or_value_says_what_is_expected() {
+        let mut options = HeadOptions::default();
+        let error = options.set("margn", "0.5").expect_err("no such option").to_string();
+        assert!(error.starts_with("a head's option is margn; expected scale, margin,"), "{error}");
+        let error = options.set("past-pi", "soft").expect_err("no such policy").to_string();
+        assert_eq!(error, "past-pi is soft; expected monotone, continuous, easy, plain");
     }
 }
