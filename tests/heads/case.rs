@@ -1,0 +1,161 @@
+//! Random heads on random batches, described so that a failing one can be read and made again.
+
+use arcos::heads::PastPi;
+use arcos::ops::{Angle, IGNORE_LABEL, l2_normalize};
+use arcos::{Head, HeadOptions, Parameters};
+use ndarray::{Array1, Array2};
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use std::f64::consts::PI;
+
+/// A head and a batch. `Debug` is all there is to know: `build` makes the arrays from it.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// `name:option=value:...`; `previous` is the scale of AdaCos's step before.
+    pub spec: String,
+    pub batch: usize,
+    pub dimension: usize,
+    pub classes: usize,
+    /// Rows that turn out ignored, but never all.
+    pub ignored: usize,
+    pub last_row: LastRow,
+    pub seed: u64,
+}
+
+/// Where the last row of features points; it always has a label.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LastRow {
+    Anywhere,
+    /// At this angle from its class vector, in radians.
+    Near(f64),
+    /// At this angle from the opposite of its class vector, in radians.
+    Opposite(f64),
+}
+
+/// A case's arrays.
+#[derive(Clone, Debug)]
+pub struct Arrays {
+    pub head: Head,
+    pub features: Array2<f64>,
+    pub parameters: Parameters<f64>,
+    pub labels: Array1<i64>,
+}
+
+/// Numbers with few digits, for counterexamples that can be read.
+fn rounded(range: std::ops::RangeInclusive<f64>) -> impl Strategy<Value = f64> {
+    let bounds = range.clone();
+    range.prop_map(move |value| ((value * 1e3).round() / 1e3).clamp(*bounds.start(), *bounds.end()))
+}
+
+/// Scales from 0.25 to 128, as many small as large.
+fn scale() -> impl Strategy<Value = f64> {
+    rounded(-2.0..=7.0).prop_map(f64::exp2)
+}
+
+/// The head called `name` with options over their whole range.
+pub fn spec(name: &'static str) -> BoxedStrategy<String> {
+    match name {
+        "softmax" | "fixed-adacos" => Just(name.to_owned()).boxed(),
+        "l2-softmax" => scale().prop_map(|alpha| format!("l2-softmax:alpha={alpha}")).boxed(),
+        "norm-softmax" => scale().prop_map(|scale| format!("norm-softmax:scale={scale}")).boxed(),
+        "adacos" => scale().prop_map(|previous| format!("adacos:previous={previous}")).boxed(),
+        "sphereface" => {
+            (scale(), rounded(1.0..=8.0)).prop_map(|(s, m)| format!("sphereface:scale={s}:margin={m}")).boxed()
+        }
+        "cosface" => (scale(), rounded(0.0..=2.0)).prop_map(|(s, m)| format!("cosface:scale={s}:margin={m}")).boxed(),
+        "arcface" => (scale(), rounded(0.0..=PI), prop::sample::select(PastPi::ALL.to_vec()))
+            .prop_map(|(s, m, past_pi)| format!("arcface:scale={s}:margin={m}:past-pi={}", past_pi.name()))
+            .boxed(),
+        "combined-margin" => (scale(), rounded(0.001..=4.0), rounded(0.0..=PI), rounded(0.0..=2.0))
+            .prop_map(|(s, m1, m2, m3)| format!("combined-margin:scale={s}:m1={m1}:m2={m2}:m3={m3}"))
+            .boxed(),
+        other => panic!("no strategy for the options of {other}: add one"),
+    }
+}
+
+/// Any head but those of `without`, on any small batch.
+pub fn case(without: &'static [&'static str]) -> impl Strategy<Value = Case> {
+    let names: Vec<_> = Head::names().filter(|name| !without.contains(name)).collect();
+    let last_row = prop_oneof![
+        2 => Just(LastRow::Anywhere),
+        1 => rounded(-4.0..=-1.0).prop_map(|exponent| LastRow::Near(10f64.powf(exponent))),
+        1 => rounded(-4.0..=-1.0).prop_map(|exponent| LastRow::Opposite(10f64.powf(exponent))),
+    ];
+    let sizes = (1usize..=6, 1usize..=7, 2usize..=8, 0usize..=2);
+    (prop::sample::select(names).prop_flat_map(spec), sizes, last_row, 0..10_000u64).prop_map(
+        |(spec, (batch, dimension, classes, ignored), last_row, seed)| {
+            // √2 ln(C - 1) must be positive.
+            let classes = if spec.contains("adacos") { classes.max(3) } else { classes };
+            let ignored = ignored.min(batch - 1);
+            Case { spec, batch, dimension, classes, ignored, last_row, seed }
+        },
+    )
+}
+
+/// The head of a spec and the scale of the step before, if it says so.
+pub fn head(spec: &str) -> (Head, Option<f64>) {
+    let (name, options) = spec.split_once(':').unwrap_or((spec, ""));
+    let (mut head_options, mut previous) = (HeadOptions::default(), None);
+    for (option, value) in options.split(':').filter_map(|option| option.split_once('=')) {
+        match option {
+            "previous" => previous = Some(value.parse().expect("a number")),
+            _ => head_options.set(option, value).expect("an option in range"),
+        }
+    }
+    (Head::new(name, &head_options).expect("options in range"), previous)
+}
+
+impl Case {
+    pub fn build(&self) -> Arrays {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        let mut gaussian = |rows, columns| -> Array2<f64> {
+            Array2::from_shape_simple_fn((rows, columns), || StandardNormal.sample(&mut rng))
+        };
+        let weights = gaussian(self.classes, self.dimension);
+        let mut features = gaussian(self.batch, self.dimension);
+        let bias = gaussian(1, self.classes).remove_axis(ndarray::Axis(0));
+        let (mut labels, mut norms) = (Vec::new(), Vec::new());
+        for _ in 0..self.batch {
+            labels.push(rng.random_range(0..self.classes) as i64);
+            norms.push(10f64.powf(rng.random_range(-1.0..1.0)));
+        }
+        if let LastRow::Near(angle) | LastRow::Opposite(angle) = self.last_row {
+            let last = self.batch - 1;
+            let unit = l2_normalize::forward("weights", weights.view()).expect("rows are not zero").unit;
+            let toward = unit.row(labels[last] as usize);
+            let aside = &features.row(last) - &(&toward * features.row(last).dot(&toward));
+            let length = aside.dot(&aside).sqrt();
+            // In one dimension there is no aside.
+            let aside = if length > 1e-9 { aside / length } else { aside * 0.0 };
+            let sign = if matches!(self.last_row, LastRow::Near(_)) { 1.0 } else { -1.0 };
+            features.row_mut(last).assign(&(&toward * (sign * angle.cos()) + aside * angle.sin()));
+        }
+        for (mut row, norm) in features.rows_mut().into_iter().zip(norms) {
+            row *= norm;
+        }
+        labels[..self.ignored].fill(IGNORE_LABEL);
+
+        let (head, previous) = head(&self.spec);
+        let mut parameters =
+            arcos::ClassificationHead::initial_parameters(&head, weights).expect("enough classes for the head");
+        if parameters.bias.is_some() {
+            parameters.bias = Some(bias);
+        }
+        if previous.is_some() {
+            parameters.scale = previous;
+        }
+        Arrays { head, features, parameters, labels: labels.into() }
+    }
+}
+
+impl Arrays {
+    /// The angle of each labelled row to its class vector.
+    pub fn angles(&self) -> Vec<f64> {
+        let unit = |x: &Array2<f64>| l2_normalize::forward("x", x.view()).expect("rows are not zero").unit;
+        let (x, w) = (unit(&self.features), unit(&self.parameters.weights));
+        let labelled = self.labels.iter().enumerate().filter(|(_, label)| **label != IGNORE_LABEL);
+        labelled.map(|(row, &label)| Angle::between(x.row(row), w.row(label as usize)).theta()).collect()
+    }
+}

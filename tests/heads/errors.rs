@@ -1,0 +1,266 @@
+//! Every mistake that a caller can make is an error that says what is wrong.
+
+use super::case::{head, spec};
+use arcos::ops::IGNORE_LABEL;
+use arcos::{ClassificationHead, Error, Head, HeadOptions, Parameters, Result};
+use ndarray::{Array1, Array2, array};
+use proptest::prelude::*;
+
+fn features() -> Array2<f64> {
+    array![[1.0, 2.0, 0.5], [-1.0, 0.5, 2.0]]
+}
+
+fn weights() -> Array2<f64> {
+    array![[1.0, 0.0, 0.2], [0.3, 1.0, 0.0], [-1.0, 0.5, 0.4], [0.2, -0.3, 1.0]]
+}
+
+/// Runs forward, and logits, which must fail alike unless labels are what is wrong.
+fn forward(head: &Head, features: &Array2<f64>, weights: &Array2<f64>, labels: &Array1<i64>) -> Result<f64> {
+    let enough = Array2::ones((4, 1));
+    let mut parameters = head.initial_parameters(enough)?;
+    parameters.weights = weights.clone();
+    parameters.bias = parameters.bias.map(|_| Array1::zeros(weights.nrows()));
+    head.forward(features.view(), &parameters, labels.view()).map(|(loss, _)| loss)
+}
+
+fn for_each_head(check: impl Fn(&Head)) {
+    Head::names().for_each(|name| check(&head(name).0));
+}
+
+fn for_each_normalised_head(check: impl Fn(&Head)) {
+    Head::names().filter(|name| !["softmax", "l2-softmax"].contains(name)).for_each(|name| check(&head(name).0));
+}
+
+macro_rules! assert_error {
+    ($result:expr, $pattern:pat, $head:expr) => {
+        match $result {
+            Err($pattern) => {}
+            other => panic!("{}: {other:?}", $head.name()),
+        }
+    };
+}
+
+#[test]
+fn good_inputs_are_fine() {
+    for_each_head(|head| {
+        let loss = forward(head, &features(), &weights(), &array![0, 3]);
+        assert!(loss.as_ref().is_ok_and(|loss| loss.is_finite() && *loss > 0.0), "{}: {loss:?}", head.name());
+    });
+}
+
+#[test]
+fn shapes_that_do_not_fit() {
+    for_each_head(|head| {
+        let labels = array![0, 3];
+        let narrow = array![[1.0, 2.0], [3.0, 4.0]];
+        assert_error!(forward(head, &narrow, &weights(), &labels), Error::Shape { what: "weights", .. }, head);
+        assert_error!(forward(head, &features(), &weights(), &array![0]), Error::Shape { what: "labels", .. }, head);
+        let empty = Array2::zeros((0, 3));
+        assert_error!(forward(head, &empty, &weights(), &array![]), Error::Empty { what: "features", .. }, head);
+        let empty = Array2::zeros((2, 0));
+        assert_error!(forward(head, &empty, &weights(), &labels), Error::Empty { what: "features", .. }, head);
+    });
+    let softmax = head("softmax").0;
+    let parameters = Parameters { bias: Some(array![0.0]), ..Parameters::from(weights()) };
+    let error = softmax.forward(features().view(), &parameters, array![0, 1].view()).expect_err("a short bias");
+    assert_eq!(error.to_string(), "bias has shape [1]; expected (4,), one element for each row of weights");
+}
+
+#[test]
+fn missing_bias() {
+    for name in ["softmax", "l2-softmax"] {
+        let parameters = Parameters::from(weights());
+        let error = head(name).0.logits(features().view(), &parameters).expect_err("no bias");
+        let expected =
+            format!("{name} needs the parameter `bias`, which is missing; expected shape (4,), one element for each row of weights");
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
+fn labels_that_name_no_class() {
+    for_each_head(|head| {
+        for label in [4, -1, i64::MIN, i64::MAX] {
+            let result = forward(head, &features(), &weights(), &array![0, label]);
+            match result {
+                Err(Error::LabelOutOfRange { row: 1, label: found, classes: 4, .. }) => assert_eq!(found, label),
+                other => panic!("{}: {other:?}", head.name()),
+            }
+        }
+        let ignored = array![IGNORE_LABEL, IGNORE_LABEL];
+        assert_error!(forward(head, &features(), &weights(), &ignored), Error::NothingLabelled { rows: 2, .. }, head);
+    });
+    let error = forward(&head("arcface").0, &features(), &weights(), &array![0, 4]).expect_err("too large");
+    assert_eq!(error.to_string(), "labels[1] is 4; expected 0 to 3 (4 classes) or the ignore value -100");
+}
+
+#[test]
+fn too_few_classes() {
+    let labels = array![0, 0];
+    for_each_head(|head| {
+        let one = array![[1.0, 0.0, 0.0]];
+        assert_error!(forward(head, &features(), &one, &labels), Error::TooFewClasses { found: 1, .. }, head);
+    });
+    for name in ["adacos", "fixed-adacos"] {
+        let head = head(name).0;
+        let two = array![[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]];
+        let error = forward(&head, &features(), &two, &labels).expect_err("two classes");
+        let expected =
+            format!("{name} got 2 classes; expected at least 3, since the scale √2 ln(C - 1) must be positive");
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
+fn values_that_are_no_numbers() {
+    for_each_head(|head| {
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let (mut bad_features, mut bad_weights) = (features(), weights());
+            bad_features[[1, 2]] = value;
+            bad_weights[[3, 0]] = value;
+            let of_features = forward(head, &bad_features, &weights(), &array![0, 3]);
+            assert_error!(of_features, Error::NotFinite { what: "features", row: 1, column: 2, .. }, head);
+            let of_weights = forward(head, &features(), &bad_weights, &array![0, 3]);
+            assert_error!(of_weights, Error::NotFinite { what: "weights", row: 3, column: 0, .. }, head);
+        }
+    });
+    let parameters = Parameters { bias: Some(array![0.0, f64::NAN, 0.0, 0.0]), ..Parameters::from(weights()) };
+    let error = head("softmax").0.logits(features().view(), &parameters).expect_err("NaN in bias");
+    assert_eq!(error.to_string(), "bias[0, 1] is NaN; expected a finite number");
+}
+
+#[test]
+fn rows_without_direction() {
+    for_each_normalised_head(|head| {
+        let (mut bad_features, mut bad_weights) = (features(), weights());
+        bad_features.row_mut(1).fill(0.0);
+        bad_weights.row_mut(2).fill(0.0);
+        let labels = array![0, 3];
+        let of_features = forward(head, &bad_features, &weights(), &labels);
+        assert_error!(of_features, Error::ZeroNorm { what: "features", row: 1, .. }, head);
+        let of_weights = forward(head, &features(), &bad_weights, &labels);
+        assert_error!(of_weights, Error::ZeroNorm { what: "weights", row: 2, .. }, head);
+    });
+}
+
+#[test]
+fn rows_of_extreme_length_have_a_direction() {
+    let features = array![[3e-30f32, 4e-30], [3e30, -4e30]];
+    let parameters = Parameters::from(array![[3e-25f32, 4e-25], [-2e36, 1e36]]);
+    let (loss, cache) =
+        head("norm-softmax").0.forward(features.view(), &parameters, array![0, 1].view()).expect("normal numbers");
+    let unit = array![[0.6f64, 0.8], [0.6, -0.8]];
+    let parameters = Parameters::from(array![[0.6f64, 0.8], [-2.0, 1.0]]);
+    let (expected, _) =
+        head("norm-softmax").0.forward(unit.view(), &parameters, array![0, 1].view()).expect("well-formed");
+    approx::assert_relative_eq!(f64::from(loss), expected, max_relative = 1e-5);
+    assert!(cache.statistics().target_cosine.is_some_and(f64::is_finite));
+
+    let subnormal = array![[1e-42f32, 0.0], [1.0, 1.0]];
+    let parameters = Parameters::from(array![[1.0f32, 0.0], [0.0, 1.0]]);
+    let result = head("norm-softmax").0.forward(subnormal.view(), &parameters, array![0, 1].view());
+    assert!(matches!(result, Err(Error::ZeroNorm { what: "features", row: 0, .. })));
+}
+
+#[test]
+fn hyper_parameters_out_of_range() {
+    let refused = [
+        ("norm-softmax", "scale", ["0", "-1", "NaN", "inf"]),
+        ("arcface", "scale", ["0", "-1", "NaN", "inf"]),
+        ("arcface", "margin", ["-0.1", "3.2", "NaN", "inf"]),
+        ("cosface", "margin", ["-0.1", "2.1", "NaN", "inf"]),
+        ("sphereface", "margin", ["0.9", "-1", "NaN", "inf"]),
+        ("combined-margin", "m1", ["0", "-1", "NaN", "inf"]),
+        ("combined-margin", "m2", ["-0.1", "3.2", "NaN", "inf"]),
+        ("combined-margin", "m3", ["-0.1", "2.1", "NaN", "inf"]),
+        ("l2-softmax", "alpha", ["0", "-1", "NaN", "inf"]),
+        ("adacos", "max-scale", ["0", "-1", "NaN", "inf"]),
+    ];
+    for (name, option, values) in refused {
+        for value in values {
+            let mut options = HeadOptions::default();
+            options.set(option, value).expect("a number");
+            match Head::new(name, &options) {
+                Err(Error::HyperParameter { head, name: found, .. }) => assert_eq!((head, found), (name, option)),
+                other => panic!("{name}: {option}={value}: {other:?}"),
+            }
+        }
+    }
+    // Fields are public: a head made by hand is checked as well.
+    let by_hand = arcos::heads::ArcFace { scale: -1.0, ..Default::default() };
+    let error = by_hand.forward(features().view(), &Parameters::from(weights()), array![0, 1].view());
+    let message = error.expect_err("a negative scale").to_string();
+    assert_eq!(message, "arcface: scale is -1; expected a positive finite number");
+}
+
+#[test]
+fn parameters_out_of_range() {
+    let adacos = Parameters { scale: Some(-2.0), ..Parameters::from(weights()) };
+    let result = head("adacos").0.forward(features().view(), &adacos, array![0, 1].view());
+    assert!(matches!(result, Err(Error::HyperParameter { head: "adacos", name: "scale", .. })));
+    for alpha in [0.0, -1.0, f64::NAN] {
+        let parameters =
+            Parameters { bias: Some(Array1::zeros(4)), alpha: Some(alpha), ..Parameters::from(weights()) };
+        let result = head("l2-softmax").0.forward(features().view(), &parameters, array![0, 1].view());
+        assert!(matches!(result, Err(Error::HyperParameter { head: "l2-softmax", name: "alpha", .. })));
+    }
+}
+
+#[test]
+fn options_of_other_heads_and_unknown_heads() {
+    let options = HeadOptions { margin: Some(0.5), ..HeadOptions::default() };
+    let error = Head::new("softmax", &options).expect_err("softmax has no margin");
+    assert_eq!(error.to_string(), "softmax has no margin; it takes no options");
+    let error = Head::new("norm-softmax", &options).expect_err("norm-softmax has no margin");
+    assert_eq!(error.to_string(), "norm-softmax has no margin; it takes scale");
+    let error = Head::new("arcfase", &HeadOptions::default()).expect_err("misspelt").to_string();
+    assert!(error.starts_with("no head is called \"arcfase\"; expected one of softmax, l2-softmax,"), "{error}");
+}
+
+#[test]
+fn logits_that_overflow() {
+    let features = array![[1e30f32, 0.0], [0.0, 1e30]];
+    let parameters = Parameters { bias: Some(array![0.0, 0.0]), ..Parameters::from(array![[1e30f32, 0.0], [0.0, 1.0]]) };
+    let result = head("softmax").0.forward(features.view(), &parameters, array![0, 1].view());
+    assert!(matches!(result, Err(Error::NotFinite { what: "logits", .. })), "{result:?}");
+}
+
+/// Any small matrix, with numbers that are none and rows that are zero among them.
+fn any_matrix() -> impl Strategy<Value = Array2<f64>> {
+    let value = prop_oneof![
+        6 => -10.0..10.0f64,
+        1 => Just(0.0),
+        1 => prop::num::f64::ANY,
+    ];
+    (0usize..4, 0usize..4).prop_flat_map(move |(rows, columns)| {
+        prop::collection::vec(value.clone(), rows * columns)
+            .prop_map(move |values| Array2::from_shape_vec((rows, columns), values).expect("as many as rows and columns"))
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    #[test]
+    fn nothing_panics_and_what_succeeds_is_finite(
+        spec in prop::sample::select(Head::names().collect::<Vec<_>>()).prop_flat_map(spec),
+        features in any_matrix(),
+        weights in any_matrix(),
+        labels in prop::collection::vec(prop_oneof![4 => 0i64..3, 1 => Just(IGNORE_LABEL), 1 => any::<i64>()], 0..4),
+        bias in prop::option::of(prop::collection::vec(-2.0..2.0f64, 0..4)),
+        number in prop::option::of(prop::num::f64::ANY),
+    ) {
+        let head = head(&spec).0;
+        let parameters = Parameters { weights, bias: bias.map(Array1::from), alpha: number, scale: number };
+        let _ = head.logits(features.view(), &parameters);
+        if let Ok((loss, cache)) = head.forward(features.view(), &parameters, Array1::from(labels).view()) {
+            prop_assert!(loss.is_finite() && loss >= 0.0, "loss {}", loss);
+            let gradients = head.backward(cache);
+            // Rows of 1e-300 have gradients of 1e300: only those of ordinary rows are bounded.
+            let ordinary = |rows: &Array2<f64>| rows.rows().into_iter().all(|row| row.iter().any(|value| value.abs() > 1e-100));
+            if ordinary(&features) && ordinary(&parameters.weights) {
+                prop_assert!(gradients.d_features.iter().chain(&gradients.d_weights).all(|value| value.is_finite()));
+            }
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The heads against their mathematics.
+
+mod adacos_scale;
+mod case;
+mod deep_convergence;
+mod errors;
+mod gradients;
+mod poles;
+mod properties;
+mod reference;

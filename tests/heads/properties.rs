@@ -1,0 +1,291 @@
+//! What must hold for every head, or for every normalised one, whatever the numbers.
+
+use super::case::{Arrays, Case, case, head, spec};
+use arcos::heads::{Gradients, NormSoftmax};
+use arcos::ops::IGNORE_LABEL;
+use arcos::{ClassificationHead, Head, Parameters};
+use ndarray::{Array2, ArrayView1, Axis, Zip};
+use proptest::prelude::*;
+
+/// The heads whose loss depends on directions alone.
+const NOT_NORMALISED: &[&str] = &["softmax", "l2-softmax"];
+
+struct Step {
+    loss: f64,
+    scale: f64,
+    gradients: Gradients<f64>,
+}
+
+/// Loss, scale and gradients; a rejection where AdaCos has no usable scale.
+fn step(arrays: &Arrays) -> Result<Step, TestCaseError> {
+    let Arrays { head, features, parameters, labels } = arrays;
+    match head.forward(features.view(), parameters, labels.view()) {
+        Ok((loss, cache)) => {
+            let scale = cache.statistics().scale;
+            Ok(Step { loss, scale, gradients: head.backward(cache) })
+        }
+        Err(arcos::Error::AdaCosScale { .. }) => Err(TestCaseError::reject("no usable scale")),
+        Err(error) => Err(TestCaseError::fail(error.to_string())),
+    }
+}
+
+fn largest<'a>(values: impl IntoIterator<Item = &'a f64>) -> f64 {
+    values.into_iter().fold(0.0, |largest: f64, value| largest.max(value.abs()))
+}
+
+/// Loss and gradients differ by no more than rounding of `Arrays` of this scale can account for. A cone of the margin
+/// function, at 1e-4 from a pole, multiplies the rounding of the angle by 1e4.
+fn assert_same(found: &Step, expected: &Step, context: &str) -> Result<(), TestCaseError> {
+    let tolerance = 1e-9;
+    let difference = (found.loss - expected.loss).abs();
+    prop_assert!(difference <= tolerance * expected.loss, "{context}: loss {} and {}", found.loss, expected.loss);
+    for (name, found, expected) in [
+        ("d_features", &found.gradients.d_features, &expected.gradients.d_features),
+        ("d_weights", &found.gradients.d_weights, &expected.gradients.d_weights),
+    ] {
+        let difference = largest(&(found - expected));
+        let bound = tolerance * largest(expected) + 1e-14;
+        prop_assert!(difference <= bound, "{context}: {name} differs by {difference:e}\n{found}\n{expected}");
+    }
+    Ok(())
+}
+
+fn rescaled(rows: &Array2<f64>, factors: &[f64]) -> Array2<f64> {
+    let mut rows = rows.clone();
+    for (mut row, factor) in rows.rows_mut().into_iter().zip(factors.iter().cycle()) {
+        row *= *factor;
+    }
+    rows
+}
+
+fn is_orthogonal(gradient: ArrayView1<f64>, row: ArrayView1<f64>, largest: f64) -> bool {
+    let norm = |row: ArrayView1<f64>| row.dot(&row).sqrt();
+    gradient.dot(&row).abs() <= 1e-11 * (norm(gradient) + largest) * norm(row)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_global_rejects: 20_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn lengths_of_features_and_class_vectors_do_not_matter(
+        case in case(NOT_NORMALISED),
+        exponents in prop::collection::vec(-3i32..=3, 3),
+    ) {
+        // Powers of two, so that the directions stay the same to the last bit.
+        let factors: Vec<f64> = exponents.into_iter().map(|exponent| 2f64.powi(exponent)).collect();
+        let arrays = case.build();
+        let expected = step(&arrays)?;
+        let mut longer = arrays.clone();
+        longer.features = rescaled(&arrays.features, &factors);
+        longer.parameters.weights = rescaled(&arrays.parameters.weights, &factors);
+        let mut found = step(&longer)?;
+        // Gradients go with the inverse of the length.
+        found.gradients.d_features = rescaled(&found.gradients.d_features, &factors);
+        found.gradients.d_weights = rescaled(&found.gradients.d_weights, &factors);
+        assert_same(&found, &expected, "rescaled")?;
+    }
+
+    #[test]
+    fn lengths_of_features_do_not_matter_to_l2_softmax(case in case(&[]), spec in spec("l2-softmax"), exponent in -3i32..=3) {
+        let arrays = Case { spec, ..case }.build();
+        let expected = step(&arrays)?;
+        let factor = 2f64.powi(exponent);
+        let longer = Arrays { features: &arrays.features * factor, ..arrays };
+        let mut found = step(&longer)?;
+        found.gradients.d_features *= factor;
+        assert_same(&found, &expected, "rescaled")?;
+    }
+
+    #[test]
+    fn gradients_are_orthogonal_to_what_is_normalised(case in case(NOT_NORMALISED)) {
+        let arrays = case.build();
+        let Step { gradients, .. } = step(&arrays)?;
+        for (gradient, rows) in [(&gradients.d_features, &arrays.features), (&gradients.d_weights, &arrays.parameters.weights)] {
+            let largest = largest(gradient);
+            for (gradient, row) in gradient.rows().into_iter().zip(rows.rows()) {
+                prop_assert!(is_orthogonal(gradient, row, largest), "{gradient} along {row}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_of_rows_does_not_matter(case in case(&[]), seed in any::<u64>()) {
+        let arrays = case.build();
+        let expected = step(&arrays)?;
+        let order = permutation(case.batch, seed);
+        let mut shuffled = arrays.clone();
+        shuffled.features = arrays.features.select(Axis(0), &order);
+        shuffled.labels = arrays.labels.select(Axis(0), &order);
+        let mut found = step(&shuffled)?;
+        found.gradients.d_features = found.gradients.d_features.select(Axis(0), &inverse(&order));
+        assert_same(&found, &expected, "shuffled rows")?;
+    }
+
+    #[test]
+    fn the_order_of_classes_does_not_matter(case in case(&[]), seed in any::<u64>()) {
+        let arrays = case.build();
+        let expected = step(&arrays)?;
+        let order = permutation(case.classes, seed);
+        let place = inverse(&order);
+        let mut shuffled = arrays.clone();
+        shuffled.parameters.weights = arrays.parameters.weights.select(Axis(0), &order);
+        shuffled.parameters.bias = arrays.parameters.bias.as_ref().map(|bias| bias.select(Axis(0), &order));
+        let relabel = |label| if label == IGNORE_LABEL { label } else { place[label as usize] as i64 };
+        shuffled.labels = arrays.labels.mapv(relabel);
+        let mut found = step(&shuffled)?;
+        found.gradients.d_weights = found.gradients.d_weights.select(Axis(0), &place);
+        assert_same(&found, &expected, "shuffled classes")?;
+    }
+
+    #[test]
+    fn ignored_rows_leave_no_trace(case in case(&[])) {
+        let arrays = case.build();
+        let all = step(&arrays)?;
+        let kept: Vec<usize> = (0..case.batch).filter(|&row| arrays.labels[row] != IGNORE_LABEL).collect();
+        let mut fewer = arrays.clone();
+        fewer.features = arrays.features.select(Axis(0), &kept);
+        fewer.labels = arrays.labels.select(Axis(0), &kept);
+        let expected = step(&fewer)?;
+        for row in (0..case.batch).filter(|row| !kept.contains(row)) {
+            prop_assert_eq!(largest(&all.gradients.d_features.row(row)), 0.0);
+        }
+        let found = Step {
+            gradients: Gradients { d_features: all.gradients.d_features.select(Axis(0), &kept), ..all.gradients },
+            ..all
+        };
+        assert_same(&found, &expected, "without ignored rows")?;
+        prop_assert!((found.scale - expected.scale).abs() <= 1e-12 * expected.scale);
+    }
+
+    #[test]
+    fn the_loss_is_the_mean_over_rows(case in case(&["adacos"])) {
+        let arrays = case.build();
+        let all = step(&arrays)?;
+        let labelled: Vec<usize> = (0..case.batch).filter(|&row| arrays.labels[row] != IGNORE_LABEL).collect();
+        let mut sum = 0.0;
+        for &row in &labelled {
+            let mut one = arrays.clone();
+            one.features = arrays.features.select(Axis(0), &[row]);
+            one.labels = arrays.labels.select(Axis(0), &[row]);
+            sum += step(&one)?.loss;
+        }
+        let mean = sum / labelled.len() as f64;
+        prop_assert!((all.loss - mean).abs() <= 1e-11 * mean, "{} and {mean}", all.loss);
+    }
+
+    #[test]
+    fn the_neutral_margin_is_none(case in case(NOT_NORMALISED), number in 0usize..7, scale in 0.25f64..128.0) {
+        let neutral = [
+            "arcface:margin=0",
+            "arcface:margin=0:past-pi=continuous",
+            "arcface:margin=0:past-pi=easy",
+            "arcface:margin=0:past-pi=plain",
+            "cosface:margin=0",
+            "sphereface:margin=1",
+            "combined-margin:m1=1:m2=0:m3=0",
+        ][number];
+        let arrays = Case { spec: format!("{neutral}:scale={scale}"), ..case }.build();
+        let found = step(&arrays)?;
+        let expected = step(&Arrays { head: Head::NormSoftmax(NormSoftmax { scale }), ..arrays })?;
+        assert_same(&found, &expected, neutral)?;
+    }
+
+    #[test]
+    fn margins_do_not_act_at_inference(case in case(NOT_NORMALISED)) {
+        let Arrays { head, features, parameters, labels } = case.build();
+        let logits = head.logits(features.view(), &parameters).expect("well-formed inputs");
+        let scale = match &head {
+            // Outside training the scale is the last one, not a new one.
+            Head::AdaCos(_) => parameters.scale.expect("the case sets it"),
+            _ => match head.forward(features.view(), &parameters, labels.view()) {
+                Ok((_, cache)) => cache.statistics().scale,
+                Err(error) => return Err(TestCaseError::fail(error.to_string())),
+            },
+        };
+        let unit = |rows: &Array2<f64>| {
+            let norms = rows.mapv(|value| value * value).sum_axis(Axis(1)).mapv(f64::sqrt);
+            rows / &norms.insert_axis(Axis(1))
+        };
+        let expected = unit(&features).dot(&unit(&parameters.weights).t()) * scale;
+        let difference = largest(&(&logits - &expected));
+        prop_assert!(difference <= 1e-13 * scale, "differs by {difference:e}");
+    }
+
+    #[test]
+    fn single_precision_agrees_with_double(case in case(&[])) {
+        let double = case.build();
+        let rounded = |values: &Array2<f64>| values.mapv(|value| value as f32);
+        let (features, weights) = (rounded(&double.features), rounded(&double.parameters.weights));
+        // The same inputs in both precisions: rounding of inputs is not what is compared.
+        let mut double = double;
+        double.features = features.mapv(f64::from);
+        double.parameters.weights = weights.mapv(f64::from);
+        double.parameters.bias = double.parameters.bias.map(|bias| bias.mapv(|value| f64::from(value as f32)));
+        let narrow = Parameters {
+            weights,
+            bias: double.parameters.bias.as_ref().map(|bias| bias.mapv(|value| value as f32)),
+            alpha: double.parameters.alpha.map(|alpha| alpha as f32),
+            scale: double.parameters.scale.map(|scale| scale as f32),
+        };
+        // A jump between the two roundings of an angle is no disagreement of precision.
+        prop_assume!(!case.spec.contains("monotone") && !case.spec.contains("easy"));
+        let expected = step(&double)?;
+        let forward = double.head.forward(features.view(), &narrow, double.labels.view());
+        prop_assume!(!matches!(forward, Err(arcos::Error::AdaCosScale { .. })));
+        let (loss, cache) = forward.expect("well-formed inputs");
+        let found: Gradients<f32> = double.head.backward(cache);
+
+        // A logit is off by a few ε times the largest logit, AdaCos's by its scale's error besides; the loss and every
+        // probability by as much, relatively. Near a pole the cone multiplies the angle's rounding, ε, by 1/θ.
+        let pole = match case.last_row {
+            super::case::LastRow::Anywhere => 1.0,
+            super::case::LastRow::Near(angle) | super::case::LastRow::Opposite(angle) => 1.0 / angle,
+        };
+        let logits = double.head.logits(double.features.view(), &double.parameters).expect("well-formed inputs");
+        let steepness = if case.spec.starts_with("sphereface") { 8.0 } else { 4.0 };
+        let conditioning = (1.0 + largest(&logits).max(expected.scale)) * steepness + pole;
+        let bound = 64.0 * f64::from(f32::EPSILON) * conditioning;
+        prop_assert!((f64::from(loss) - expected.loss).abs() <= bound * expected.loss, "loss {loss} and {}", expected.loss);
+        for (name, found, expected) in [
+            ("d_features", &found.d_features, &expected.gradients.d_features),
+            ("d_weights", &found.d_weights, &expected.gradients.d_weights),
+        ] {
+            let difference = Zip::from(found).and(expected).fold(0.0, |most: f64, &found, expected| most.max((f64::from(found) - expected).abs()));
+            // The first term of a gradient that cancels can be as large as that of any row.
+            prop_assert!(difference <= bound * largest(expected) + 1e-30, "{name} differs by {difference:e} of {:e}", largest(expected));
+        }
+    }
+}
+
+fn permutation(length: usize, seed: u64) -> Vec<usize> {
+    use rand::{SeedableRng, seq::SliceRandom};
+    let mut order: Vec<usize> = (0..length).collect();
+    order.shuffle(&mut rand_chacha::ChaCha8Rng::seed_from_u64(seed));
+    order
+}
+
+fn inverse(order: &[usize]) -> Vec<usize> {
+    let mut inverse = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(place, &from)| inverse[from] = place);
+    inverse
+}
+
+#[test]
+fn weight_initialisation_is_glorot_normal() {
+    use rand::SeedableRng;
+    let weights: Array2<f64> = arcos::init::glorot_normal(200, 1280, &mut rand_chacha::ChaCha8Rng::seed_from_u64(0));
+    let std = (2.0f64 / 1480.0).sqrt();
+    let mean = weights.mean().expect("not empty");
+    let variance = weights.mapv(|weight| (weight - mean).powi(2)).mean().expect("not empty");
+    assert!(mean.abs() < 5.0 * std / 256_000f64.sqrt(), "mean {mean}");
+    approx::assert_relative_eq!(variance.sqrt(), std, max_relative = 0.01);
+    assert!(largest(&weights) <= 2.0 * std / 0.8796, "cut off at two standard deviations of the untruncated normal");
+}
+
+#[test]
+fn the_list_of_heads_and_their_names_agree() {
+    for name in Head::names() {
+        assert_eq!(head(name).0.name(), name);
+    }
+    assert_eq!(Head::names().count(), 9);
+}

@@ -1,0 +1,81 @@
+//! Losses and gradients of an independent framework, reproduced: `tests/reference/make_heads.py` made them.
+
+use arcos::{ClassificationHead, Head, HeadOptions};
+use ndarray::{Array, Array0, Array1, Array2, Dimension};
+use ndarray_npy::{NpzReader, ReadableElement};
+use std::fs::File;
+
+const TOLERANCE: f64 = 1e-10;
+
+struct Archive(NpzReader<File>);
+
+impl Archive {
+    fn open() -> Self {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/heads.npz");
+        Self(NpzReader::new(File::open(path).expect("the archive is committed")).expect("an archive"))
+    }
+
+    fn read<A: ReadableElement, D: Dimension>(&mut self, case: &str, name: &str) -> Array<A, D> {
+        self.0.by_name(&format!("{case}/{name}")).unwrap_or_else(|error| panic!("{case}/{name}: {error}"))
+    }
+}
+
+fn assert_close<D: Dimension>(case: &str, name: &str, found: &Array<f64, D>, expected: &Array<f64, D>) {
+    assert_eq!(found.shape(), expected.shape(), "{case}: shape of {name}");
+    let largest = expected.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+    let difference = (found - expected).iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+    assert!(difference <= TOLERANCE * largest, "{case}: {name} is off by {difference:e} of {largest:e}\n{found}\n{expected}");
+}
+
+#[test]
+fn every_head_agrees_with_automatic_differentiation() {
+    let mut archive = Archive::open();
+    let mut cases: Vec<String> = archive.0.names().expect("names").iter().map(|name| name[..3].to_owned()).collect();
+    cases.dedup();
+    let mut seen = Vec::new();
+    for case in cases {
+        let spec: Array1<u8> = archive.read(&case, "spec");
+        let spec = String::from_utf8(spec.to_vec()).expect("ASCII");
+        let (name, options) = spec.split_once(':').unwrap_or((&spec, ""));
+        let (mut head_options, mut previous_scale) = (HeadOptions::default(), None);
+        for (option, value) in options.split(':').filter_map(|option| option.split_once('=')) {
+            match option {
+                "previous-scale" => previous_scale = Some(value.parse().expect("a number")),
+                _ => head_options.set(option, value).expect("an option of the head"),
+            }
+        }
+        let head = Head::new(name, &head_options).expect("a head");
+        seen.push(head.name());
+
+        let features: Array2<f64> = archive.read(&case, "features");
+        let labels: Array1<i64> = archive.read(&case, "labels");
+        let mut parameters = head.initial_parameters(archive.read(&case, "weights")).expect("enough classes");
+        if parameters.bias.is_some() {
+            parameters.bias = Some(archive.read(&case, "bias"));
+        }
+        if previous_scale.is_some() {
+            parameters.scale = previous_scale;
+        }
+
+        let (loss, cache) = head.forward(features.view(), &parameters, labels.view()).expect("well-formed inputs");
+        let scale = cache.statistics().scale;
+        let gradients = head.backward(cache);
+        let mut check_scalar = |name, found: f64| {
+            let expected: Array0<f64> = archive.read(&case, name);
+            assert_close(&spec, name, &ndarray::arr0(found), &expected);
+        };
+        check_scalar("loss", loss);
+        check_scalar("scale", scale);
+        if let Some(d_alpha) = gradients.d_alpha {
+            check_scalar("d_alpha", d_alpha);
+        }
+        assert_close(&spec, "d_features", &gradients.d_features, &archive.read(&case, "d_features"));
+        assert_close(&spec, "d_weights", &gradients.d_weights, &archive.read(&case, "d_weights"));
+        if let Some(d_bias) = &gradients.d_bias {
+            assert_close(&spec, "d_bias", d_bias, &archive.read(&case, "d_bias"));
+        }
+    }
+    for name in Head::names() {
+        assert!(seen.contains(&name), "no reference for {name}");
+    }
+}

@@ -1,0 +1,145 @@
+"""Reference losses and gradients of every head, by automatic differentiation in JAX, in double precision.
+
+Writes heads.npz beside this script; tests/heads/reference.rs reproduces it. The formulas are written from the papers, with arccos and
+without any care for numerical trouble: the cases stay away from it.
+
+    pip install "jax[cpu]" numpy && python tests/reference/make_heads.py
+"""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+jax.config.update("jax_enable_x64", True)
+IGNORE = -100
+
+
+def cosines(x, w):
+    x = x / jnp.linalg.norm(x, axis=1, keepdims=True)
+    w = w / jnp.linalg.norm(w, axis=1, keepdims=True)
+    return x @ w.T
+
+
+def mean_cross_entropy(logits, labels):
+    kept = labels != IGNORE
+    log_p = jax.nn.log_softmax(logits, axis=1)[jnp.arange(len(labels)), jnp.where(kept, labels, 0)]
+    return -jnp.where(kept, log_p, 0.0).sum() / kept.sum()
+
+
+def with_target_logit(x, w, labels, scale, psi):
+    cos = cosines(x, w)
+    is_target = labels[:, None] == jnp.arange(w.shape[0])
+    return scale * jnp.where(is_target, psi(jnp.arccos(cos)), cos)
+
+
+def sphereface(m):
+    def psi(theta):
+        k = jnp.floor(m * theta / jnp.pi)
+        return (-1.0) ** k * jnp.cos(m * theta) - 2.0 * k
+
+    return psi
+
+
+def arcface(m, past_pi):
+    def psi(theta):
+        plain, past = jnp.cos(theta + m), theta >= jnp.pi - m
+        return {
+            "monotone": jnp.where(past, jnp.cos(theta) - m * jnp.sin(m), plain),
+            "continuous": jnp.where(past, -2.0 - plain, plain),
+            "easy": jnp.where(jnp.cos(theta) > 0.0, plain, jnp.cos(theta)),
+            "plain": plain,
+        }[past_pi]
+
+    return psi
+
+
+def adacos_scale(x, w, labels, previous):
+    """Equation by equation; NumPy, since no gradient flows through the scale."""
+    kept = labels != IGNORE
+    cos, y = np.asarray(cosines(x, w))[kept], labels[kept]
+    rows = np.arange(len(y))
+    others = np.exp(previous * cos)
+    others[rows, y] = 0.0
+    theta_med = np.median(np.arccos(cos[rows, y]))
+    return np.log(others.sum(axis=1).mean()) / np.cos(min(np.pi / 4, theta_med))
+
+
+def arrays(seed, batch, dimension, classes, ignored=0, far=0):
+    """Random arrays; the last `far` rows point away from their class."""
+    rng = np.random.default_rng(seed)
+    w = rng.normal(size=(classes, dimension))
+    labels = rng.integers(classes, size=batch)
+    x = rng.normal(size=(batch, dimension)) * rng.uniform(0.1, 10.0, size=(batch, 1))
+    if far:
+        x[-far:] = -2.0 * w[labels[-far:]] + 0.5 * rng.normal(size=(far, dimension))
+    labels[:ignored] = IGNORE
+    return x, w, labels.astype(np.int64), rng.normal(size=classes)
+
+
+def cases():
+    """(head, options, arrays, loss as a function of (x, w, b, alpha), scale)."""
+    for number, scale in enumerate([1.0, 16.0, 64.0]):
+        x, w, y, b = arrays(100 + number, 6, 5, 4, ignored=number)
+        yield "norm-softmax", {"scale": scale}, (x, w, y, b), lambda x, w, b, a, y=y, s=scale: mean_cross_entropy(
+            s * cosines(x, w), y
+        ), scale
+
+        def with_psi(psi, x, y, s=scale):
+            return lambda x, w, b, a: mean_cross_entropy(with_target_logit(x, w, y, s, psi), y)
+
+        for m in [1.0, 1.35, 2.0, 4.0]:
+            x, w, y, b = arrays(200 + number + int(10 * m), 7, 5, 4, far=2)
+            yield "sphereface", {"scale": scale, "margin": m}, (x, w, y, b), with_psi(sphereface(m), x, y), scale
+        for m in [0.0, 0.35, 1.5]:
+            x, w, y, b = arrays(300 + number + int(10 * m), 6, 5, 4)
+            yield "cosface", {"scale": scale, "margin": m}, (x, w, y, b), with_psi(lambda t, m=m: jnp.cos(t) - m, x, y), scale
+        for past_pi in ["monotone", "continuous", "easy", "plain"]:
+            for m in [0.2, 0.5, 1.2]:
+                x, w, y, b = arrays(400 + number + int(10 * m), 8, 6, 5, ignored=1, far=3)
+                options = {"scale": scale, "margin": m, "past-pi": past_pi}
+                yield "arcface", options, (x, w, y, b), with_psi(arcface(m, past_pi), x, y), scale
+        for m1, m2, m3 in [(1.0, 0.3, 0.2), (0.9, 0.4, 0.15), (1.35, 0.0, 0.0)]:
+            x, w, y, b = arrays(500 + number + int(10 * m1), 6, 5, 4, far=1)
+            psi = lambda t, m1=m1, m2=m2, m3=m3: jnp.cos(m1 * t + m2) - m3
+            yield "combined-margin", {"scale": scale, "m1": m1, "m2": m2, "m3": m3}, (x, w, y, b), with_psi(psi, x, y), scale
+
+    for seed, batch, ignored in [(600, 5, 0), (601, 6, 0), (602, 7, 2)]:
+        x, w, y, b = arrays(seed, batch, 5, 4, ignored=ignored)
+        yield "softmax", {}, (x, w, y, b), lambda x, w, b, a, y=y: mean_cross_entropy(x @ w.T + b, y), 1.0
+        for alpha in [1.0, 16.0]:
+
+            def l2_softmax(x, w, b, a, y=y):
+                unit = x / jnp.linalg.norm(x, axis=1, keepdims=True)
+                return mean_cross_entropy(a * unit @ w.T + b, y)
+
+            yield "l2-softmax", {"alpha": alpha}, (x, w, y, b), l2_softmax, alpha
+
+        x, w, y, b = arrays(seed + 10, batch, 8, 10, ignored=ignored)
+        fixed = np.sqrt(2.0) * np.log(9.0)
+        plain = lambda s, y: lambda x, w, b, a: mean_cross_entropy(s * cosines(x, w), y)
+        yield "fixed-adacos", {}, (x, w, y, b), plain(fixed, y), fixed
+        for previous in [None, 1.5, 20.0, 500.0]:
+            scale = adacos_scale(x, w, y, fixed if previous is None else previous)
+            yield "adacos", {} if previous is None else {"previous-scale": previous}, (x, w, y, b), plain(scale, y), scale
+
+
+def main():
+    out = {}
+    for number, (head, options, (x, w, y, b), loss, scale) in enumerate(cases()):
+        alpha = np.float64(options.get("alpha", 1.0))
+        value, gradients = jax.value_and_grad(loss, argnums=(0, 1, 2, 3))(x, w, b, alpha)
+        spec = ":".join([head] + [f"{name}={option}" for name, option in options.items()])
+        out[f"{number:03}/spec"] = np.frombuffer(spec.encode(), dtype=np.uint8)
+        out |= {f"{number:03}/{name}": np.asarray(array) for name, array in zip(
+            ["features", "weights", "labels", "bias", "loss", "scale", "d_features", "d_weights", "d_bias", "d_alpha"],
+            [x, w, y, b, value, np.float64(scale), *gradients],
+        )}
+    path = Path(__file__).with_name("heads.npz")
+    np.savez_compressed(path, **out)
+    print(f"{number + 1} cases, {path.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()
