@@ -2,7 +2,8 @@
 //!
 //! Pooled activations of a network are all positive, so they share a large mean: two birds of different species can have a
 //! cosine of 0.5 or 0.9. Centring takes the mean away. Cosines then spread around 0, which uses the sphere that normalised
-//! heads work on; and AdaCos's scale, which diverges where other classes' cosines stay high, settles.
+//! heads work on; and AdaCos's scale, which diverges where other classes' cosines stay high, as they do with class vectors that
+//! carry the common mean, settles.
 //! `docs/adacos-in-practice.md` has figures.
 
 use crate::{Error, Result, linalg};

@@ -8,8 +8,8 @@
 //! that of the normalised softmax at s. The median of an even batch is the midpoint of the two middle angles. `ln B_avg`
 //! is a log-sum-exp: the bare `exp` overflows `f32` at s' > 88. Outside training s stays as it is.
 //!
-//! The recursion diverges where the other classes' cosines stay above `cos(min(π/4, θ_med))`, as they do for features with a
-//! large common mean: centre the features, or set [`max_scale`](AdaCos::max_scale).
+//! The recursion diverges where other classes' cosines stay above `cos(min(π/4, θ_med))`, as they do once class vectors share
+//! the large common mean of pooled features: centre the features, or set [`max_scale`](AdaCos::max_scale).
 //!
 //! Gradient: [`normalized`](super::normalized). Shapes: features (B, D), weights (C, D), labels (B,). Errors: C < 3,
 //! where `ln(C-1) ≤ 0`; a scale that is not positive, given or computed; shapes, labels, NaN or infinity, rows of norm zero.

@@ -32,7 +32,7 @@ pub struct ArcFace {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "kebab-case"))]
 pub enum PastPi {
-    /// `cosθ - m sin m` past π - m; it jumps there, by -0.117 at m = 0.5.
+    /// `cosθ - m sin m` past π - m; it jumps there, by `1 - cos m - m sin m`: -0.117 at m = 0.5, and upwards for m > 2.331.
     #[default]
     Monotone,
     /// `-2 - cos(θ+m)` past π - m: falling, without a jump.

@@ -1,4 +1,4 @@
-//! CosFace (Wang et al. 2018, arXiv 1801.09414): a margin on the cosine.
+//! CosFace (Wang et al. 2018, arXiv 1801.09414, eq. 4): a margin on the cosine.
 //!
 //! `ψ(θ) = cosθ - m`, the large margin cosine loss, so `dψ/dcosθ = 1`.
 //!

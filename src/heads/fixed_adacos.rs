@@ -3,7 +3,7 @@
 //! `z_ij = s cosθ_ij` with `s = √2 ln(C-1)`, so `ψ(θ) = cosθ` and `dψ/dcosθ = 1`.
 //!
 //! The probability `P = exp(s cosθ) / (exp(s cosθ) + B)`, with `B ≈ C-1` while other classes are at right angles, is
-//! steepest where `s cosθ = ln B`; the scale puts that point at θ = π/4.
+//! steepest in `cosθ` where `s cosθ = ln B`; the scale puts that point at θ = π/4.
 //!
 //! Gradient: [`normalized`](super::normalized). Shapes: features (B, D), weights (C, D), labels (B,). Errors:
 //! C < 3, where `ln(C-1) ≤ 0`; shapes, labels, NaN or infinity, rows of norm zero.

@@ -1,8 +1,8 @@
 //! L2-constrained softmax (Ranjan, Castillo, Chellappa 2017, arXiv 1703.09507): features on a sphere of radius α.
 //!
-//! `z = α x̂ wᵀ + b`, the constraint `‖f(x)‖₂ = α` of the paper's eq. 3 built in as a layer.
+//! `z = α x̂ wᵀ + b`, the constraint `‖f(x)‖₂ = α` of the paper built in as a layer.
 //!
-//! Gradient, with `g = (softmax(z) - onehot(y)) / B` (B, C) and `d = g w` (B, D):
+//! Gradient, with `g = (softmax(z) - onehot(y)) / n` (B, C), n the number of labelled rows and `d = g w` (B, D):
 //!
 //! `d_features = (α / ‖x‖) (d - (d·x̂) x̂)`, `d_weights = α gᵀ x̂`, `d_bias = Σ_i g_i`, `d_alpha = Σ_i d_i·x̂_i`.
 //!
@@ -118,7 +118,7 @@ impl ClassificationHead for L2Softmax {
     }
 }
 
-/// From `g = (p - onehot(y)) / B` back through the linear layer, α and the normalisation.
+/// From `g = (p - onehot(y)) / n` back through the linear layer, α and the normalisation.
 pub(super) fn backward<F: Real>(cache: L2SoftmaxCache<F>) -> Gradients<F> {
     let d_logits = cross_entropy::backward(cache.cross_entropy);
     let linear = linear::backward(d_logits.view(), cache.features.unit.view(), cache.weights.view());
@@ -132,7 +132,7 @@ pub(super) fn backward<F: Real>(cache: L2SoftmaxCache<F>) -> Gradients<F> {
 }
 
 /// The smallest α with which a probability `p` can be reached for every one of `classes` classes:
-/// `ln(p (C-2) / (1-p))`, arXiv 1703.09507 section 3.3, for class vectors of norm 1.
+/// `ln(p (C-2) / (1-p))` (arXiv 1703.09507), for class vectors of norm 1. It leaves out a term `e^-α`: at C = 3 it is 0.1 low.
 ///
 /// # Errors
 /// [`Error::TooFewClasses`] for less than 3, [`Error::HyperParameter`] unless `0 < p < 1`.

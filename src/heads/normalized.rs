@@ -118,9 +118,9 @@ impl<H: CosineHead> ClassificationHead for H {
     type Cache<F: Real> = NormalizedCache<F>;
 
     fn check(&self, classes: usize) -> Result<()> {
-        cross_entropy::check_classes("a normalised head", classes)?;
         self.check_margin()?;
-        self.scale(classes).map(|_| ())
+        self.scale(classes)?;
+        cross_entropy::check_classes("a normalised head", classes)
     }
 
     fn initial_parameters<F: Real>(&self, weights: Array2<F>) -> Result<Parameters<F>> {

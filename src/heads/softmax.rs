@@ -2,7 +2,7 @@
 //!
 //! `z = x wᵀ + b`, `loss = mean_i (logsumexp(z_i) - z_{i,y_i})`.
 //!
-//! Gradient, with `g = (softmax(z) - onehot(y)) / B` (B, C):
+//! Gradient, with `g = (softmax(z) - onehot(y)) / n` (B, C), n the number of labelled rows:
 //!
 //! `d_features = g w`, `d_weights = gᵀ x`, `d_bias = Σ_i g_i`.
 //!
@@ -76,7 +76,7 @@ impl ClassificationHead for Softmax {
     }
 }
 
-/// From `g = (p - onehot(y)) / B` back through the linear layer.
+/// From `g = (p - onehot(y)) / n` back through the linear layer.
 pub(super) fn backward<F: Real>(cache: SoftmaxCache<F>) -> Gradients<F> {
     let d_logits = cross_entropy::backward(cache.cross_entropy);
     let linear = linear::backward(d_logits.view(), cache.features.view(), cache.weights.view());

@@ -4,7 +4,7 @@
 //! definition holds for any real m ≥ 1, not only for whole ones; m = 1 is the normalised softmax.
 //!
 //! `dψ/dcosθ = (-1)^k m sin(mθ) / sinθ`, with the floor of [`sin_floor`](crate::ops::angle::sin_floor) on `sinθ`. It is
-//! continuous, and 0 at the joints kπ/m.
+//! continuous, and 0 at the joints kπ/m inside (0, π). At θ → 0 it is m²; at θ → π it grows without bound unless m is whole.
 //!
 //! The paper leaves features unnormalised (`‖x‖ ψ(θ)`) and blends ψ with `cosθ` during training; like the other heads
 //! here this one normalises them and scales by s, and does not blend.

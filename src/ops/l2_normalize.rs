@@ -62,8 +62,9 @@ fn range_factor<F: Real>(row: ArrayView1<F>) -> F {
         return F::one();
     }
     let largest = row.fold(F::zero(), |largest, value| largest.max(value.abs()));
-    let factor = F::one() / largest;
-    if factor.is_normal() { factor } else { F::one() }
+    // The inverse of the largest numbers is subnormal; that of subnormal numbers is infinite, but such a row is refused.
+    let factor = (F::one() / largest).max(F::min_positive_value());
+    if factor.is_finite() { factor } else { F::one() }
 }
 
 /// Checks that every element of `x` (N, D) is finite. `what` names `x` in errors.

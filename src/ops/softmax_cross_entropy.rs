@@ -6,7 +6,7 @@
 //!
 //! `loss = ln(1 + r)`, `p_y - 1 = -r / (1 + r)`, `p_j = exp(z_j - z_y) / (1 + r)`
 //!
-//! lose no digits for small r. Where another class leads, everything is taken relative to the largest other logit instead.
+//! have no cancellation for small r: what is left is the rounding of `z_j - z_y` itself. Where another class leads, everything is taken relative to the largest other logit instead.
 
 use super::Targets;
 use crate::{Error, Real, Result};

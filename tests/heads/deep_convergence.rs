@@ -83,6 +83,10 @@ fn heads_keep_their_digits_where_rows_are_fitted() {
             let scale = cache.statistics().scale;
             let found: Gradients<f32> = head.backward(cache);
 
+            // What is promised ends at 1e-30: f32's normal numbers end at 1e-38, over which factors and sums stray.
+            if expected_loss < 1e-30 {
+                continue;
+            }
             // r = Σ exp(z_j - z_y): its relative error is the absolute error of the logits, a few ε times the largest.
             let largest = if spec == "softmax" { 100.0 } else { 2.0 * scale };
             let bound = 4.0 * EPSILON * largest;
@@ -95,6 +99,10 @@ fn heads_keep_their_digits_where_rows_are_fitted() {
             ] {
                 for (row, (found, expected)) in found.rows().into_iter().zip(expected.rows()).enumerate() {
                     let largest = expected.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+                    // A row fitted better still than the batch is past what is promised.
+                    if largest < 1e-30 {
+                        continue;
+                    }
                     // At 0.05 rad from its class a feature's part at right angles has lost a factor of 20.
                     let bound = bound + 16.0 * EPSILON / angle;
                     for (&found, &expected) in found.iter().zip(expected) {

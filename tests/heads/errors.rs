@@ -71,8 +71,9 @@ fn missing_bias() {
     for name in ["softmax", "l2-softmax"] {
         let parameters = Parameters::from(weights());
         let error = head(name).0.logits(features().view(), &parameters).expect_err("no bias");
-        let expected =
-            format!("{name} needs the parameter `bias`, which is missing; expected shape (4,), one element for each row of weights");
+        let expected = format!(
+            "{name} needs the parameter `bias`, which is missing; expected shape (4,), one element for each row of weights"
+        );
         assert_eq!(error.to_string(), expected);
     }
 }
@@ -199,8 +200,7 @@ fn parameters_out_of_range() {
     let result = head("adacos").0.forward(features().view(), &adacos, array![0, 1].view());
     assert!(matches!(result, Err(Error::HyperParameter { head: "adacos", name: "scale", .. })));
     for alpha in [0.0, -1.0, f64::NAN] {
-        let parameters =
-            Parameters { bias: Some(Array1::zeros(4)), alpha: Some(alpha), ..Parameters::from(weights()) };
+        let parameters = Parameters { bias: Some(Array1::zeros(4)), alpha: Some(alpha), ..Parameters::from(weights()) };
         let result = head("l2-softmax").0.forward(features().view(), &parameters, array![0, 1].view());
         assert!(matches!(result, Err(Error::HyperParameter { head: "l2-softmax", name: "alpha", .. })));
     }
@@ -220,7 +220,8 @@ fn options_of_other_heads_and_unknown_heads() {
 #[test]
 fn logits_that_overflow() {
     let features = array![[1e30f32, 0.0], [0.0, 1e30]];
-    let parameters = Parameters { bias: Some(array![0.0, 0.0]), ..Parameters::from(array![[1e30f32, 0.0], [0.0, 1.0]]) };
+    let parameters =
+        Parameters { bias: Some(array![0.0, 0.0]), ..Parameters::from(array![[1e30f32, 0.0], [0.0, 1.0]]) };
     let result = head("softmax").0.forward(features.view(), &parameters, array![0, 1].view());
     assert!(matches!(result, Err(Error::NotFinite { what: "logits", .. })), "{result:?}");
 }
@@ -233,8 +234,9 @@ fn any_matrix() -> impl Strategy<Value = Array2<f64>> {
         1 => prop::num::f64::ANY,
     ];
     (0usize..4, 0usize..4).prop_flat_map(move |(rows, columns)| {
-        prop::collection::vec(value.clone(), rows * columns)
-            .prop_map(move |values| Array2::from_shape_vec((rows, columns), values).expect("as many as rows and columns"))
+        prop::collection::vec(value.clone(), rows * columns).prop_map(move |values| {
+            Array2::from_shape_vec((rows, columns), values).expect("as many as rows and columns")
+        })
     })
 }
 
@@ -263,4 +265,13 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_largest_numbers_of_single_precision_have_a_direction() {
+    let features = array![[3e38f32, -1e38], [2e38, 2e38]];
+    let normalized = arcos::ops::l2_normalize::forward("features", features.view()).expect("finite numbers");
+    let unit = array![[0.948_683_3f32, -0.316_227_8], [0.707_106_8, 0.707_106_8]];
+    approx::assert_relative_eq!(normalized.unit[[0, 0]], unit[[0, 0]], max_relative = 1e-6);
+    approx::assert_relative_eq!(normalized.unit[[1, 1]], unit[[1, 1]], max_relative = 1e-6);
 }

@@ -30,9 +30,7 @@ fn kinks(head: &Head) -> Vec<f64> {
     match *head {
         Head::ArcFace(ArcFace { margin, past_pi: PastPi::Monotone | PastPi::Continuous, .. }) => vec![PI - margin],
         Head::ArcFace(ArcFace { past_pi: PastPi::Easy, .. }) => vec![FRAC_PI_2],
-        Head::SphereFace(SphereFace { margin, .. }) => {
-            (1..=margin as usize).map(|k| k as f64 * PI / margin).collect()
-        }
+        Head::SphereFace(SphereFace { margin, .. }) => (1..=margin as usize).map(|k| k as f64 * PI / margin).collect(),
         _ => vec![],
     }
 }
@@ -129,7 +127,9 @@ fn check_case(case: &Case) -> Result<(), TestCaseError> {
     check("d_weights", gradients.d_weights.as_slice().expect("row-major"), &weight_quotients)?;
 
     if let Some(d_bias) = &gradients.d_bias {
-        let shift = |class| move |arrays: &mut Arrays, offset| arrays.parameters.bias.as_mut().expect("has one")[class] += offset;
+        let shift = |class| {
+            move |arrays: &mut Arrays, offset| arrays.parameters.bias.as_mut().expect("has one")[class] += offset
+        };
         let quotients: Vec<_> =
             (0..d_bias.len()).map(|class| differences.quotient(&shift(class), LOGIT_CHANGE)).collect();
         check("d_bias", d_bias.as_slice().expect("contiguous"), &quotients)?;

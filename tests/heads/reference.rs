@@ -24,7 +24,10 @@ fn assert_close<D: Dimension>(case: &str, name: &str, found: &Array<f64, D>, exp
     assert_eq!(found.shape(), expected.shape(), "{case}: shape of {name}");
     let largest = expected.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
     let difference = (found - expected).iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
-    assert!(difference <= TOLERANCE * largest, "{case}: {name} is off by {difference:e} of {largest:e}\n{found}\n{expected}");
+    assert!(
+        difference <= TOLERANCE * largest,
+        "{case}: {name} is off by {difference:e} of {largest:e}\n{found}\n{expected}"
+    );
 }
 
 #[test]
