@@ -61,8 +61,8 @@ pub(super) fn named_heads(specs: &[&str], shared: &[(&'static str, String)]) -> 
     let takes = |spec: &str| Head::options_of(spec.split(':').next().unwrap_or(spec)).unwrap_or_default();
     for (option, _) in shared {
         if !specs.iter().any(|spec| takes(spec).contains(option)) {
-            let takes = specs.iter().flat_map(|spec| takes(spec)).copied().collect::<Vec<_>>().join(", ");
-            return Err(Error::UnknownOption { head: "none of these heads", option, takes });
+            let expected = "one of the heads to have it".into();
+            return Err(Error::Setting { name: option, value: "given".into(), expected });
         }
     }
     let parse = |spec: &&str| {

@@ -1,0 +1,148 @@
+//! Arrays that NumPy wrote, of every type, order and endianness, and files that are no such arrays.
+
+use super::numpy_file;
+use arcos::data::{Dataset, Matrix, read_features, read_labels, read_matrix, read_vector};
+use arcos::{Error, Result};
+use ndarray::{Array1, Array2, array};
+use std::fs;
+use std::path::PathBuf;
+
+fn expected() -> Array2<f32> {
+    Array2::from_shape_fn((4, 3), |(row, column)| (3 * row + column) as f32 / 8.0 - 0.5)
+}
+
+#[test]
+fn features_of_every_float_order_and_endianness() {
+    for code in ["f2", "f4", "f8"] {
+        for endian in ["little", "big"] {
+            for order in ["c", "fortran"] {
+                let name = format!("features_{code}_{endian}_{order}.npy");
+                let features = read_features(&numpy_file(&name)).expect(&name);
+                assert_eq!(features.view(), expected(), "{name}");
+                let mappable = cfg!(target_endian = "little") && name == "features_f4_little_c.npy";
+                assert_eq!(features.is_mapped(), mappable, "{name}");
+            }
+        }
+    }
+    assert_eq!(read_features(&numpy_file("features_format_2.npy")).expect("version 2").view(), expected());
+}
+
+#[test]
+fn features_and_labels_in_archives() {
+    let named = |archive: &str, name: &str| PathBuf::from(format!("{}:{name}", numpy_file(archive).display()));
+    assert_eq!(read_features(&named("stored.npz", "features")).expect("named").view(), expected());
+    assert_eq!(read_labels(&named("stored.npz", "labels"), 0).expect("named"), array![0, 2, 1, 2]);
+    assert_eq!(read_features(&numpy_file("deflated.npz")).expect("the only one").view(), expected());
+
+    let message = read_features(&numpy_file("stored.npz")).expect_err("two arrays").to_string();
+    assert!(message.contains("no array is named") && message.contains("features, labels"), "{message}");
+    let message = read_features(&named("stored.npz", "x")).expect_err("no such array").to_string();
+    assert!(message.contains("no array is called \"x\"") && message.contains("features, labels"), "{message}");
+}
+
+#[test]
+fn labels_of_every_integer_type() {
+    for code in ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"] {
+        for endian in ["little", "big"] {
+            let name = format!("labels_{code}_{endian}.npy");
+            assert_eq!(read_labels(&numpy_file(&name), 0).expect(&name), array![0, 2, 1, 2], "{name}");
+        }
+    }
+    assert_eq!(read_labels(&numpy_file("labels_column.npy"), 0).expect("one column"), array![0, 2, 1, 2]);
+}
+
+#[test]
+fn labels_from_one_leave_the_ignore_value_alone() {
+    let labels = read_labels(&numpy_file("labels_ignored.npy"), 1).expect("labels from 1");
+    assert_eq!(labels, array![0, -100, 1, 2]);
+    let message = read_labels(&numpy_file("labels_i8_little.npy"), 1).expect_err("a label 0").to_string();
+    assert!(
+        message.ends_with("label 0 in row 0; expected labels from 1 (the label of the first class), or -100 for none"),
+        "{message}"
+    );
+}
+
+#[test]
+fn matrices_keep_their_precision() {
+    assert_eq!(
+        read_matrix(&numpy_file("features_f8_big_fortran.npy")).expect("f64"),
+        Matrix::F64(expected().mapv(f64::from))
+    );
+    assert_eq!(read_matrix(&numpy_file("features_f4_little_c.npy")).expect("f32"), Matrix::F32(expected()));
+    assert_eq!(read_matrix(&numpy_file("features_f2_little_c.npy")).expect("f16"), Matrix::F32(expected()));
+    assert_eq!(read_vector(&numpy_file("labels_float.npy")).expect("f64"), array![0.0, 2.0, 1.0, 2.0]);
+}
+
+fn assert_file_error<T: std::fmt::Debug>(result: Result<T>, found: &str) {
+    match result {
+        Err(error @ Error::File { .. }) => assert!(error.to_string().contains(found), "{error}"),
+        other => panic!("{found}: {other:?}"),
+    }
+}
+
+#[test]
+fn arrays_of_the_wrong_kind() {
+    assert_file_error(
+        read_features(&numpy_file("features_three_dimensions.npy")),
+        "has shape [2, 2, 2]; expected a matrix",
+    );
+    assert_file_error(
+        read_features(&numpy_file("features_complex.npy")),
+        "dtype '<c8'; expected a matrix of f16, f32 or f64",
+    );
+    assert_file_error(read_features(&numpy_file("labels_i8_little.npy")), "dtype '<i8'");
+    assert_file_error(read_labels(&numpy_file("labels_float.npy"), 0), "dtype '<f8'; expected a vector of integers");
+    assert_file_error(read_labels(&numpy_file("features_f4_little_c.npy"), 0), "dtype '<f4'");
+    assert_file_error(read_matrix(&numpy_file("labels_float.npy")), "has shape [4]");
+}
+
+#[test]
+fn files_that_are_no_arrays() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let write = |name: &str, bytes: &[u8]| {
+        let path = directory.path().join(name);
+        fs::write(&path, bytes).expect("writable");
+        path
+    };
+    let whole = fs::read(numpy_file("features_f4_little_c.npy")).expect("committed");
+    assert_file_error(read_features(&write("empty.npy", b"")), "no .npy array");
+    assert_file_error(
+        read_features(&write("text.npy", b"1.0,2.0\n3.0,4.0\n, and more than ten bytes")),
+        "no .npy array",
+    );
+    assert_file_error(read_features(&write("header.npy", &whole[..40])), "no .npy array");
+    assert_file_error(read_features(&write("short.npy", &whole[..whole.len() - 1])), "ends before its last element");
+    assert_file_error(
+        read_features(&write("long.npy", &[&whole[..], b"x"].concat())),
+        "1 bytes after its last element",
+    );
+    assert_file_error(read_features(&write("text.npz", b"not an archive")), "no .npz archive");
+    // A header that claims terabytes is refused for what is missing, not for lack of memory.
+    let claims = String::from_utf8_lossy(&whole[..128]).into_owned();
+    let claims: Vec<u8> =
+        [&whole[..10], claims[claims.find('{').expect("a header")..].replace("(4, 3)", "(4000000000, 300)").as_bytes()]
+            .concat();
+    assert!(read_features(&write("claims.npy", &claims)).is_err());
+
+    let missing = directory.path().join("missing.npy");
+    let message = read_features(&missing).expect_err("no such file").to_string();
+    assert!(message.starts_with("cannot read ") && message.contains("missing.npy"), "{message}");
+}
+
+#[test]
+fn features_and_labels_that_do_not_belong_together() {
+    let features = || read_features(&numpy_file("features_f4_little_c.npy")).expect("committed");
+    let refused = |labels: Array1<i64>| Dataset::new(features(), labels).expect_err("refused");
+    assert!(matches!(refused(array![0, 1]), Error::Shape { what: "labels", .. }));
+    assert_eq!(
+        refused(array![0, 1, -1, 0]).to_string(),
+        "a label is -1 in row 2; expected 0 or more, or -100 for none"
+    );
+    assert!(matches!(refused(array![-100, -100, -100, -100]), Error::NothingLabelled { .. }));
+    let data = Dataset::new(features(), array![0, 1, -100, 4]).expect("well-formed");
+    assert_eq!((data.rows(), data.dimension(), data.classes()), (4, 3, 5));
+
+    let with = |value: f32| Dataset::new(array![[1.0, value]].into(), array![0]).expect_err("refused").to_string();
+    assert_eq!(with(f32::NAN), "features[0, 1] is NaN; expected a finite number");
+    assert_eq!(with(f32::INFINITY), "features[0, 1] is inf; expected a finite number");
+}

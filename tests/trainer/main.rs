@@ -1,0 +1,14 @@
+//! Data, training and the program.
+
+mod data_files;
+mod linear_algebra;
+mod program;
+mod training;
+mod transforms;
+
+use std::path::{Path, PathBuf};
+
+/// A file that NumPy wrote: `tests/reference/make_npy.py`.
+fn numpy_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}

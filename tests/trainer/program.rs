@@ -1,0 +1,228 @@
+//! The program as a user meets it: exit codes, messages, files.
+
+use super::numpy_file;
+use ndarray::{Array0, Array1, Array2, array};
+use ndarray_npy::{read_npy, write_npy};
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn arcos(directory: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_arcos"));
+    command.current_dir(directory).args(arguments).output().expect("the program starts")
+}
+
+fn stdout(output: &Output) -> String {
+    let text = String::from_utf8(output.stdout.clone()).expect("UTF-8");
+    assert!(output.status.success(), "{:?}\n{text}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+/// What is said on stderr by a run that must fail with this code.
+fn complaint(output: &Output, code: i32) -> String {
+    let text = String::from_utf8(output.stderr.clone()).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert!(!text.contains("panicked") && !text.contains("backtrace"), "{text}");
+    text
+}
+
+/// A directory with small training and test data in `data`, made by `arcos demo`'s model.
+fn with_data() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let birds = arcos::data::synthetic::SyntheticBirds {
+        classes: 8,
+        train_rows: 160,
+        test_rows: 80,
+        dimension: 32,
+        row_spread: 0.6,
+        ..Default::default()
+    };
+    let ((train_features, train_labels), (test_features, test_labels)) = birds.generate().expect("sensible sizes");
+    let data = directory.path().join("data");
+    fs::create_dir(&data).expect("writable");
+    write_npy(data.join("train_features.npy"), &train_features).expect("writable");
+    write_npy(data.join("train_labels.npy"), &train_labels).expect("writable");
+    write_npy(data.join("test_features.npy"), &test_features).expect("writable");
+    write_npy(data.join("test_labels.npy"), &(test_labels.mapv(|label| label as i32))).expect("writable");
+    directory
+}
+
+#[test]
+fn help_has_examples_for_every_command() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let help = stdout(&arcos(directory.path(), &["--help"]));
+    for command in ["demo", "train", "compare", "evaluate", "predict", "grad"] {
+        assert!(help.contains(&format!("\n  {command} ")), "{help}");
+        stdout(&arcos(directory.path(), &[command, "--help"]));
+    }
+    assert!(help.contains("Examples:"), "{help}");
+    let help = stdout(&arcos(directory.path(), &["grad", "--help"]));
+    for head in arcos::Head::names() {
+        assert!(help.contains(head), "{head} is not in the help of grad");
+    }
+    stdout(&arcos(directory.path(), &["--version"]));
+}
+
+#[test]
+fn bad_usage_exits_with_2() {
+    let directory = with_data();
+    let says = |arguments: &[&str], text: &str| {
+        let complaint = complaint(&arcos(directory.path(), arguments), 2);
+        assert!(complaint.contains(text), "{arguments:?}: {complaint}");
+    };
+    says(&[], "Usage: arcos");
+    says(&["trian"], "unrecognized subcommand");
+    says(&["train", "--data", "data"], "--head");
+    says(&["train", "--head", "arcfase", "--data", "data"], "invalid value 'arcfase'");
+    says(&["train", "--head", "softmax", "--data", "data", "--margin", "0.5"], "softmax has no margin");
+    says(
+        &["train", "--head", "arcface", "--data", "data", "--margin", "4"],
+        "margin is 4; expected an angle in [0, π]",
+    );
+    says(&["train", "--head", "arcface", "--data", "data", "--scale", "-1"], "scale is -1; expected a positive");
+    says(&["train", "--head", "adacos", "--data", "data", "--epochs", "0"], "epochs is 0; expected at least 1");
+    says(
+        &["train", "--head", "adacos", "--data", "data", "--nesterov"],
+        "--nesterov is given; expected --optimizer sgd",
+    );
+    says(
+        &["compare", "--data", "data", "--heads", "softmax", "--scale", "16"],
+        "scale is given; expected one of the heads to have it",
+    );
+    says(&["compare", "--data", "data", "--heads", "arcface:margin"], "option is margin; expected OPTION=VALUE");
+    says(&["compare", "--data", "data", "--heads", "arc"], "no head is called \"arc\"");
+}
+
+#[test]
+fn bad_data_exits_with_1() {
+    let directory = with_data();
+    let says = |arguments: &[&str], text: &str| {
+        let complaint = complaint(&arcos(directory.path(), arguments), 1);
+        assert!(complaint.contains(text), "{arguments:?}: {complaint}");
+    };
+    says(&["train", "--head", "adacos", "--data", "nowhere"], "cannot read nowhere/train_features.npy");
+    says(&["train", "--head", "adacos", "--data", "data", "--labels-start", "1"], "label 0 in row 0");
+    let labels = numpy_file("labels_float.npy");
+    let labels = labels.to_str().expect("UTF-8");
+    let features = "data/train_features.npy";
+    says(&["train", "--head", "adacos", "--train-features", features, "--train-labels", labels], "dtype '<f8'");
+    says(&["evaluate", "--run", "nowhere", "--features", features, "--labels", labels], "nowhere.json");
+    says(&["evaluate", "--run", "data", "--features", features, "--labels", labels], "holds no checkpoint");
+    if cfg!(not(feature = "blas")) {
+        let whiten = ["train", "--head", "adacos", "--data", "data", "--transform", "whiten", "--dimensions", "8"];
+        says(&whiten, "build with `--features openblas-system`");
+    }
+}
+
+#[test]
+fn train_resume_evaluate_predict() {
+    let directory = with_data();
+    let train = |epochs: &str, out: &str, more: &[&str]| {
+        let base =
+            ["train", "--head", "adacos", "--data", "data", "--learning-rate", "0.003", "--out", out, "--epochs"];
+        arcos(directory.path(), &[&base[..], &[epochs], more].concat())
+    };
+    let lines = stdout(&train("6", "whole", &[]));
+    assert_eq!(lines.lines().filter(|line| line.contains("epoch ")).count(), 6, "{lines}");
+    assert!(complaint(&train("6", "whole", &[]), 1).contains("holds a run already"));
+
+    stdout(&train("3", "parts", &["--resume"]));
+    assert!(stdout(&train("6", "parts", &["--resume"])).contains("going on after epoch 3"));
+    let checkpoint = |run: &str| {
+        fs::read(directory.path().join(run).join("checkpoints/epoch-0006.safetensors")).expect("the last checkpoint")
+    };
+    assert_eq!(checkpoint("whole"), checkpoint("parts"), "interrupted and whole runs end with the same bytes");
+
+    let files = ["--features", "data/test_features.npy", "--labels", "data/test_labels.npy"];
+    let line = stdout(&arcos(directory.path(), &[&["evaluate", "--run", "whole"], &files[..]].concat()));
+    let evaluation: serde_json::Value = serde_json::from_str(&line).expect("a JSON line");
+    assert_eq!((&evaluation["head"], &evaluation["rows"]), (&"adacos".into(), &80.into()));
+    let accuracy = evaluation["accuracy"].as_f64().expect("a number");
+    let history = fs::read_to_string(directory.path().join("whole/history.csv")).expect("written");
+    assert!(history.starts_with("epoch,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,"), "{history}");
+    let last: Vec<&str> = history.lines().last().expect("epochs").split(',').collect();
+    assert_eq!(last[5].parse::<f64>().expect("a number"), accuracy);
+
+    let predict = ["predict", "--run", "whole", "--features", "data/test_features.npy", "--top", "3"];
+    let csv = stdout(&arcos(directory.path(), &predict));
+    assert_eq!(csv.lines().next(), Some("row,rank,label,probability"));
+    assert_eq!(csv.lines().count(), 1 + 3 * 80);
+    let labels: Array1<i32> = read_npy(directory.path().join("data/test_labels.npy")).expect("written");
+    let first_ranks = csv.lines().skip(1).step_by(3).map(|line| line.split(',').nth(2).expect("a label").to_owned());
+    let correct = first_ranks.zip(&labels).filter(|(predicted, label)| *predicted == label.to_string()).count();
+    assert_eq!(correct as f64 / 80.0, accuracy);
+}
+
+#[test]
+fn compare_prints_a_table_and_draws_a_figure() {
+    let directory = with_data();
+    let heads = "softmax,adacos,arcface:margin=0.1,arcface:margin=0.3";
+    let arguments = ["compare", "--data", "data", "--heads", heads, "--scale", "16", "--epochs", "3", "--out", "out"];
+    let text = stdout(&arcos(directory.path(), &arguments));
+    for head in heads.split(',') {
+        assert!(text.lines().any(|line| line.starts_with(&format!("{head} "))), "{head}: {text}");
+    }
+    let figure = fs::read(directory.path().join("out/result.png")).expect("drawn");
+    assert!(figure.starts_with(b"\x89PNG"));
+    assert!(directory.path().join("out/arcface-margin-0.1/history.csv").exists());
+}
+
+#[test]
+fn demo_says_that_its_features_are_synthetic() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let sizes = ["--classes", "6", "--train-rows", "60", "--test-rows", "30", "--dimension", "16", "--epochs", "2"];
+    let text = stdout(&arcos(directory.path(), &[&["demo"], &sizes[..]].concat()));
+    assert!(text.to_lowercase().contains("synthetic"), "{text}");
+    for head in ["softmax", "l2-softmax", "fixed-adacos", "adacos", "arcface"] {
+        assert!(directory.path().join("arcos-demo").join(head).join("history.csv").exists(), "{head}");
+    }
+    assert!(directory.path().join("arcos-demo/result.png").exists());
+}
+
+#[test]
+fn grad_writes_what_the_library_computes() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let path = |name: &str| directory.path().join(name);
+    let features = array![[1.0, 2.0, -0.5], [-1.0, 0.5, 2.0]];
+    let weights = array![[1.0, 0.0, 0.2], [0.3, 1.0, 0.0], [-1.0, 0.5, 0.4]];
+    write_npy(path("x.npy"), &features).expect("writable");
+    write_npy(path("w.npy"), &weights).expect("writable");
+    write_npy(path("y.npy"), &array![2u8, 1]).expect("writable");
+    write_npy(path("b.npy"), &array![0.1, -0.2, 0.3]).expect("writable");
+    let base = ["grad", "--features", "x.npy", "--weights", "w.npy", "--labels", "y.npy", "--out", "out"];
+    let grad = |more: &[&str]| arcos(directory.path(), &[&base[..], more].concat());
+    let array = |name: &str| -> Array2<f64> { read_npy(path("out").join(name)).expect(name) };
+
+    let line = stdout(&grad(&["--head", "cosface", "--scale", "8", "--margin", "0.2"]));
+    let report: serde_json::Value = serde_json::from_str(&line).expect("one JSON line");
+    assert_eq!((&report["head"], &report["scale"]), (&"cosface".into(), &8.0.into()));
+    let loss: Array0<f64> = read_npy(path("out/loss.npy")).expect("0-d");
+    assert_eq!(report["loss"].as_f64(), Some(loss[()]));
+    use arcos::ClassificationHead;
+    let head = arcos::heads::CosFace { scale: 8.0, margin: 0.2 };
+    let (expected, cache) =
+        head.forward(features.view(), &weights.clone().into(), array![2, 1].view()).expect("well-formed");
+    let gradients = head.backward(cache);
+    assert_eq!(loss[()], expected);
+    assert_eq!((array("d_features.npy"), array("d_weights.npy")), (gradients.d_features, gradients.d_weights));
+    assert!(!path("out/d_bias.npy").exists());
+
+    stdout(&grad(&["--head", "l2-softmax", "--alpha", "4", "--bias", "b.npy"]));
+    let d_bias: Array1<f64> = read_npy(path("out/d_bias.npy")).expect("a vector");
+    assert_eq!(d_bias.len(), 3);
+    let _: Array0<f64> = read_npy(path("out/d_alpha.npy")).expect("0-d");
+
+    // For AdaCos the scale is that of the step before, not the one the logits get.
+    let line = stdout(&grad(&["--head", "adacos", "--scale", "3"]));
+    let report: serde_json::Value = serde_json::from_str(&line).expect("one JSON line");
+    assert!(report["scale"].as_f64().is_some_and(|scale| scale > 0.0 && scale != 3.0), "{report}");
+
+    assert!(complaint(&grad(&["--head", "cosface", "--bias", "b.npy"]), 2).contains("cosface has no bias"));
+    write_npy(path("x.npy"), &features.mapv(|value| value as f32)).expect("writable");
+    assert!(
+        complaint(&grad(&["--head", "softmax"]), 1).contains("holds f64; expected f32, the precision of the features")
+    );
+    write_npy(path("w.npy"), &weights.mapv(|value| value as f32)).expect("writable");
+    stdout(&grad(&["--head", "softmax"]));
+    let _: Array2<f32> = read_npy(path("out/d_weights.npy")).expect("in the precision of the features");
+}

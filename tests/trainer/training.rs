@@ -1,0 +1,266 @@
+//! The trainer: what it learns, that it repeats itself bit by bit, and that it goes on where it stopped.
+
+use arcos::data::synthetic::SyntheticBirds;
+use arcos::data::{Dataset, TransformKind};
+use arcos::heads::{AdaCos, ArcFace, L2Softmax};
+use arcos::optim::{AdamW, Decay, Optimizer, RmsProp, Schedule, Sgd};
+use arcos::train::{Checkpoint, EpochRecord, RunDirectory, TrainConfig, Trainer, read_history};
+use arcos::{Error, Head, HeadOptions};
+use ndarray::{Array2, array};
+use std::fs;
+use std::path::Path;
+
+fn birds() -> (Dataset, Dataset) {
+    let birds = SyntheticBirds {
+        classes: 10,
+        train_rows: 205,
+        test_rows: 100,
+        dimension: 48,
+        row_spread: 0.6,
+        ..Default::default()
+    };
+    let (train, test) = birds.generate().expect("sensible sizes");
+    let dataset = |(features, labels): (Array2<f32>, _)| Dataset::new(features.into(), labels).expect("well-formed");
+    (dataset(train), dataset(test))
+}
+
+fn config(head: Head) -> TrainConfig {
+    TrainConfig { epochs: 4, learning_rate: 3e-3, ..TrainConfig::new(head) }
+}
+
+fn adacos() -> Head {
+    Head::AdaCos(AdaCos::default())
+}
+
+fn trainer(config: TrainConfig) -> Trainer {
+    let (train, test) = birds();
+    Trainer::new(config, train, Some(test)).expect("well-formed")
+}
+
+fn run(trainer: &mut Trainer) {
+    while !trainer.is_done() {
+        trainer.run_epoch(|_| ()).expect("training goes on");
+    }
+}
+
+/// All figures but the speed.
+fn figures(history: &[EpochRecord]) -> Vec<EpochRecord> {
+    history.iter().map(|record| EpochRecord { images_per_second: 0.0, ..record.clone() }).collect()
+}
+
+#[test]
+fn every_head_learns_with_every_optimizer() {
+    let optimizers =
+        [Optimizer::Sgd(Sgd::default()), Optimizer::RmsProp(RmsProp::default()), Optimizer::AdamW(AdamW::default())];
+    for name in Head::names() {
+        for optimizer in optimizers {
+            let mut options = HeadOptions::default();
+            if Head::options_of(name).expect("listed").contains(&"scale") {
+                options.scale = Some(16.0);
+            }
+            let learning_rate = if matches!(optimizer, Optimizer::Sgd(_)) { 0.1 } else { 3e-3 };
+            let head = Head::new(name, &options).expect("a head");
+            let mut trainer = trainer(TrainConfig { optimizer, learning_rate, epochs: 20, ..config(head) });
+            run(&mut trainer);
+            let (first, last) = (&trainer.history()[0], &trainer.history()[19]);
+            assert!(last.train_loss < first.train_loss, "{name} with {optimizer:?}: {last:?}");
+            assert!(last.test_accuracy > Some(0.7), "{name} with {optimizer:?}: {last:?}");
+            assert!(last.test_top5_accuracy >= last.test_accuracy, "{last:?}");
+            assert!(last.target_cosine > first.target_cosine, "{name}: {first:?} {last:?}");
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits() {
+    let (mut first, mut second) = (trainer(config(adacos())), trainer(config(adacos())));
+    run(&mut first);
+    run(&mut second);
+    assert_eq!(first.model(), second.model());
+    assert_eq!(figures(first.history()), figures(second.history()));
+    let mut other = trainer(TrainConfig { seed: 1, ..config(adacos()) });
+    run(&mut other);
+    assert_ne!(first.model().parameters.weights, other.model().parameters.weights);
+}
+
+#[test]
+fn a_resumed_run_ends_with_the_same_bits() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let heads = [
+        adacos(),
+        Head::ArcFace(ArcFace { scale: 16.0, ..ArcFace::default() }),
+        Head::L2Softmax(L2Softmax { alpha: 8.0, learn_alpha: true }),
+    ];
+    let optimizers =
+        [Optimizer::RmsProp(RmsProp::default()), Optimizer::Sgd(Sgd::default()), Optimizer::AdamW(AdamW::default())];
+    for (head, optimizer) in heads.into_iter().zip(optimizers) {
+        let schedule = Schedule { warm_up: 1.5, decay: Decay::Cosine };
+        let config = TrainConfig { optimizer, schedule, transform: TransformKind::Standardise, ..config(head) };
+        let mut whole = trainer(config.clone());
+        run(&mut whole);
+
+        let mut interrupted = trainer(config.clone());
+        interrupted.run_epoch(|_| ()).expect("training goes on");
+        interrupted.run_epoch(|_| ()).expect("training goes on");
+        let path = directory.path().join("checkpoint");
+        interrupted.checkpoint().save(&path).expect("writable");
+        drop(interrupted);
+
+        let (train, test) = birds();
+        let checkpoint = Checkpoint::load(&path).expect("just written");
+        let mut resumed = Trainer::resume(checkpoint, config, train, Some(test)).expect("the same run");
+        assert_eq!(resumed.history().len(), 2);
+        run(&mut resumed);
+        assert_eq!(resumed.checkpoint().moments, whole.checkpoint().moments);
+        assert_eq!(resumed.model(), whole.model());
+        assert_eq!(figures(resumed.history()), figures(whole.history()));
+    }
+}
+
+#[test]
+fn a_checkpoint_of_another_run_is_refused() {
+    let (train, test) = birds();
+    let mut trainer = trainer(config(adacos()));
+    trainer.run_epoch(|_| ()).expect("training goes on");
+    let resume = |config: TrainConfig, train: &Dataset| {
+        Trainer::resume(trainer.checkpoint(), config, train.clone(), Some(test.clone())).map(|_| ())
+    };
+    assert!(resume(TrainConfig { epochs: 9, ..config(adacos()) }, &train).is_ok(), "more epochs are fine");
+    let other = resume(TrainConfig { learning_rate: 1e-4, ..config(adacos()) }, &train);
+    assert!(matches!(other, Err(Error::Setting { name: "the configuration", .. })));
+    let fewer = Dataset::new(train.features.clone(), train.labels.mapv(|label| label.min(8))).expect("well-formed");
+    assert!(matches!(resume(config(adacos()), &fewer), Err(Error::Setting { .. })));
+}
+
+#[test]
+fn learned_alpha_moves_and_fixed_alpha_does_not() {
+    for learn_alpha in [false, true] {
+        let mut trainer = trainer(config(Head::L2Softmax(L2Softmax { alpha: 8.0, learn_alpha })));
+        run(&mut trainer);
+        assert_eq!(trainer.model().parameters.alpha != Some(8.0), learn_alpha);
+    }
+}
+
+#[test]
+fn the_scale_of_adacos_is_kept_below_its_bound() {
+    let Head::AdaCos(head) = TrainConfig::new(adacos()).head else { unreachable!("it is AdaCos") };
+    assert_eq!(head.max_scale, Some(64.0), "a trainer sets a bound");
+    let mut trainer = trainer(config(Head::AdaCos(AdaCos { max_scale: Some(2.5) })));
+    run(&mut trainer);
+    assert_eq!(trainer.model().parameters.scale, Some(2.5));
+}
+
+#[test]
+fn ignored_rows_take_no_part() {
+    let (train, _) = birds();
+    let mut labels = train.labels.clone();
+    labels.slice_mut(ndarray::s![..100]).fill(-100);
+    let kept: Vec<usize> = (100..205).collect();
+    let rows = train.features.view().select(ndarray::Axis(0), &kept);
+    let with = Dataset::new(train.features.clone(), labels.clone()).expect("well-formed");
+    let without = Dataset::new(rows.into(), labels.slice(ndarray::s![100..]).to_owned()).expect("well-formed");
+    // The transform is fitted on all rows, labelled or not: leave it out.
+    let config = TrainConfig { transform: TransformKind::None, ..config(adacos()) };
+    let mut with = Trainer::new(config.clone(), with, None).expect("well-formed");
+    let mut without = Trainer::new(config, without, None).expect("well-formed");
+    run(&mut with);
+    run(&mut without);
+    assert_eq!(with.model(), without.model());
+}
+
+#[test]
+fn a_model_evaluates_raw_features_as_training_did() {
+    let mut trainer = trainer(config(adacos()));
+    run(&mut trainer);
+    let evaluation = trainer.model().evaluate(&birds().1).expect("well-formed");
+    let last = trainer.history().last().expect("epochs");
+    assert_eq!((Some(evaluation.accuracy), Some(evaluation.loss)), (last.test_accuracy, last.test_loss));
+}
+
+#[test]
+fn divergence_is_an_error_that_says_when() {
+    let config = TrainConfig {
+        optimizer: Optimizer::Sgd(Sgd::default()),
+        learning_rate: 1e38,
+        ..config(Head::new("softmax", &HeadOptions::default()).expect("a head"))
+    };
+    let mut trainer = trainer(config);
+    let error = (0..4).find_map(|_| trainer.run_epoch(|_| ()).err()).expect("it diverges");
+    assert!(matches!(error, Error::Training { epoch: 1, .. }), "{error}");
+}
+
+#[test]
+fn settings_out_of_range_are_refused() {
+    let (train, _) = birds();
+    let refused = |config: TrainConfig| Trainer::new(config, train.clone(), None).expect_err("refused").to_string();
+    let base = || config(adacos());
+    assert_eq!(refused(TrainConfig { batch_size: 0, ..base() }), "batch size is 0; expected at least 1");
+    assert_eq!(refused(TrainConfig { epochs: 0, ..base() }), "epochs is 0; expected at least 1");
+    assert_eq!(
+        refused(TrainConfig { learning_rate: -1.0, ..base() }),
+        "learning rate is -1; expected a positive finite number"
+    );
+    let sgd = Optimizer::Sgd(Sgd { momentum: 1.0, ..Sgd::default() });
+    assert_eq!(refused(TrainConfig { optimizer: sgd, ..base() }), "momentum is 1; expected a number from 0 to below 1");
+    let one_class = Dataset::new(array![[1.0f32, 2.0], [2.0, 1.0]].into(), array![0, 0]).expect("well-formed");
+    assert!(matches!(Trainer::new(base(), one_class, None), Err(Error::TooFewClasses { .. })));
+}
+
+fn files_in(directory: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(directory)
+        .expect("a directory")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_run_directory_holds_history_events_and_the_newest_checkpoints() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let path = directory.path().join("run");
+    assert_eq!(RunDirectory::newest_checkpoint(&path).expect("nothing yet"), None);
+    let mut run = RunDirectory::create(&path, 2).expect("writable");
+    let mut trainer = trainer(config(adacos()));
+    while !trainer.is_done() {
+        trainer.run_epoch(|_| ()).expect("training goes on");
+        run.save(&trainer.checkpoint()).expect("writable");
+    }
+    let kept = ["epoch-0003.json", "epoch-0003.safetensors", "epoch-0004.json", "epoch-0004.safetensors"];
+    assert_eq!(files_in(&path.join("checkpoints")), kept);
+    assert_eq!(read_history(&path.join("history.csv")).expect("just written"), trainer.history());
+    assert_eq!(files_in(&path.join("tensorboard")).len(), 1);
+
+    // A checkpoint whose JSON is missing was never finished.
+    fs::remove_file(path.join("checkpoints/epoch-0004.json")).expect("there");
+    let newest = RunDirectory::newest_checkpoint(&path).expect("readable").expect("one is left");
+    assert_eq!(Checkpoint::load(&newest).expect("whole").history.len(), 3);
+}
+
+#[test]
+fn checkpoints_that_are_damaged_are_refused() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let path = directory.path().join("checkpoint");
+    let mut trainer = trainer(config(adacos()));
+    trainer.run_epoch(|_| ()).expect("training goes on");
+    let save = || trainer.checkpoint().save(&path).expect("writable");
+    let (tensors, json) = (path.with_extension("safetensors"), path.with_extension("json"));
+
+    save();
+    let bytes = fs::read(&tensors).expect("written");
+    fs::write(&tensors, &bytes[..bytes.len() / 2]).expect("writable");
+    assert!(matches!(Checkpoint::load(&path), Err(Error::File { .. })), "half a file");
+
+    save();
+    fs::write(&json, "{}").expect("writable");
+    assert!(matches!(Checkpoint::load(&path), Err(Error::File { .. })), "no configuration");
+
+    save();
+    let text = fs::read_to_string(&json).expect("written").replace("checkpoint 1", "checkpoint 9");
+    fs::write(&json, text).expect("writable");
+    let error = Checkpoint::load(&path).expect_err("of another version").to_string();
+    assert!(error.ends_with("arcos checkpoint 9; expected arcos checkpoint 1"), "{error}");
+
+    fs::remove_file(&json).expect("there");
+    assert!(matches!(Checkpoint::load(&path), Err(Error::Io { .. })), "no JSON");
+}
