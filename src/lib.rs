@@ -1,19 +1,65 @@
-//! arcos: angular-margin classification heads with hand-written gradients.
+//! Angular-margin classification heads with hand-written gradients, on ndarray: softmax, L2-softmax, normalised softmax, AdaCos,
+//! SphereFace, CosFace, ArcFace, combined margins.
+//!
+//! A head is a plain struct of hyper-parameters; what is trained is in [`Parameters`], which the caller owns. Every head has
+//! the functions of [`ClassificationHead`]: `forward` gives the mean loss and a cache, `backward` turns the cache into
+//! gradients, `logits` are for inference.
+//!
+//! ```
+//! use arcos::{ClassificationHead, heads::AdaCos, init};
+//! use ndarray::array;
+//! use rand::SeedableRng;
+//!
+//! # fn main() -> arcos::Result<()> {
+//! let features = array![[0.3f32, -1.2, 0.8], [1.1, 0.4, -0.2]]; // (B, D)
+//! let labels = array![2, 0]; // (B,)
+//! let head = AdaCos::default();
+//! let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(0);
+//! let mut parameters = head.initial_parameters(init::glorot_normal(4, 3, &mut rng))?; // (C, D)
+//!
+//! let (loss, cache) = head.forward(features.view(), &parameters, labels.view())?;
+//! parameters.scale = Some(cache.scale); // where the next step starts
+//! let gradients = head.backward(cache);
+//! parameters.weights.scaled_add(-0.1, &gradients.d_weights);
+//!
+//! let (after, _) = head.forward(features.view(), &parameters, labels.view())?;
+//! assert!(after < loss);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The heads are listed in [`heads`]; a margin of one's own implements [`CosineHead`](heads::CosineHead). Rows labelled
+//! [`IGNORE_LABEL`](ops::IGNORE_LABEL) take no part. Everything is generic over [`Real`]: `f32` and `f64`.
+//!
+//! # Floors
+//!
+//! A module uses only those below it: `ops` and `metrics` (primitives), `heads` and `optim`, `data`, `train`, and the program on top.
+//!
+//! # Features
+//!
+//! - `cli` (default): the program. Libraries want `default-features = false`.
+//! - `train`: `data` and `train`, the frozen-feature trainer.
+//! - `serde`: heads, optimizers and schedules can be serialised.
+//! - `openblas-system`, `openblas-static`: BLAS for matrix products, LAPACK for whitening and orthonormal initialisation.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
 #[cfg(feature = "train")]
 pub mod data;
-pub mod error;
 pub mod heads;
 pub mod init;
-mod linalg;
 pub mod metrics;
 pub mod ops;
 pub mod optim;
-pub mod real;
 #[cfg(feature = "train")]
 pub mod train;
+
+mod error;
+mod linalg;
+mod real;
 
 pub use error::{Error, Result};
 pub use heads::{ClassificationHead, Head, HeadOptions, Parameters};
@@ -21,3 +67,8 @@ pub use real::Real;
 
 #[cfg(feature = "blas")]
 extern crate openblas_src as _;
+
+/// The examples of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

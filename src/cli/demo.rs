@@ -18,7 +18,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR", default_value = "arcos-demo")]
     out: PathBuf,
     /// Passes over the training rows
-    #[arg(long, value_name = "N", default_value_t = 30)]
+    #[arg(long, value_name = "N", default_value_t = 20)]
     epochs: usize,
     /// Seed of data, first weights and order of rows
     #[arg(long, default_value_t = 0)]

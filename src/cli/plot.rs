@@ -113,7 +113,9 @@ fn draw_panel(area: &Area, panel: &Panel, style: &dyn Fn(&str) -> Line) -> DrawR
         .light_line_style(TRANSPARENT)
         .bold_line_style(RGBColor(225, 225, 225))
         .draw()?;
-    for (Line { colour, dashed }, points) in curves {
+    for (Line { colour, dashed }, mut points) in curves {
+        // A point below the axis would be drawn on it.
+        points.retain(|&(_, value)| value >= bottom);
         let stroke = colour.stroke_width(3);
         match &points[..] {
             [_] => drop(chart.draw_series(points.iter().map(|&point| Circle::new(point, 5, colour.filled())))?),
@@ -124,13 +126,14 @@ fn draw_panel(area: &Area, panel: &Panel, style: &dyn Fn(&str) -> Line) -> DrawR
     Ok(())
 }
 
-/// The axis of a panel: all values but the lowest tenth, which are the first epochs of curves that rise, with some room.
+/// The axis of a panel: all values, with some room; without the lowest tenth, the first epochs of curves that rise, where
+/// those would leave little room for the rest.
 fn value_range(mut values: Vec<f64>) -> (f64, f64) {
     values.sort_by(f64::total_cmp);
     let (Some(&low), Some(&top)) = (values.get(values.len() / 10), values.last()) else { return (0.0, 1.0) };
     let lowest = values[0];
     // A handful of points has no outliers.
-    let bottom = if values.len() < 20 || (top - lowest) < 1.5 * (top - low) { lowest } else { low };
+    let bottom = if values.len() < 20 || (top - lowest) < 4.0 * (top - low) { lowest } else { low };
     let room = (0.06 * (top - bottom)).max(0.01 * top.abs()).max(1e-3);
     (bottom - room, top + room)
 }

@@ -11,7 +11,7 @@
 //! The recursion diverges where other classes' cosines stay above `cos(min(π/4, θ_med))`, as they do once class vectors share
 //! the large common mean of pooled features: centre the features, or set [`max_scale`](AdaCos::max_scale).
 //!
-//! Gradient: [`normalized`](super::normalized). Shapes: features (B, D), weights (C, D), labels (B,). Errors: C < 3,
+//! Gradient: [`normalized`]. Shapes: features (B, D), weights (C, D), labels (B,). Errors: C < 3,
 //! where `ln(C-1) ≤ 0`; a scale that is not positive, given or computed; shapes, labels, NaN or infinity, rows of norm zero.
 
 use super::fixed_adacos::fixed_scale;
