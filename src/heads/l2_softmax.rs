@@ -38,7 +38,7 @@ impl Default for L2Softmax {
     }
 }
 
-/// What [`backward`] needs.
+/// What the backward pass needs.
 #[derive(Clone, Debug)]
 pub struct L2SoftmaxCache<F> {
     /// `x̂` (B, D) and `‖x‖` (B,).

@@ -21,7 +21,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Softmax {}
 
-/// What [`backward`] needs.
+/// What the backward pass needs.
 #[derive(Clone, Debug)]
 pub struct SoftmaxCache<F> {
     /// (B, D)

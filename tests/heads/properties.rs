@@ -4,7 +4,7 @@ use super::case::{Arrays, Case, case, head, spec};
 use arcos::heads::{Gradients, NormSoftmax};
 use arcos::ops::IGNORE_LABEL;
 use arcos::{ClassificationHead, Head, Parameters};
-use ndarray::{Array1, Array2, ArrayView1, Axis, Zip};
+use ndarray::{Array1, Array2, Axis, Zip};
 use proptest::prelude::*;
 
 /// The heads whose loss depends on directions alone.
@@ -150,7 +150,7 @@ proptest! {
         fewer.labels = arrays.labels.select(Axis(0), &kept);
         let expected = step(&fewer)?;
         for row in (0..case.batch).filter(|row| !kept.contains(row)) {
-            prop_assert_eq!(largest(&all.gradients.d_features.row(row)), 0.0);
+            prop_assert_eq!(largest(all.gradients.d_features.row(row)), 0.0);
         }
         let found = Step {
             gradients: Gradients { d_features: all.gradients.d_features.select(Axis(0), &kept), ..all.gradients },
