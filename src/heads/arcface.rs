@@ -81,8 +81,8 @@ impl CosineHead for ArcFace {
             value: angle.cos * cos_m - angle.sin * sin_m,
             slope: cos_m + angle.cos * sin_m / angle.sin_at_least_floor(),
         };
-        // θ ≥ π - m, without arccos.
-        let past_pi = angle.cos <= -cos_m;
+        // sin(θ+m) < 0, that is θ > π - m. Cosines would do, but near θ = π they cannot tell angles apart.
+        let past_pi = angle.sin * cos_m + angle.cos * sin_m < F::zero();
         match self.past_pi {
             PastPi::Monotone if past_pi => Margin { value: angle.cos - m * sin_m, slope: F::one() },
             PastPi::Continuous if past_pi => Margin { value: -F::of(2.0) - plain.value, slope: -plain.slope },

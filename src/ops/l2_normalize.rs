@@ -15,8 +15,7 @@ pub struct Normalized<F> {
 /// Divides each row of `x` (N, D) by its Euclidean norm. `what` names `x` in errors.
 ///
 /// # Errors
-/// [`Error::NotFinite`] for NaN or infinity, [`Error::ZeroNorm`] for a row whose norm is zero or below the
-/// smallest normal number.
+/// [`Error::NotFinite`] for NaN or infinity, [`Error::ZeroNorm`] for a row whose norm is zero or below [`smallest_norm`].
 pub fn forward<F: Real>(what: &'static str, x: ArrayView2<F>) -> Result<Normalized<F>> {
     let mut unit = x.to_owned();
     let mut norms = Array1::zeros(x.nrows());
@@ -30,17 +29,24 @@ pub fn forward<F: Real>(what: &'static str, x: ArrayView2<F>) -> Result<Normaliz
         if !scaled_norm.is_finite() {
             return Err(not_finite(what, row, x.row(row)));
         }
-        if *norm < F::min_positive_value() {
+        if *norm < smallest_norm() {
             return Err(Error::ZeroNorm {
                 what,
                 row,
                 norm: norm.to_double(),
-                minimum: F::min_positive_value().to_double(),
+                minimum: smallest_norm::<F>().to_double(),
             });
         }
         unit.mapv_inplace(|value| value / scaled_norm);
     }
     Ok(Normalized { unit, norms })
+}
+
+/// The smallest norm that a row may have: the smallest normal number over ε, 1e-31 in `f32` and 1e-292 in `f64`.
+///
+/// The gradient is divided by the norm. At the smallest normal number itself the quotient overflows at any scale above 4.
+pub fn smallest_norm<F: Real>() -> F {
+    F::min_positive_value() / F::epsilon()
 }
 
 /// `d_x = (d_x̂ - (d_x̂·x̂) x̂) / ‖x‖`: the part of the gradient along the row is lost, since moving along it

@@ -20,8 +20,9 @@ impl Targets {
     /// Checks `labels` (B,) against the number of rows and of classes.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless there is one label a row, [`Error::LabelOutOfRange`] for a label that is
-    /// neither in `0..classes` nor [`IGNORE_LABEL`], [`Error::NothingLabelled`] if no row is left.
+    /// [`Error::Shape`] unless there is one label a row, [`Error::TooFewClasses`] for none at all,
+    /// [`Error::LabelOutOfRange`] for a label that is neither in `0..classes` nor [`IGNORE_LABEL`],
+    /// [`Error::NothingLabelled`] if no row is left.
     pub fn new(labels: ArrayView1<i64>, rows: usize, classes: usize) -> Result<Self> {
         if labels.len() != rows {
             return Err(Error::Shape {
@@ -29,6 +30,9 @@ impl Targets {
                 found: labels.shape().to_vec(),
                 expected: format!("({rows},), one label for each row of features"),
             });
+        }
+        if classes == 0 {
+            return Err(Error::TooFewClasses { head: "labels", found: 0, minimum: 1, reason: "" });
         }
         let class_of = |(row, &label): (usize, &i64)| match usize::try_from(label) {
             _ if label == IGNORE_LABEL => Ok(None),

@@ -1,6 +1,6 @@
 //! Random heads on random batches, described so that a failing one can be read and made again.
 
-use arcos::heads::PastPi;
+use arcos::heads::{ArcFace, CombinedMargin, PastPi, SphereFace};
 use arcos::ops::{Angle, IGNORE_LABEL, l2_normalize};
 use arcos::{Head, HeadOptions, Parameters};
 use ndarray::{Array1, Array2};
@@ -8,7 +8,10 @@ use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
-use std::f64::consts::PI;
+use std::f64::consts::{FRAC_PI_2, PI};
+
+/// The heads whose loss does not depend on directions alone.
+pub const NOT_NORMALISED: &[&str] = &["softmax", "l2-softmax"];
 
 /// A head and a batch. `Debug` is all there is to know: `build` makes the arrays from it.
 #[derive(Clone, Debug)]
@@ -43,10 +46,11 @@ pub struct Arrays {
     pub labels: Array1<i64>,
 }
 
-/// Numbers with few digits, for counterexamples that can be read.
+/// Numbers with few digits, for counterexamples that can be read; now and then an end of the range.
 fn rounded(range: std::ops::RangeInclusive<f64>) -> impl Strategy<Value = f64> {
-    let bounds = range.clone();
-    range.prop_map(move |value| ((value * 1e3).round() / 1e3).clamp(*bounds.start(), *bounds.end()))
+    let (start, end) = range.clone().into_inner();
+    let inside = range.prop_map(move |value| ((value * 1e3).round() / 1e3).clamp(start, end));
+    prop_oneof![12 => inside, 1 => Just(start), 1 => Just(end)]
 }
 
 /// Scales from 0.25 to 128, as many small as large.
@@ -113,7 +117,7 @@ impl Case {
         let mut gaussian = |rows, columns| -> Array2<f64> {
             Array2::from_shape_simple_fn((rows, columns), || StandardNormal.sample(&mut rng))
         };
-        let weights = gaussian(self.classes, self.dimension);
+        let mut weights = gaussian(self.classes, self.dimension);
         let mut features = gaussian(self.batch, self.dimension);
         let bias = gaussian(1, self.classes).remove_axis(ndarray::Axis(0));
         let (mut labels, mut norms) = (Vec::new(), Vec::new());
@@ -138,6 +142,12 @@ impl Case {
         labels[..self.ignored].fill(IGNORE_LABEL);
 
         let (head, previous) = head(&self.spec);
+        // Class vectors of different lengths too, where it is their direction that counts.
+        if !NOT_NORMALISED.contains(&head.name()) {
+            for mut row in weights.rows_mut() {
+                row *= 10f64.powf(rng.random_range(-1.0..1.0));
+            }
+        }
         let mut parameters =
             arcos::ClassificationHead::initial_parameters(&head, weights).expect("enough classes for the head");
         if parameters.bias.is_some() {
@@ -151,6 +161,34 @@ impl Case {
 }
 
 impl Arrays {
+    /// How fast the margin function may change with the angle.
+    pub fn steepest_margin(&self) -> f64 {
+        match self.head {
+            Head::SphereFace(SphereFace { margin, .. }) => margin,
+            Head::CombinedMargin(CombinedMargin { m1, .. }) => m1.max(1.0),
+            _ => 1.0,
+        }
+    }
+
+    /// Angles where the margin function jumps, or its second derivative does: no difference across one is a derivative.
+    fn kinks(&self) -> Vec<f64> {
+        match self.head {
+            Head::ArcFace(ArcFace { past_pi: PastPi::Plain, .. }) => vec![],
+            Head::ArcFace(ArcFace { past_pi: PastPi::Easy, .. }) => vec![FRAC_PI_2],
+            Head::ArcFace(ArcFace { margin, .. }) => vec![PI - margin],
+            Head::SphereFace(SphereFace { margin, .. }) => {
+                (1..=margin as usize).map(|k| k as f64 * PI / margin).collect()
+            }
+            _ => vec![],
+        }
+    }
+
+    /// Whether a labelled row is within `distance`, in radians, of an angle where the margin function has a kink.
+    pub fn is_near_kink(&self, distance: f64) -> bool {
+        let kinks = self.kinks();
+        self.angles().into_iter().any(|theta| kinks.iter().any(|kink| (theta - kink).abs() < distance))
+    }
+
     /// The angle of each labelled row to its class vector.
     pub fn angles(&self) -> Vec<f64> {
         let unit = |x: &Array2<f64>| l2_normalize::forward("x", x.view()).expect("rows are not zero").unit;

@@ -1,14 +1,11 @@
 //! What must hold for every head, or for every normalised one, whatever the numbers.
 
-use super::case::{Arrays, Case, case, head, spec};
+use super::case::{Arrays, Case, NOT_NORMALISED, case, head, spec};
 use arcos::heads::{Gradients, NormSoftmax};
 use arcos::ops::IGNORE_LABEL;
 use arcos::{ClassificationHead, Head, Parameters};
 use ndarray::{Array1, Array2, Axis, Zip};
 use proptest::prelude::*;
-
-/// The heads whose loss depends on directions alone.
-const NOT_NORMALISED: &[&str] = &["softmax", "l2-softmax"];
 
 struct Step {
     loss: f64,
