@@ -28,8 +28,8 @@ Examples:
   arcos compare --data DIR --heads arcface:margin=0.05,arcface:margin=0.1,arcface:margin=0.5 --scale 32
   arcos compare --data DIR --heads norm-softmax,adacos --transform none")]
 pub(super) struct Args {
-    /// Heads, separated by commas, or all
     #[arg(long, value_name = "HEAD[:OPTION=VALUE]...", value_delimiter = ',', default_values = CLASSIC_HEADS)]
+    #[arg(help = format!("Heads, separated by commas, or all: {}", Head::names().collect::<Vec<_>>().join(", ")))]
     heads: Vec<String>,
     #[command(flatten)]
     head_args: TrainedHeadArgs,

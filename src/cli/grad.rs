@@ -1,10 +1,9 @@
 //! `arcos grad`
 
-use super::head_args::{HeadArgs, borrowed, head};
+use super::head_args::{HeadArgs, borrowed, head, head_names};
 use super::print;
 use crate::data::{Matrix, read_labels, read_matrix, read_vector};
 use crate::{ClassificationHead, Error, Head, Real, Result};
-use clap::builder::PossibleValuesParser;
 use ndarray::{Array, Array1, Array2, Dimension, arr0};
 use ndarray_npy::{WritableElement, write_npy};
 use std::fs;
@@ -22,7 +21,7 @@ Examples:
   arcos grad --head adacos --scale 7.2 --features X.npy --weights W.npy --labels y.npy --out grads")]
 pub(super) struct Args {
     /// The head; for adacos --scale is the scale of the step before
-    #[arg(long, value_parser = PossibleValuesParser::new(Head::names()))]
+    #[arg(long, value_parser = head_names())]
     head: String,
     #[command(flatten)]
     head_args: HeadArgs,

@@ -2,7 +2,7 @@
 
 use crate::heads::PastPi;
 use crate::{Head, HeadOptions, Result};
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser};
 
 /// `--scale`, `--margin` and the like. A head takes some of them, and has defaults for all.
 #[derive(clap::Args)]
@@ -68,6 +68,12 @@ impl TrainedHeadArgs {
         let max_scale = self.max_scale.map(|bound| ("max-scale", bound.to_string()));
         self.head.given().into_iter().chain(learn_alpha).chain(max_scale).collect()
     }
+}
+
+/// The names of all heads, with their training logits for `--help`.
+pub(super) fn head_names() -> PossibleValuesParser {
+    let possible = |&(name, formula): &(&'static str, &'static str)| PossibleValue::new(name).help(formula);
+    PossibleValuesParser::new(Head::LIST.iter().map(possible))
 }
 
 /// The head called `name` with options by name.

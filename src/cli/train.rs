@@ -1,14 +1,13 @@
 //! `arcos train`
 
 use super::data_args::DataArgs;
-use super::head_args::{TrainedHeadArgs, borrowed, head};
+use super::head_args::{TrainedHeadArgs, borrowed, head, head_names};
 use super::print;
 use super::progress::Report;
 use super::train_args::TrainArgs;
 use crate::data::Dataset;
 use crate::train::{Checkpoint, RunDirectory, TrainConfig, Trainer};
 use crate::{Error, Head, Result};
-use clap::builder::PossibleValuesParser;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `arcos train`.
@@ -23,7 +22,7 @@ Examples:
   arcos train --head adacos --data DIR --epochs 60 --resume")]
 pub(super) struct Args {
     /// The head
-    #[arg(long, value_parser = PossibleValuesParser::new(Head::names()))]
+    #[arg(long, value_parser = head_names())]
     head: String,
     #[command(flatten)]
     head_args: TrainedHeadArgs,

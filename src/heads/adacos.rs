@@ -121,7 +121,6 @@ impl ClassificationHead for AdaCos {
 }
 
 impl Listed for AdaCos {
-    const NAME: &'static str = "adacos";
     const FORMULA: &'static str = "s cosθ, s = ln(B_avg) / cos(min(π/4, θ_med))";
     const OPTIONS: &'static [&'static str] = &["max-scale"];
 

@@ -93,7 +93,6 @@ impl CosineHead for ArcFace {
 }
 
 impl Listed for ArcFace {
-    const NAME: &'static str = "arcface";
     const FORMULA: &'static str = "target s cos(θ + m)";
     const OPTIONS: &'static [&'static str] = &["scale", "margin", "past-pi"];
 

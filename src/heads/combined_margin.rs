@@ -60,7 +60,6 @@ impl CosineHead for CombinedMargin {
 }
 
 impl Listed for CombinedMargin {
-    const NAME: &'static str = "combined-margin";
     const FORMULA: &'static str = "target s (cos(m1 θ + m2) - m3)";
     const OPTIONS: &'static [&'static str] = &["scale", "m1", "m2", "m3"];
 

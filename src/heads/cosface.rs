@@ -43,7 +43,6 @@ impl CosineHead for CosFace {
 }
 
 impl Listed for CosFace {
-    const NAME: &'static str = "cosface";
     const FORMULA: &'static str = "target s (cosθ - m)";
     const OPTIONS: &'static [&'static str] = &["scale", "margin"];
 

@@ -44,7 +44,6 @@ impl CosineHead for FixedAdaCos {
 }
 
 impl Listed for FixedAdaCos {
-    const NAME: &'static str = "fixed-adacos";
     const FORMULA: &'static str = "√2 ln(C-1) cosθ";
     const OPTIONS: &'static [&'static str] = &[];
 

@@ -146,7 +146,6 @@ pub fn alpha_lower_bound(classes: usize, p: f64) -> Result<f64> {
 }
 
 impl Listed for L2Softmax {
-    const NAME: &'static str = "l2-softmax";
     const FORMULA: &'static str = "α x̂·w + b";
     const OPTIONS: &'static [&'static str] = &["alpha", "learn-alpha"];
 

@@ -69,7 +69,6 @@ pub trait ClassificationHead {
 
 /// What the list of heads knows of each.
 trait Listed: Sized {
-    const NAME: &'static str;
     /// The training logits, in a line.
     const FORMULA: &'static str;
     /// The fields of [`HeadOptions`] that the head takes.
@@ -79,16 +78,28 @@ trait Listed: Sized {
     fn from_options(options: &HeadOptions) -> Self;
 }
 
-/// Makes modules, the [`Head`] enum and its dispatch from one list.
+/// Makes names, modules, the [`Head`] enum and its dispatch from one list.
 macro_rules! heads {
-    ($($module:ident::$Name:ident),* $(,)?) => {
-        $(pub mod $module; pub use $module::$Name;)*
+    ($($name:literal => $module:ident::$Name:ident),* $(,)?) => {
+        $(
+            pub mod $module;
+            pub use $module::$Name;
+
+            impl $Name {
+                /// The head's name.
+                pub const NAME: &'static str = $name;
+            }
+        )*
 
         /// Any of the heads, chosen at run time.
         #[derive(Clone, Debug, PartialEq)]
-        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(tag = "name", rename_all = "kebab-case"))]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(tag = "name"))]
         pub enum Head {
-            $(#[doc = concat!("See [`", stringify!($module), "`].")] $Name($Name)),*
+            $(
+                #[doc = concat!("See [`", stringify!($module), "`].")]
+                #[cfg_attr(feature = "serde", serde(rename = $name))]
+                $Name($Name)
+            ),*
         }
 
         impl Head {
@@ -154,15 +165,15 @@ macro_rules! heads {
 }
 
 heads! {
-    softmax::Softmax,
-    l2_softmax::L2Softmax,
-    norm_softmax::NormSoftmax,
-    fixed_adacos::FixedAdaCos,
-    adacos::AdaCos,
-    sphereface::SphereFace,
-    cosface::CosFace,
-    arcface::ArcFace,
-    combined_margin::CombinedMargin,
+    "softmax" => softmax::Softmax,
+    "l2-softmax" => l2_softmax::L2Softmax,
+    "norm-softmax" => norm_softmax::NormSoftmax,
+    "fixed-adacos" => fixed_adacos::FixedAdaCos,
+    "adacos" => adacos::AdaCos,
+    "sphereface" => sphereface::SphereFace,
+    "cosface" => cosface::CosFace,
+    "arcface" => arcface::ArcFace,
+    "combined-margin" => combined_margin::CombinedMargin,
 }
 
 impl Head {

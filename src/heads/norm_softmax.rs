@@ -40,7 +40,6 @@ impl CosineHead for NormSoftmax {
 }
 
 impl Listed for NormSoftmax {
-    const NAME: &'static str = "norm-softmax";
     const FORMULA: &'static str = "s cosθ";
     const OPTIONS: &'static [&'static str] = &["scale"];
 

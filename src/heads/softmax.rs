@@ -96,7 +96,6 @@ pub(super) fn angle_of_rows<F: Real>(x: ArrayView1<F>, w: ArrayView1<F>) -> Opti
 }
 
 impl Listed for Softmax {
-    const NAME: &'static str = "softmax";
     const FORMULA: &'static str = "x·w + b";
     const OPTIONS: &'static [&'static str] = &[];
 

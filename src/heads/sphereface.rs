@@ -57,7 +57,6 @@ impl CosineHead for SphereFace {
 }
 
 impl Listed for SphereFace {
-    const NAME: &'static str = "sphereface";
     const FORMULA: &'static str = "target s ((-1)^k cos(mθ) - 2k)";
     const OPTIONS: &'static [&'static str] = &["scale", "margin"];
 

@@ -133,6 +133,16 @@ fn a_checkpoint_of_another_run_is_refused() {
 }
 
 #[test]
+fn heads_are_stored_by_the_names_they_are_asked_for_by() {
+    for name in Head::names() {
+        let head = Head::new(name, &HeadOptions::default()).expect("every head has defaults");
+        let stored = serde_json::to_value(&head).expect("plain data");
+        assert_eq!(stored["name"], name);
+        assert_eq!(serde_json::from_value::<Head>(stored).expect("just stored"), head);
+    }
+}
+
+#[test]
 fn learned_alpha_moves_and_fixed_alpha_does_not() {
     for learn_alpha in [false, true] {
         let mut trainer = trainer(config(Head::L2Softmax(L2Softmax { alpha: 8.0, learn_alpha })));
