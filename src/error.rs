@@ -49,6 +49,16 @@ pub enum Error {
         /// [`IGNORE_LABEL`](crate::ops::IGNORE_LABEL).
         ignore: i64,
     },
+    /// A label that cannot be one, whatever the number of classes.
+    #[error("labels[{row}] is {label}; expected {expected}")]
+    Label {
+        /// Position in `labels`.
+        row: usize,
+        /// The label found.
+        label: i64,
+        /// What labels are.
+        expected: String,
+    },
     /// Fewer classes than the head can work with.
     #[error("{head} got {found} classes; expected at least {minimum}{reason}")]
     TooFewClasses {

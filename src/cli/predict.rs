@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     model.for_logits(features.view(), |first, logits| {
         for (row, logits) in logits.rows().into_iter().enumerate() {
             for (rank, (class, probability)) in likeliest(logits, args.top).into_iter().enumerate() {
-                let label = class as i64 + args.labels_start;
+                let label = (class as i64).saturating_add(args.labels_start);
                 writeln!(writer, "{},{},{label},{probability}", first + row, rank + 1).map_err(failed)?;
             }
         }

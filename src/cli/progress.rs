@@ -30,7 +30,7 @@ impl Report {
     /// After a batch.
     pub fn batch(&self, progress: &Progress) {
         if let Some(bar) = &self.bar {
-            bar.set_length((self.epochs * progress.batches) as u64);
+            bar.set_length(self.epochs.saturating_mul(progress.batches) as u64);
             bar.set_position(((progress.epoch - 1) * progress.batches + progress.batch) as u64);
             bar.set_message(format!(
                 "epoch {}/{}  loss {:.4}  train {:.4}  scale {:.3}",

@@ -68,14 +68,11 @@ pub fn read_labels(path: &Path, start: i64) -> Result<Array1<i64>> {
     let array = read::<Wanted<i64>>(path).map_err(|failure| failure.into_error(path, expected))?;
     let mut labels = vector(path, array.map(|element| element.0), expected)?;
     for (row, label) in labels.iter_mut().enumerate().filter(|(_, label)| **label != IGNORE_LABEL) {
-        if *label < start {
-            return Err(Error::File {
-                path: path.into(),
-                found: format!("label {label} in row {row}"),
-                expected: format!("labels from {start} (the label of the first class), or {IGNORE_LABEL} for none"),
-            });
-        }
-        *label -= start;
+        *label = label.checked_sub(start).filter(|&class| class >= 0).ok_or_else(|| Error::File {
+            path: path.into(),
+            found: format!("label {label} in row {row}"),
+            expected: format!("labels from {start} (the label of the first class), or {IGNORE_LABEL} for none"),
+        })?;
     }
     Ok(labels)
 }

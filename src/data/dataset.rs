@@ -19,7 +19,7 @@ impl Dataset {
     /// Checks that there is one label a row, that labels are not negative, and that features are finite.
     ///
     /// # Errors
-    /// [`Error::Empty`], [`Error::Shape`], [`Error::NotFinite`], [`Error::NothingLabelled`]; [`Error::Setting`] for a negative
+    /// [`Error::Empty`], [`Error::Shape`], [`Error::NotFinite`], [`Error::NothingLabelled`]; [`Error::Label`] for a negative
     /// label.
     pub fn new(features: Features, labels: Array1<i64>) -> Result<Self> {
         let view = features.view();
@@ -36,9 +36,9 @@ impl Dataset {
         l2_normalize::check_finite("features", view)?;
         let is_label = |&label: &i64| label >= 0 || label == IGNORE_LABEL;
         if let Some(row) = labels.iter().position(|label| !is_label(label)) {
-            return Err(Error::Setting {
-                name: "a label",
-                value: format!("{} in row {row}", labels[row]),
+            return Err(Error::Label {
+                row,
+                label: labels[row],
                 expected: format!("0 or more, or {IGNORE_LABEL} for none"),
             });
         }

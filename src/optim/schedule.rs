@@ -61,9 +61,9 @@ impl Schedule {
         }
         match self.decay {
             Decay::Constant => 1.0,
-            Decay::Step { every, factor } => factor.powi((step / (every * steps_per_epoch) as f64) as i32),
+            Decay::Step { every, factor } => factor.powf((step / (every as f64 * steps_per_epoch as f64)).floor()),
             Decay::Cosine => {
-                let left = (epochs * steps_per_epoch) as f64 - warm_up_steps;
+                let left = epochs as f64 * steps_per_epoch as f64 - warm_up_steps;
                 let progress = ((step - warm_up_steps) / left.max(1.0)).min(1.0);
                 0.5 * (1.0 + (PI * progress).cos())
             }

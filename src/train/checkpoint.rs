@@ -97,14 +97,14 @@ impl Checkpoint {
                 expected: format!("that of the run to resume, {}", as_json(&self.config)),
             });
         }
-        let found = (train.rows(), train.dimension(), train.classes());
+        let found = vec![train.rows(), train.dimension(), train.classes()];
         let weights = &self.model.parameters.weights;
         let dimension = self.model.transform.input_dimension().unwrap_or(weights.ncols());
-        let expected = (self.train_rows, dimension, weights.nrows());
+        let expected = vec![self.train_rows, dimension, weights.nrows()];
         if found != expected {
-            return Err(Error::Setting {
-                name: "the training set's (rows, dimension, classes)",
-                value: format!("{found:?}"),
+            return Err(Error::Shape {
+                what: "the training set (rows, dimension, classes)",
+                found,
                 expected: format!("{expected:?}, that of the run to resume"),
             });
         }

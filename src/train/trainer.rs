@@ -13,6 +13,10 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use std::time::{Duration, Instant};
 
+/// Labels that reach past this many classes a training row are not numbers of classes; class vectors for all of them could
+/// exceed any memory.
+const MOST_CLASSES_A_ROW: usize = 1000;
+
 /// Trains one head on one data set.
 #[derive(Debug)]
 pub struct Trainer {
@@ -54,6 +58,14 @@ impl Trainer {
     /// What is wrong with the configuration or the data.
     pub fn new(config: TrainConfig, train: Dataset, test: Option<Dataset>) -> Result<Self> {
         let classes = train.classes();
+        if classes > MOST_CLASSES_A_ROW.saturating_mul(train.rows()) {
+            let row = train.labels.iter().position(|&label| label as usize == classes - 1).unwrap_or_default();
+            return Err(Error::Label {
+                row,
+                label: train.labels[row],
+                expected: format!("classes numbered from 0 without gaps, in a training set of {} rows", train.rows()),
+            });
+        }
         config.check(classes)?;
         let transform = Transform::fit(config.transform, train.features.view())?;
         let dimension = transform.dimension(train.dimension());

@@ -55,6 +55,7 @@ fn labels_of_every_integer_type() {
 fn labels_from_one_leave_the_ignore_value_alone() {
     let labels = read_labels(&numpy_file("labels_ignored.npy"), 1).expect("labels from 1");
     assert_eq!(labels, array![0, -100, 1, 2]);
+    assert!(read_labels(&numpy_file("labels_i8_little.npy"), i64::MIN).is_err(), "no room for the difference");
     let message = read_labels(&numpy_file("labels_i8_little.npy"), 1).expect_err("a label 0").to_string();
     assert!(
         message.ends_with("label 0 in row 0; expected labels from 1 (the label of the first class), or -100 for none"),
@@ -134,10 +135,7 @@ fn features_and_labels_that_do_not_belong_together() {
     let features = || read_features(&numpy_file("features_f4_little_c.npy")).expect("committed");
     let refused = |labels: Array1<i64>| Dataset::new(features(), labels).expect_err("refused");
     assert!(matches!(refused(array![0, 1]), Error::Shape { what: "labels", .. }));
-    assert_eq!(
-        refused(array![0, 1, -1, 0]).to_string(),
-        "a label is -1 in row 2; expected 0 or more, or -100 for none"
-    );
+    assert_eq!(refused(array![0, 1, -1, 0]).to_string(), "labels[2] is -1; expected 0 or more, or -100 for none");
     assert!(matches!(refused(array![-100, -100, -100, -100]), Error::NothingLabelled { .. }));
     let data = Dataset::new(features(), array![0, 1, -100, 4]).expect("well-formed");
     assert_eq!((data.rows(), data.dimension(), data.classes()), (4, 3, 5));

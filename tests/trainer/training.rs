@@ -129,7 +129,7 @@ fn a_checkpoint_of_another_run_is_refused() {
     let other = resume(TrainConfig { learning_rate: 1e-4, ..config(adacos()) }, &train);
     assert!(matches!(other, Err(Error::Setting { name: "the configuration", .. })));
     let fewer = Dataset::new(train.features.clone(), train.labels.mapv(|label| label.min(8))).expect("well-formed");
-    assert!(matches!(resume(config(adacos()), &fewer), Err(Error::Setting { .. })));
+    assert!(matches!(resume(config(adacos()), &fewer), Err(Error::Shape { .. })));
 }
 
 #[test]
@@ -214,6 +214,11 @@ fn settings_out_of_range_are_refused() {
     assert_eq!(refused(TrainConfig { optimizer: sgd, ..base() }), "momentum is 1; expected a number from 0 to below 1");
     let one_class = Dataset::new(array![[1.0f32, 2.0], [2.0, 1.0]].into(), array![0, 0]).expect("well-formed");
     assert!(matches!(Trainer::new(base(), one_class, None), Err(Error::TooFewClasses { .. })));
+    for label in [1_000_000_000_000, i64::MAX] {
+        let gap = Dataset::new(array![[1.0f32, 2.0], [2.0, 1.0]].into(), array![0, label]).expect("well-formed");
+        let error = Trainer::new(base(), gap, None).expect_err("refused").to_string();
+        assert!(error.starts_with(&format!("labels[1] is {label}; expected classes numbered from 0")), "{error}");
+    }
 }
 
 fn files_in(directory: &Path) -> Vec<String> {
