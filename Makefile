@@ -24,12 +24,14 @@ check:
 	$(CARGO) clippy --no-default-features -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --no-deps --features train
 
-# Unit, property, reference and command tests, doc tests and examples.
+# Unit, property, reference and command tests, doc tests; examples are built; each benchmark runs once.
 suite:
 	$(CARGO) test
+	$(CARGO) test --bench heads
 
 demo-small:
-	$(CARGO) run -- demo --classes 20 --train-rows 600 --test-rows 600 --dimension 64 --epochs 5 --out target/demo-small
+	$(CARGO) run -- demo --classes 20 --train-rows 600 --test-rows 600 --dimension 64 \
+		--epochs 10 --batch-size 16 --out target/demo-small
 	test -s target/demo-small/result.png
 
 clean:
