@@ -49,6 +49,9 @@ pub(super) struct TrainArgs {
     /// Dimensions kept by --transform whiten
     #[arg(long, value_name = "K", default_value_t = 256)]
     pub dimensions: usize,
+    /// Part of the mean variance that --transform whiten adds to each component's: 1 suits few rows
+    #[arg(long, value_name = "R", default_value_t = 0.0, allow_negative_numbers = true)]
+    pub ridge: f64,
     /// How class vectors begin; orthonormal needs a build with LAPACK
     #[arg(long, value_enum, default_value_t = WeightInit::GlorotNormal)]
     pub init: WeightInit,
@@ -95,7 +98,7 @@ impl TrainArgs {
             TransformName::None => TransformKind::None,
             TransformName::Centre => TransformKind::Centre,
             TransformName::Standardise => TransformKind::Standardise,
-            TransformName::Whiten => TransformKind::Whiten { dimensions: self.dimensions },
+            TransformName::Whiten => TransformKind::Whiten { dimensions: self.dimensions, ridge: self.ridge },
         };
         Ok(TrainConfig {
             optimizer,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What is done to features.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum TransformKind {
     /// Nothing.
@@ -22,11 +22,14 @@ pub enum TransformKind {
     Centre,
     /// Centred, and each dimension divided by its standard deviation; a constant dimension becomes 0.
     Standardise,
-    /// Centred, and projected on the `dimensions` first principal components, each divided by its standard deviation.
-    /// Needs a build with LAPACK.
+    /// Centred, and projected on the `dimensions` first principal components, each divided by
+    /// `sqrt(variance + ridge · mean variance)`: its standard deviation where `ridge` is 0. Needs a build with LAPACK.
     Whiten {
         /// Components kept.
         dimensions: usize,
+        /// How much of the mean variance of all components is added to each; not negative. It keeps components of
+        /// little variance, which few rows estimate badly, from counting as much as the first.
+        ridge: f64,
     },
 }
 
@@ -64,8 +67,8 @@ impl Transform {
         Ok(match kind {
             TransformKind::None | TransformKind::Centre => fitted,
             TransformKind::Standardise => Self { factor: Some(one_over_deviation(features, &mean)), ..fitted },
-            TransformKind::Whiten { dimensions } => {
-                Self { projection: Some(whitening_projection(features, &mean, dimensions)?), ..fitted }
+            TransformKind::Whiten { dimensions, ridge } => {
+                Self { projection: Some(whitening_projection(features, &mean, dimensions, ridge)?), ..fitted }
             }
         })
     }
@@ -170,13 +173,26 @@ fn one_over_deviation(features: ArrayView2<f32>, mean: &Array1<f64>) -> Array1<f
     })
 }
 
-/// The first `dimensions` eigenvectors of the covariance, each over the root of its eigenvalue: (D, K).
-fn whitening_projection(features: ArrayView2<f32>, mean: &Array1<f64>, dimensions: usize) -> Result<Array2<f32>> {
+/// The first `dimensions` eigenvectors of the covariance, each over the root of its eigenvalue and the ridge: (D, K).
+fn whitening_projection(
+    features: ArrayView2<f32>,
+    mean: &Array1<f64>,
+    dimensions: usize,
+    ridge: f64,
+) -> Result<Array2<f32>> {
+    if !(ridge >= 0.0 && ridge.is_finite()) {
+        let expected = "a finite number, not negative".into();
+        return Err(Error::Setting { name: "the ridge of whitening", value: ridge.to_string(), expected });
+    }
     let covariance = mean_of_rows(features, |rows| {
         let centred = rows - mean;
         centred.t().dot(&centred)
     });
     let (variances, components) = linalg::symmetric_eigen(covariance)?;
+    // Rounding can leave a component that has no variance a negative one.
+    let variances = variances.mapv(|variance| variance.max(0.0));
+    let floor = ridge * variances.sum() / variances.len() as f64;
+    let variances = variances + floor;
     let usable = variances.iter().take_while(|&&variance| variance > SMALLEST_VARIANCE * variances[0]).count();
     if dimensions == 0 || dimensions > usable {
         return Err(Error::Setting {
