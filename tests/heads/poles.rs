@@ -3,7 +3,7 @@
 use super::case::head;
 use arcos::ops::angle::sin_floor;
 use arcos::ops::{Angle, l2_normalize};
-use arcos::{ClassificationHead, Real, init};
+use arcos::{ClassificationHead, Head, Parameters, Real, init};
 use ndarray::{Array1, Array2, Axis};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -59,7 +59,11 @@ fn gradients_are_finite_and_bounded<F: Real>() {
                         let norm = row.dot(&row).sqrt().to_double();
                         assert!(norm <= bound, "{context}: a row of d_features has norm {norm}, above {bound}");
                     }
-                    assert!(gradients.d_weights.iter().all(|value| value.is_finite()), "{context}: d_weights");
+                    // Each class has one row of the batch of 8 on it: the same bound, with the class vector's length.
+                    for (row, weight) in gradients.d_weights.rows().into_iter().zip(weights.rows()) {
+                        let norm = (row.dot(&row) * weight.dot(&weight)).sqrt().to_double();
+                        assert!(norm <= bound, "{context}: a row of d_weights has norm {norm}, above {bound}");
+                    }
                 }
             }
         }
@@ -105,5 +109,34 @@ fn arcface_keeps_its_gradient_down_to_the_floor() {
         let expected = (1.0 - (-loss).exp()) * (theta + 0.5).sin();
         let found = -gradients.d_features[[0, 0]] * theta.sin() + gradients.d_features[[0, 1]] * theta.cos();
         approx::assert_relative_eq!(found, expected, max_relative = 4.0 * f64::EPSILON / theta + 1e-12);
+    }
+}
+
+/// A neutral margin is none all the way to the poles, where cosines of different angles are equal.
+#[test]
+fn neutral_margins_are_none_within_rounding_of_a_pole() {
+    let specs = [
+        "arcface:scale=1:margin=0",
+        "arcface:scale=1:margin=0:past-pi=continuous",
+        "arcface:scale=1:margin=0:past-pi=plain",
+        "sphereface:scale=1:margin=1",
+        "combined-margin:scale=1:m1=1:m2=0:m3=0",
+    ];
+    for spec in specs {
+        for exponent in 1..=13 {
+            for pole in [1.0, -1.0] {
+                let theta = 10f64.powi(-exponent);
+                let features = ndarray::array![[pole * theta.cos(), theta.sin()]];
+                // The other class at the opposite pole: nothing but the small angle makes a gradient.
+                let parameters = Parameters::from(ndarray::array![[1.0, 0.0], [-1.0, 0.0]]);
+                let labels = ndarray::array![0];
+                let gradient = |head: Head| {
+                    let (_, cache) = head.forward(features.view(), &parameters, labels.view()).expect("well-formed");
+                    head.backward(cache).d_features[[0, 1]]
+                };
+                let (found, expected) = (gradient(head(spec).0), gradient(head("norm-softmax:scale=1").0));
+                approx::assert_relative_eq!(found, expected, max_relative = 64.0 * f64::EPSILON / theta + 1e-12);
+            }
+        }
     }
 }
