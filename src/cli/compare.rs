@@ -104,8 +104,9 @@ pub(super) fn compare(
     print(format_args!("\nfigure in {}", figure.display()))
 }
 
-/// The panels of the Keras project's figure: accuracy, the scale of AdaCos, the mean cosine of the correct label.
-fn panels(outcomes: &[Outcome]) -> [Panel; 3] {
+/// The panels of the Keras project's figure: accuracy, the scale of AdaCos, the mean cosine of the correct label. A panel that no
+/// head has a curve for is left out.
+fn panels(outcomes: &[Outcome]) -> Vec<Panel> {
     let panel = |title: &str, y_label: &str, value: &dyn Fn(&Outcome, &EpochRecord) -> Option<f64>| Panel {
         title: title.into(),
         y_label: y_label.into(),
@@ -114,14 +115,16 @@ fn panels(outcomes: &[Outcome]) -> [Panel; 3] {
     let has_test = outcomes.iter().flat_map(|outcome| &outcome.history).any(|record| record.test_accuracy.is_some());
     let is_adacos = |head: &Head| matches!(head, Head::AdaCos(_) | Head::FixedAdaCos(_));
     let accuracy = if has_test { "test accuracy" } else { "training accuracy" };
-    [
+    let mut panels = vec![
         panel("accuracy", accuracy, &|_, record| match has_test {
             true => record.test_accuracy,
             false => Some(record.train_accuracy),
         }),
         panel("scale of AdaCos", "scale s", &|outcome, record| is_adacos(&outcome.head).then_some(record.scale)),
         panel("mean cosine of the correct label", "cosine, training rows", &|_, record| record.target_cosine),
-    ]
+    ];
+    panels.retain(|panel| !panel.curves.is_empty());
+    panels
 }
 
 fn curve(outcome: &Outcome, value: &dyn Fn(&Outcome, &EpochRecord) -> Option<f64>) -> Option<Curve> {

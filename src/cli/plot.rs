@@ -20,9 +20,9 @@ pub(super) struct Curve {
 }
 
 const PANEL_WIDTH: u32 = 620;
-const HEIGHT: u32 = 620;
+const HEIGHT: u32 = 560;
 const TITLE_HEIGHT: u32 = 64;
-const LEGEND_HEIGHT: u32 = 58;
+const LEGEND_ROW_HEIGHT: u32 = 34;
 const FONT: &str = "sans-serif";
 
 /// Okabe and Ito's colours, which the colour-blind can tell apart, without the faint yellow.
@@ -47,7 +47,10 @@ pub(super) fn draw(path: &Path, title: &str, panels: &[Panel]) -> Result<()> {
     draw_panels(path, title, panels).map_err(|error| Error::io("draw", path, std::io::Error::other(error.to_string())))
 }
 
-type DrawResult = std::result::Result<(), Box<dyn std::error::Error>>;
+type DrawResult<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// A name in the legend and the width of its entry in pixels.
+type Entry<'a> = (&'a str, i32);
 
 fn draw_panels(path: &Path, title: &str, panels: &[Panel]) -> DrawResult {
     let mut names: Vec<&str> = Vec::new();
@@ -61,15 +64,18 @@ fn draw_panels(path: &Path, title: &str, panels: &[Panel]) -> DrawResult {
         Line { colour: COLOURS[number % COLOURS.len()], dashed: number >= COLOURS.len() }
     };
 
-    let size = (PANEL_WIDTH * panels.len() as u32, HEIGHT);
+    let width = PANEL_WIDTH * panels.len() as u32;
+    let legend_rows = legend_rows(&names, width)?;
+    let legend_height = LEGEND_ROW_HEIGHT * (legend_rows.len() as u32 + 1);
+    let size = (width, HEIGHT + legend_height);
     let root = BitMapBackend::new(path, size).into_drawing_area();
     root.fill(&WHITE)?;
     let root = root.margin(10, 0, 0, 0).titled(title, (FONT, 30))?;
-    let (plots, legend) = root.split_vertically(HEIGHT - TITLE_HEIGHT - LEGEND_HEIGHT);
+    let (plots, legend) = root.split_vertically(HEIGHT - TITLE_HEIGHT);
     for (area, panel) in plots.split_evenly((1, panels.len())).iter().zip(panels) {
         draw_panel(area, panel, &style)?;
     }
-    draw_legend(&legend, &names, &style)?;
+    draw_legend(&legend, &legend_rows, &style)?;
     root.present()?;
     Ok(())
 }
@@ -106,21 +112,24 @@ fn draw_panel(area: &Area, panel: &Panel, style: &dyn Fn(&str) -> Line) -> DrawR
         .y_desc(&panel.y_label)
         .x_labels(7)
         .y_labels(8)
-        .x_label_formatter(&|epoch| format!("{epoch:.0}"))
+        .x_label_formatter(&|epoch| if epoch.fract() == 0.0 { format!("{epoch}") } else { String::new() })
         .y_label_formatter(&|value| format!("{value:.decimals$}"))
         .label_style((FONT, 20))
         .axis_desc_style((FONT, 22))
         .light_line_style(TRANSPARENT)
         .bold_line_style(RGBColor(225, 225, 225))
         .draw()?;
-    for (Line { colour, dashed }, mut points) in curves {
-        // A point below the axis would be drawn on it.
-        points.retain(|&(_, value)| value >= bottom);
+    for (Line { colour, dashed }, points) in curves {
         let stroke = colour.stroke_width(3);
-        match &points[..] {
-            [_] => drop(chart.draw_series(points.iter().map(|&point| Circle::new(point, 5, colour.filled())))?),
-            _ if dashed => drop(chart.draw_series(DashedLineSeries::new(points, 9, 6, stroke))?),
-            _ => drop(chart.draw_series(LineSeries::new(points, stroke))?),
+        // A point below the axis would be drawn on it, and a line across the gap would be no curve of this head.
+        for run in points.split(|&(_, value)| value < bottom) {
+            match run {
+                [] => {}
+                &[point] if dashed => drop(chart.draw_series([Circle::new(point, 5, stroke)])?),
+                &[point] => drop(chart.draw_series([Circle::new(point, 5, colour.filled())])?),
+                run if dashed => drop(chart.draw_series(DashedLineSeries::new(run.to_vec(), 9, 6, stroke))?),
+                run => drop(chart.draw_series(LineSeries::new(run.to_vec(), stroke))?),
+            }
         }
     }
     Ok(())
@@ -138,23 +147,47 @@ fn value_range(mut values: Vec<f64>) -> (f64, f64) {
     (bottom - room, top + room)
 }
 
-fn draw_legend(area: &Area, names: &[&str], style: &dyn Fn(&str) -> Line) -> DrawResult {
-    let (width, _) = area.dim_in_pixel();
-    let font = (FONT, 23).into_font();
-    let sample = 44;
-    let widths =
-        names.iter().map(|name| Ok::<_, Box<dyn std::error::Error>>(font.box_size(name)?.0 as i32 + sample + 34));
-    let widths = widths.collect::<std::result::Result<Vec<_>, _>>()?;
-    let mut x = (width as i32 - widths.iter().sum::<i32>()).max(0) / 2;
-    for (name, entry_width) in names.iter().zip(widths) {
-        let Line { colour, dashed } = style(name);
-        let (y, stroke) = (20, colour.stroke_width(4));
-        for start in (0..sample).step_by(if dashed { 16 } else { sample as usize }) {
-            let end = if dashed { (start + 10).min(sample) } else { sample };
-            area.draw(&PathElement::new(vec![(x + start, y), (x + end, y)], stroke))?;
+/// Length of a line in the legend, and the room around a name.
+const SAMPLE: i32 = 44;
+const SPACING: i32 = 34;
+
+fn legend_font() -> FontDesc<'static> {
+    (FONT, 23).into_font()
+}
+
+/// The names with their widths, in as many rows as it takes.
+fn legend_rows<'a>(names: &[&'a str], width: u32) -> DrawResult<Vec<Vec<Entry<'a>>>> {
+    let mut rows: Vec<Vec<Entry>> = Vec::new();
+    let mut left = 0;
+    for &name in names {
+        let entry_width = legend_font().box_size(name)?.0 as i32 + SAMPLE + SPACING;
+        match rows.last_mut() {
+            Some(row) if entry_width <= left => row.push((name, entry_width)),
+            _ => {
+                left = width as i32;
+                rows.push(vec![(name, entry_width)]);
+            }
         }
-        area.draw(&Text::new(*name, (x + sample + 8, y - 12), font.clone()))?;
-        x += entry_width;
+        left -= entry_width;
+    }
+    Ok(rows)
+}
+
+fn draw_legend(area: &Area, rows: &[Vec<Entry>], style: &dyn Fn(&str) -> Line) -> DrawResult {
+    let (width, _) = area.dim_in_pixel();
+    for (row, entries) in rows.iter().enumerate() {
+        let y = 20 + row as i32 * LEGEND_ROW_HEIGHT as i32;
+        let mut x = (width as i32 - entries.iter().map(|&(_, entry_width)| entry_width).sum::<i32>()).max(0) / 2;
+        for &(name, entry_width) in entries {
+            let Line { colour, dashed } = style(name);
+            let stroke = colour.stroke_width(4);
+            for start in (0..SAMPLE).step_by(if dashed { 16 } else { SAMPLE as usize }) {
+                let end = if dashed { (start + 10).min(SAMPLE) } else { SAMPLE };
+                area.draw(&PathElement::new(vec![(x + start, y), (x + end, y)], stroke))?;
+            }
+            area.draw(&Text::new(name, (x + SAMPLE + 8, y - 12), legend_font()))?;
+            x += entry_width;
+        }
     }
     Ok(())
 }
@@ -183,6 +216,17 @@ mod tests {
             let bytes = std::fs::read(&path).expect("written");
             assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 5_000, "{name}: {} bytes", bytes.len());
         }
+    }
+
+    #[test]
+    fn a_long_legend_takes_more_rows_and_none_is_too_wide() {
+        let names: Vec<String> = (0..9).map(|head| format!("arcface:margin=0.{head}:past-pi=continuous")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT).unwrap_or_else(|_| panic!("a font"));
+        let rows = legend_rows(&names, 1860).expect("a font");
+        assert!(rows.len() > 1);
+        assert!(rows.iter().all(|row| row.iter().map(|&(_, width)| width).sum::<i32>() <= 1860));
+        assert_eq!(rows.iter().flatten().map(|&(name, _)| name).collect::<Vec<_>>(), names);
     }
 
     #[test]
