@@ -9,8 +9,10 @@
 //! keeps the digits at both ends (the difference of nearly equal numbers is exact), and `θ = atan2(sinθ, cosθ)`
 //! is accurate everywhere.
 
+use super::rows;
 use crate::Real;
 use ndarray::ArrayView1;
+use std::borrow::Cow;
 
 /// The angle θ between two vectors, held as its cosine and sine.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,14 +26,13 @@ pub struct Angle<F> {
 impl<F: Real> Angle<F> {
     /// The angle between two unit vectors (D,).
     pub fn between(x: ArrayView1<F>, w: ArrayView1<F>) -> Self {
-        let (mut difference, mut sum) = (F::zero(), F::zero());
-        for (&x, &w) in x.iter().zip(w) {
-            difference += (x - w) * (x - w);
-            sum += (x + w) * (x + w);
-        }
-        let half = F::of(0.5);
-        let cos = x.dot(&w).max(-F::one()).min(F::one());
-        Self { cos, sin: (half * difference.sqrt() * sum.sqrt()).min(F::one()) }
+        Self::between_rows(&contiguous(x), &contiguous(w))
+    }
+
+    pub(crate) fn between_rows(x: &[F], w: &[F]) -> Self {
+        let cos = rows::dot(x, w).max(-F::one()).min(F::one());
+        let (difference, sum) = (rows::squared_distance(x, w), rows::squared_sum(x, w));
+        Self { cos, sin: (F::of(0.5) * difference.sqrt() * sum.sqrt()).min(F::one()) }
     }
 
     /// θ in radians, in [0, π].
@@ -43,6 +44,10 @@ impl<F: Real> Angle<F> {
     pub fn sin_at_least_floor(self) -> F {
         self.sin.max(sin_floor())
     }
+}
+
+fn contiguous<'a, F: Real>(row: ArrayView1<'a, F>) -> Cow<'a, [F]> {
+    row.to_slice().map_or_else(|| row.iter().copied().collect(), Cow::Borrowed)
 }
 
 /// The smallest `sinθ` that a derivative with respect to `cosθ` divides by: `64 ε`.

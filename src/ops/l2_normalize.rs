@@ -1,7 +1,8 @@
 //! `x̂ = x / ‖x‖`, row by row.
 
+use super::rows;
 use crate::{Error, Real, Result};
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Zip};
 
 /// Unit rows and the norms they were divided by.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,29 +18,46 @@ pub struct Normalized<F> {
 /// # Errors
 /// [`Error::NotFinite`] for NaN or infinity, [`Error::ZeroNorm`] for a row whose norm is zero or below [`smallest_norm`].
 pub fn forward<F: Real>(what: &'static str, x: ArrayView2<F>) -> Result<Normalized<F>> {
-    let mut unit = x.to_owned();
-    let mut norms = Array1::zeros(x.nrows());
-    for (row, (mut unit, norm)) in unit.rows_mut().into_iter().zip(&mut norms).enumerate() {
-        let factor = range_factor(unit.view());
+    let (mut unit, mut norms) = (vec![F::zero(); x.len()], vec![F::zero(); x.nrows()]);
+    normalize_rows(what, 0, x, &mut unit, &mut norms)?;
+    let unit = Array2::from_shape_vec(x.raw_dim(), unit).expect("as many elements as x has");
+    Ok(Normalized { unit, norms: norms.into() })
+}
+
+/// [`forward`] into `unit` (N·D elements, row by row) and `norms` (N,), for rows `first_row..` of what errors call `what`.
+pub(crate) fn normalize_rows<F: Real>(
+    what: &'static str,
+    first_row: usize,
+    x: ArrayView2<F>,
+    unit: &mut [F],
+    norms: &mut [F],
+) -> Result<()> {
+    for (row, (unit, norm)) in unit.chunks_exact_mut(x.ncols()).zip(norms).enumerate() {
+        copy_row(x.row(row), unit);
+        let factor = range_factor(unit);
         if factor != F::one() {
-            unit.mapv_inplace(|value| value * factor);
+            unit.iter_mut().for_each(|value| *value *= factor);
         }
-        let scaled_norm = unit.dot(&unit).sqrt();
+        let scaled_norm = rows::dot(unit, unit).sqrt();
         *norm = scaled_norm / factor;
+        let row_of_whole = first_row + row;
         if !scaled_norm.is_finite() {
-            return Err(not_finite(what, row, x.row(row)));
+            return Err(not_finite(what, row_of_whole, x.row(row)));
         }
         if *norm < smallest_norm() {
-            return Err(Error::ZeroNorm {
-                what,
-                row,
-                norm: norm.to_double(),
-                minimum: smallest_norm::<F>().to_double(),
-            });
+            let (norm, minimum) = (norm.to_double(), smallest_norm::<F>().to_double());
+            return Err(Error::ZeroNorm { what, row: row_of_whole, norm, minimum });
         }
-        unit.mapv_inplace(|value| value / scaled_norm);
+        rows::divide(unit, scaled_norm);
     }
-    Ok(Normalized { unit, norms })
+    Ok(())
+}
+
+fn copy_row<F: Real>(source: ArrayView1<F>, target: &mut [F]) {
+    match source.as_slice() {
+        Some(source) => target.copy_from_slice(source),
+        None => target.iter_mut().zip(source).for_each(|(target, &value)| *target = value),
+    }
 }
 
 /// The smallest norm that a row may have: the smallest normal number over ε, 1e-31 in `f32` and 1e-292 in `f64`.
@@ -52,22 +70,24 @@ pub fn smallest_norm<F: Real>() -> F {
 /// `d_x = (d_x̂ - (d_x̂·x̂) x̂) / ‖x‖`: the part of the gradient along the row is lost, since moving along it
 /// does not change the direction.
 pub fn backward<F: Real>(d_unit: Array2<F>, normalized: &Normalized<F>) -> Array2<F> {
-    let mut d_x = d_unit;
-    Zip::from(d_x.rows_mut()).and(normalized.unit.rows()).and(&normalized.norms).for_each(|mut d, unit, &norm| {
-        let along = d.dot(&unit);
-        Zip::from(&mut d).and(&unit).for_each(|d, &unit| *d = (*d - along * unit) / norm);
+    let mut d_x = d_unit.as_standard_layout().into_owned();
+    let unit = normalized.unit.as_standard_layout();
+    Zip::from(d_x.rows_mut()).and(unit.rows()).and(&normalized.norms).for_each(|mut d, unit, &norm| {
+        let (d, unit) = (d.as_slice_mut(), unit.to_slice());
+        let (d, unit) = d.zip(unit).expect("both arrays are in standard layout since the lines above");
+        rows::normalization_backward(d, unit, norm);
     });
     d_x
 }
 
 /// One where the sum of squares is in range, else one over the largest magnitude: multiplying by it first
 /// keeps rows of 1e30 or 1e-30 from overflowing or vanishing in single precision.
-fn range_factor<F: Real>(row: ArrayView1<F>) -> F {
-    let squared = row.dot(&row);
+fn range_factor<F: Real>(row: &[F]) -> F {
+    let squared = rows::dot(row, row);
     if squared.is_finite() && squared >= F::min_positive_value() / F::epsilon() {
         return F::one();
     }
-    let largest = row.fold(F::zero(), |largest, value| largest.max(value.abs()));
+    let largest = row.iter().fold(F::zero(), |largest, value| largest.max(value.abs()));
     // The inverse of the largest numbers is subnormal; that of subnormal numbers is infinite, but such a row is refused.
     let factor = (F::one() / largest).max(F::min_positive_value());
     if factor.is_finite() { factor } else { F::one() }
@@ -78,10 +98,15 @@ fn range_factor<F: Real>(row: ArrayView1<F>) -> F {
 /// # Errors
 /// [`Error::NotFinite`] with the first element that is not.
 pub fn check_finite<F: Real>(what: &'static str, x: ArrayView2<F>) -> Result<()> {
-    for (row, values) in x.axis_iter(Axis(0)).enumerate() {
-        // x · 0 is zero for finite x and NaN otherwise, and sums without overflow.
-        if values.iter().map(|&value| value * F::zero()).sum::<F>() != F::zero() {
-            return Err(not_finite(what, row, values));
+    check_finite_rows(what, 0, x)
+}
+
+/// [`check_finite`] of rows `first_row..` of what errors call `what`.
+pub(crate) fn check_finite_rows<F: Real>(what: &'static str, first_row: usize, x: ArrayView2<F>) -> Result<()> {
+    for (row, values) in x.rows().into_iter().enumerate() {
+        let finite = values.to_slice().map_or_else(|| values.iter().all(|value| value.is_finite()), rows::all_finite);
+        if !finite {
+            return Err(not_finite(what, first_row + row, values));
         }
     }
     Ok(())

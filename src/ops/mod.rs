@@ -7,6 +7,7 @@ pub mod cosine;
 pub mod l2_normalize;
 pub mod labels;
 pub mod linear;
+pub(crate) mod rows;
 pub mod softmax_cross_entropy;
 
 pub use angle::Angle;

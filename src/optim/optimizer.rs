@@ -2,6 +2,7 @@
 
 use super::{AdamW, RmsProp, Sgd};
 use crate::{Real, Result};
+use std::ops::Range;
 
 /// An optimizer chosen at run time.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,6 +29,32 @@ pub struct Moments<F> {
     pub second: Vec<F>,
 }
 
+/// [`Moments`] of a tensor or of a part of it.
+#[derive(Debug)]
+pub struct MomentsMut<'a, F> {
+    /// As in [`Moments`].
+    pub first: &'a mut [F],
+    /// As in [`Moments`].
+    pub second: &'a mut [F],
+}
+
+impl<F> Moments<F> {
+    /// All of them.
+    pub fn view_mut(&mut self) -> MomentsMut<'_, F> {
+        MomentsMut { first: &mut self.first, second: &mut self.second }
+    }
+}
+
+impl<F> MomentsMut<'_, F> {
+    /// Those of some of the elements.
+    pub fn part(&mut self, elements: Range<usize>) -> MomentsMut<'_, F> {
+        fn part<F>(moments: &mut [F], elements: Range<usize>) -> &mut [F] {
+            if moments.is_empty() { moments } else { &mut moments[elements] }
+        }
+        MomentsMut { first: part(self.first, elements.clone()), second: part(self.second, elements) }
+    }
+}
+
 impl Optimizer {
     /// Checks the hyper-parameters.
     ///
@@ -43,8 +70,21 @@ impl Optimizer {
 
     /// Zero moments for a tensor of `length` elements.
     pub fn moments<F: Real>(&self, length: usize) -> Moments<F> {
-        let zeros = |used| vec![F::zero(); if used { length } else { 0 }];
-        Moments { first: zeros(!matches!(self, Self::RmsProp(_))), second: zeros(!matches!(self, Self::Sgd(_))) }
+        let [first, second] = self.moment_lengths(length).map(|length| vec![F::zero(); length]);
+        Moments { first, second }
+    }
+
+    /// Whether `moments` are for a tensor of `length` elements.
+    pub(crate) fn fits<F>(&self, moments: &Moments<F>, length: usize) -> bool {
+        [moments.first.len(), moments.second.len()] == self.moment_lengths(length)
+    }
+
+    fn moment_lengths(&self, length: usize) -> [usize; 2] {
+        match self {
+            Self::Sgd(_) => [length, 0],
+            Self::RmsProp(_) => [0, length],
+            Self::AdamW(_) => [length, length],
+        }
     }
 
     /// This optimizer for tensors that are not to be pulled towards zero: biases, α.
@@ -56,16 +96,16 @@ impl Optimizer {
         }
     }
 
-    /// Step number `step` (counted from 1) of one tensor: `values`, their `gradient` and `moments` have the same length.
+    /// Step number `step` (counted from 1) of a tensor or a part of it: `values`, their `gradient` and `moments` have the same length.
     pub fn update<F: Real>(
         &self,
         values: &mut [F],
         gradient: &[F],
-        moments: &mut Moments<F>,
+        moments: MomentsMut<F>,
         step: u64,
         learning_rate: f64,
     ) {
-        let Moments { first, second } = moments;
+        let MomentsMut { first, second } = moments;
         match self {
             Self::Sgd(sgd) => sgd.update(values, gradient, first, learning_rate),
             Self::RmsProp(rmsprop) => rmsprop.update(values, gradient, second, learning_rate),
@@ -84,7 +124,7 @@ mod tests {
         let mut moments = optimizer.moments(2);
         for step in 1..=3 {
             let gradient = [2.0 * values[0], 0.5 * values[1]];
-            optimizer.update(&mut values, &gradient, &mut moments, step, 0.1);
+            optimizer.update(&mut values, &gradient, moments.view_mut(), step, 0.1);
         }
         values
     }
