@@ -33,7 +33,7 @@
 //!
 //! # Floors
 //!
-//! A module uses only those below it: `ops` and `metrics` (primitives), `heads` and `optim`, `data`, `train`, and the program on top.
+//! A module uses only those below it: `ops` and `metrics` (primitives), `heads` and `optim`, `streaming`, `data`, `train`, and the program on top.
 //!
 //! # Features
 //!
@@ -54,6 +54,7 @@ pub mod init;
 pub mod metrics;
 pub mod ops;
 pub mod optim;
+pub mod streaming;
 #[cfg(feature = "train")]
 pub mod train;
 

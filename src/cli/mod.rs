@@ -1,5 +1,6 @@
 //! The program: argument parsing, progress, tables, plots. Nothing here is for library users.
 
+mod bench;
 mod compare;
 mod data_args;
 mod demo;
@@ -50,6 +51,8 @@ enum Command {
     Predict(predict::Args),
     /// Loss and gradients of one batch as .npy, for checking against other frameworks
     Grad(grad::Args),
+    /// Speed and memory of the streaming kernel on this machine, beside bare matrix products
+    Bench(bench::Args),
 }
 
 /// Runs the program on the process's arguments.
@@ -61,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Grad(args) => grad::run(&args),
+        Command::Bench(args) => bench::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

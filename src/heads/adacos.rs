@@ -16,7 +16,8 @@
 
 use super::fixed_adacos::fixed_scale;
 use super::normalized::{self, Cosines, NormalizedCache, check_scale};
-use super::{ClassificationHead, Gradients, HeadOptions, Listed, Margin, Parameters, check_hyper_parameter};
+use super::{ClassificationHead, Gradients, HeadOptions, Listed, LogitForm, Margin, Normalizes, Parameters, Scale, check_hyper_parameter};
+use crate::ops::Angle;
 use crate::{Error, Real, Result};
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use std::f64::consts::FRAC_PI_4;
@@ -47,9 +48,14 @@ impl AdaCos {
         Ok(scale)
     }
 
-    fn next_scale<F: Real>(&self, previous: F, cosines: &Cosines<F>) -> Result<F> {
-        let ln_b_avg = ln_b_avg(previous, cosines);
-        let median_angle = median(cosines.angles.iter().map(|angle| angle.theta()).collect());
+    /// s, from `ln B_avg` at the previous scale and the angles to the labelled classes.
+    pub(crate) fn next_scale<F: Real>(
+        &self,
+        previous: F,
+        ln_b_avg: F,
+        angles: impl Iterator<Item = Angle<F>>,
+    ) -> Result<F> {
+        let median_angle = median(angles.map(Angle::theta).collect());
         let scale = ln_b_avg / median_angle.min(F::of(FRAC_PI_4)).cos();
         if !(scale > F::zero() && scale.is_finite()) {
             return Err(Error::AdaCosScale {
@@ -106,7 +112,8 @@ impl ClassificationHead for AdaCos {
     ) -> Result<(F, NormalizedCache<F>)> {
         let cosines = Cosines::forward(features, parameters.weights.view(), labels)?;
         self.check(cosines.targets.classes())?;
-        let scale = self.next_scale(self.scale_of_step_before(parameters)?, &cosines)?;
+        let previous = self.scale_of_step_before(parameters)?;
+        let scale = self.next_scale(previous, ln_b_avg(previous, &cosines), cosines.angles.iter().copied())?;
         cosines.cross_entropy(scale, Margin::none)
     }
 
@@ -117,6 +124,12 @@ impl ClassificationHead for AdaCos {
     fn logits<F: Real>(&self, features: ArrayView2<F>, parameters: &Parameters<F>) -> Result<Array2<F>> {
         self.check(parameters.weights.nrows())?;
         normalized::logits(features, parameters.weights.view(), self.scale_of_step_before(parameters)?)
+    }
+
+    fn logit_form<F: Real>(&self, parameters: &Parameters<F>) -> Result<LogitForm<F>> {
+        self.check(parameters.weights.nrows())?;
+        let previous = self.scale_of_step_before(parameters)?;
+        Ok(LogitForm { normalizes: Normalizes::Both, scale: Scale::AdaCos { head: *self, previous } })
     }
 }
 

@@ -14,7 +14,7 @@
 //! feature row of norm zero, α that is not positive.
 
 use super::softmax::angle_of_rows;
-use super::{BatchStatistics, ClassificationHead, Gradients, HeadOptions, Listed, Parameters, check_hyper_parameter};
+use super::{BatchStatistics, ClassificationHead, Gradients, HeadOptions, Listed, LogitForm, Normalizes, Parameters, Scale, check_hyper_parameter};
 use crate::ops::l2_normalize::{self, Normalized, check_finite};
 use crate::ops::softmax_cross_entropy::{self as cross_entropy, CrossEntropyCache, check_classes};
 use crate::ops::{Targets, linear};
@@ -115,6 +115,11 @@ impl ClassificationHead for L2Softmax {
 
     fn logits<F: Real>(&self, features: ArrayView2<F>, parameters: &Parameters<F>) -> Result<Array2<F>> {
         Ok(self.normalize_and_project(features, parameters)?.1)
+    }
+
+    fn logit_form<F: Real>(&self, parameters: &Parameters<F>) -> Result<LogitForm<F>> {
+        parameters.bias(Self::NAME)?;
+        Ok(LogitForm { normalizes: Normalizes::Features, scale: Scale::Fixed(self.alpha(parameters)?) })
     }
 }
 

@@ -12,18 +12,21 @@
 //! | `arcface` | target `s cos(θ + m)` | `s cosθ` | `weights` |
 //! | `combined-margin` | target `s (cos(m1 θ + m2) - m3)` | `s cosθ` | `weights` |
 //!
-//! Every head has the same three functions, those of [`ClassificationHead`].
+//! Every head has the same functions, those of [`ClassificationHead`].
 
+mod form;
 mod options;
 mod parameters;
 
 pub mod normalized;
 
 pub use arcface::PastPi;
+pub use form::{LogitForm, Normalizes, Scale};
 pub use normalized::{CosineHead, Margin, NormalizedCache};
 pub use options::HeadOptions;
 pub use parameters::{BatchStatistics, Gradients, Parameters, Trained};
 
+use crate::ops::Angle;
 use crate::{Error, Real, Result};
 use l2_softmax::L2SoftmaxCache;
 use ndarray::{Array2, ArrayView1, ArrayView2};
@@ -65,6 +68,17 @@ pub trait ClassificationHead {
     /// # Errors
     /// As [`forward`](Self::forward).
     fn logits<F: Real>(&self, features: ArrayView2<F>, parameters: &Parameters<F>) -> Result<Array2<F>>;
+
+    /// What the [streaming kernel](crate::streaming) has to know of the head, with its `parameters`.
+    ///
+    /// # Errors
+    /// [`Error::HyperParameter`], [`Error::TooFewClasses`], [`Error::MissingParameter`].
+    fn logit_form<F: Real>(&self, parameters: &Parameters<F>) -> Result<LogitForm<F>>;
+
+    /// The margin on the labelled class, for the streaming kernel: none unless a normalised head has one.
+    fn target_margin<F: Real>(&self, angle: Angle<F>) -> Margin<F> {
+        Margin::none(angle)
+    }
 }
 
 /// What the list of heads knows of each.
@@ -159,6 +173,14 @@ macro_rules! heads {
 
             fn logits<F: Real>(&self, features: ArrayView2<F>, parameters: &Parameters<F>) -> Result<Array2<F>> {
                 match self { $(Self::$Name(head) => head.logits(features, parameters)),* }
+            }
+
+            fn logit_form<F: Real>(&self, parameters: &Parameters<F>) -> Result<LogitForm<F>> {
+                match self { $(Self::$Name(head) => head.logit_form(parameters)),* }
+            }
+
+            fn target_margin<F: Real>(&self, angle: Angle<F>) -> Margin<F> {
+                match self { $(Self::$Name(head) => head.target_margin(angle)),* }
             }
         }
     };

@@ -7,7 +7,7 @@
 //!
 //! and from there the Jacobian of the two normalisations ([`ops::cosine`](crate::ops::cosine)).
 
-use super::{BatchStatistics, ClassificationHead, Gradients, Parameters};
+use super::{BatchStatistics, ClassificationHead, Gradients, LogitForm, Normalizes, Parameters, Scale};
 use crate::ops::{Angle, Targets, cosine, softmax_cross_entropy as cross_entropy};
 use crate::{Real, Result, metrics::accuracy};
 use ndarray::{Array2, ArrayView1, ArrayView2};
@@ -148,6 +148,16 @@ impl<H: CosineHead> ClassificationHead for H {
         let classes = parameters.weights.nrows();
         self.check(classes)?;
         logits(features, parameters.weights.view(), F::of(self.scale(classes)?))
+    }
+
+    fn logit_form<F: Real>(&self, parameters: &Parameters<F>) -> Result<LogitForm<F>> {
+        let classes = parameters.weights.nrows();
+        self.check(classes)?;
+        Ok(LogitForm { normalizes: Normalizes::Both, scale: Scale::Fixed(F::of(self.scale(classes)?)) })
+    }
+
+    fn target_margin<F: Real>(&self, angle: Angle<F>) -> Margin<F> {
+        self.margin(angle)
     }
 }
 

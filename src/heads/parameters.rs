@@ -39,13 +39,11 @@ pub struct Trained<'a, F: Real> {
 impl<F: Real> Parameters<F> {
     /// The tensors that an optimizer updates, in a fixed order: weights, bias, and α if it is learned.
     pub fn trained_mut<'a>(&'a mut self, gradients: &'a Gradients<F>, learn_alpha: bool) -> Vec<Trained<'a, F>> {
-        if !self.weights.is_standard_layout() {
-            self.weights = self.weights.as_standard_layout().into_owned();
-        }
+        self.make_standard();
         let values = self.weights.as_slice_mut().expect("in standard layout since the line above");
         let mut trained = vec![Trained { values, gradient: in_order(&gradients.d_weights), decays: true }];
         if let (Some(bias), Some(d_bias)) = (&mut self.bias, &gradients.d_bias) {
-            let values = bias.as_slice_memory_order_mut().expect("an owned vector is contiguous");
+            let values = bias.as_slice_mut().expect("in standard layout since the line above");
             trained.push(Trained { values, gradient: in_order(d_bias), decays: false });
         }
         if let (Some(alpha), Some(d_alpha), true) = (&mut self.alpha, &gradients.d_alpha, learn_alpha) {
@@ -53,6 +51,16 @@ impl<F: Real> Parameters<F> {
             trained.push(Trained { values, gradient, decays: false });
         }
         trained
+    }
+
+    /// Puts class vectors and bias in row-major order, if they are not.
+    pub(crate) fn make_standard(&mut self) {
+        if !self.weights.is_standard_layout() {
+            self.weights = self.weights.as_standard_layout().into_owned();
+        }
+        if let Some(bias) = self.bias.as_mut().filter(|bias| !bias.is_standard_layout()) {
+            *bias = bias.as_standard_layout().into_owned();
+        }
     }
 
     /// The number of elements of each tensor of [`trained_mut`](Self::trained_mut).
@@ -72,7 +80,7 @@ impl<F: Real> Parameters<F> {
 }
 
 /// Derivatives of the mean loss, each of the shape of the thing it belongs to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Gradients<F> {
     /// (B, D)
     pub d_features: Array2<F>,
@@ -108,7 +116,7 @@ pub struct BatchStatistics {
 }
 
 impl BatchStatistics {
-    pub(super) fn new<F: Real>(
+    pub(crate) fn new<F: Real>(
         targets: &Targets,
         correct: usize,
         angles: impl Iterator<Item = Option<Angle<F>>>,

@@ -9,7 +9,7 @@
 //! Shapes: features (B, D), weights (C, D), bias (C,), labels (B,). Errors: shapes that do not fit, an empty batch, C < 2,
 //! labels out of range, NaN or infinity in any input, logits that overflow. Rows of norm zero are fine here.
 
-use super::{BatchStatistics, ClassificationHead, Gradients, HeadOptions, Listed, Parameters};
+use super::{BatchStatistics, ClassificationHead, Gradients, HeadOptions, Listed, LogitForm, Normalizes, Parameters, Scale};
 use crate::ops::l2_normalize::check_finite;
 use crate::ops::softmax_cross_entropy::{self as cross_entropy, CrossEntropyCache, check_classes};
 use crate::ops::{Angle, Targets, l2_normalize, linear};
@@ -74,6 +74,12 @@ impl ClassificationHead for Softmax {
         check_finite("weights", weights)?;
         Ok(logits)
     }
+
+    fn logit_form<F: Real>(&self, parameters: &Parameters<F>) -> Result<LogitForm<F>> {
+        self.check(parameters.weights.nrows())?;
+        parameters.bias(Self::NAME)?;
+        Ok(LogitForm { normalizes: Normalizes::Nothing, scale: Scale::Fixed(F::one()) })
+    }
 }
 
 /// From `g = (p - onehot(y)) / n` back through the linear layer.
@@ -89,7 +95,7 @@ pub(super) fn backward<F: Real>(cache: SoftmaxCache<F>) -> Gradients<F> {
 }
 
 /// The angle between two rows of any length; `None` if one has no direction.
-pub(super) fn angle_of_rows<F: Real>(x: ArrayView1<F>, w: ArrayView1<F>) -> Option<Angle<F>> {
+pub(crate) fn angle_of_rows<F: Real>(x: ArrayView1<F>, w: ArrayView1<F>) -> Option<Angle<F>> {
     let unit = |row: ArrayView1<F>| l2_normalize::forward("row", row.insert_axis(Axis(0))).ok();
     let (x, w) = (unit(x)?, unit(w)?);
     Some(Angle::between(x.unit.row(0), w.unit.row(0)))

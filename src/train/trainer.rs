@@ -198,7 +198,7 @@ impl Trainer {
         for (tensor, moments) in trained.into_iter().zip(&mut self.moments) {
             let optimizer = self.config.optimizer;
             let optimizer = if tensor.decays { optimizer } else { optimizer.without_weight_decay() };
-            optimizer.update(tensor.values, &tensor.gradient, moments, step as u64 + 1, learning_rate);
+            optimizer.update(tensor.values, &tensor.gradient, moments.view_mut(), step as u64 + 1, learning_rate);
             squared_norm += tensor.gradient.iter().map(|&gradient| f64::from(gradient).powi(2)).sum::<f64>();
         }
         squared_norm.sqrt()

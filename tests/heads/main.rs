@@ -8,3 +8,4 @@ mod gradients;
 mod poles;
 mod properties;
 mod reference;
+mod streaming;

@@ -1,0 +1,175 @@
+//! `arcos bench`
+
+mod case;
+mod contestants;
+mod memory;
+
+use super::head_args::{HeadArgs, borrowed, head, head_names};
+use super::print;
+use crate::streaming::{GradientFilter, StreamingOptions};
+use crate::{Error, Real, Result};
+use case::{Case, Regime};
+use contestants::Measured;
+use serde::Serialize;
+
+/// Arguments of `arcos bench`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Times, alternating in one process: the three bare matrix products of a training step (whole arrays with BLAS's own threads,
+and blocks of classes on one thread each; the faster of the two is the measure), the explicit forward and backward, and
+the streaming kernel; with --update also a whole SGD step with momentum, the optimizer inside the kernel and after it.
+Reports medians, ratios to the bare products, speed (the three products' operations over the time), and the most memory
+taken beyond features, weights and gradients (resident memory of the process, where the system tells).
+
+Examples:
+  arcos bench --head arcface --batch 512 --dim 512 --classes 50000
+  arcos bench --regime concentrated --filter 1e-7 --workspace 0
+  arcos bench --classes 1000000 --update --json")]
+pub(super) struct Args {
+    /// The head
+    #[arg(long, value_parser = head_names(), default_value = "arcface")]
+    head: String,
+    #[command(flatten)]
+    head_args: HeadArgs,
+    /// Rows in the batch B
+    #[arg(long, value_name = "B", default_value_t = 512, value_parser = at_least_one)]
+    batch: usize,
+    /// Feature dimension D
+    #[arg(long, value_name = "D", default_value_t = 512, value_parser = at_least_one)]
+    dim: usize,
+    /// Classes C
+    #[arg(long, value_name = "C", default_value_t = 50_000, value_parser = at_least_one)]
+    classes: usize,
+    /// Random features, or features near their class vectors
+    #[arg(long, value_enum, default_value_t = Regime::Dense)]
+    regime: Regime,
+    #[command(flatten)]
+    kernel: KernelArgs,
+    /// Element type
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    precision: Precision,
+    /// Threads [default: one a core]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    threads: Option<usize>,
+    /// Runs of each, of which the median counts; one more goes before them
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = at_least_one)]
+    runs: usize,
+    /// Also time a whole step of SGD with momentum
+    #[arg(long)]
+    update: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// How the streaming kernel works.
+#[derive(clap::Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Streaming kernel")]
+pub(crate) struct KernelArgs {
+    /// MiB for inner products kept between the two passes; 0 computes them twice
+    #[arg(long, value_name = "MIB", default_value_t = StreamingOptions::default().workspace >> 20)]
+    pub workspace: usize,
+    /// Leave out of the gradients what is less than this probability in any row [default: nothing]
+    #[arg(long, value_name = "MASS")]
+    pub filter: Option<f64>,
+}
+
+impl KernelArgs {
+    /// The options, checked.
+    pub fn options(&self) -> Result<StreamingOptions> {
+        let workspace = self.workspace.saturating_mul(1 << 20);
+        let filter = self.filter.map_or(GradientFilter::Off, GradientFilter::Mass);
+        let options = StreamingOptions { workspace, filter };
+        options.check()?;
+        Ok(options)
+    }
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Precision {
+    F32,
+    F64,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    head: &'a str,
+    batch: usize,
+    dim: usize,
+    classes: usize,
+    regime: Regime,
+    precision: String,
+    threads: usize,
+    product: &'static str,
+    runs: usize,
+    workspace_mib: usize,
+    filter: Option<f64>,
+    /// Share of blocks left out.
+    filtered: f64,
+    loss: f64,
+    results: Vec<Measured>,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let mut pool = rayon::ThreadPoolBuilder::new();
+    if let Some(threads) = args.threads {
+        pool = pool.num_threads(threads);
+    }
+    let pool = pool.build().map_err(|error| Error::io("start", "threads", std::io::Error::other(error)))?;
+    pool.install(|| match args.precision {
+        Precision::F32 => measure::<f32>(args),
+        Precision::F64 => measure::<f64>(args),
+    })
+}
+
+fn measure<F: Real>(args: &Args) -> Result<()> {
+    let head = head(&args.head, borrowed(&args.head_args.given()))?;
+    let case = Case::<F>::new(head, args.batch, args.dim, args.classes, args.regime)?;
+    let outcome = contestants::race(case, args.kernel.options()?, args.update, args.runs)?;
+    let report = Report {
+        head: &args.head,
+        batch: args.batch,
+        dim: args.dim,
+        classes: args.classes,
+        regime: args.regime,
+        precision: format!("{:?}", args.precision).to_lowercase(),
+        threads: rayon::current_num_threads(),
+        product: if cfg!(feature = "blas") { "OpenBLAS" } else { "faer" },
+        runs: args.runs,
+        workspace_mib: args.kernel.workspace,
+        filter: args.kernel.filter,
+        filtered: outcome.filtered,
+        loss: outcome.loss,
+        results: outcome.measured,
+    };
+    if args.json { print(serde_json::json!(report)) } else { print(table(&report)) }
+}
+
+fn table(report: &Report) -> String {
+    let Report { head, batch, dim, classes, regime, precision, threads, product, runs, .. } = report;
+    let regime = format!("{regime:?}").to_lowercase();
+    let filter =
+        report.filter.map_or("off".into(), |mass| format!("{mass:e} ({:.0} % of blocks)", 100.0 * report.filtered));
+    let mut lines = vec![
+        format!(
+            "{head}, B {batch}, D {dim}, C {classes}, {precision}, {regime}: medians of {runs} runs, {threads} threads, {product}"
+        ),
+        format!("workspace {} MiB, filter {filter}, loss {:.4}", report.workspace_mib, report.loss),
+        format!("{:<34} {:>10} {:>8} {:>9} {:>12}", "", "seconds", "ratio", "GFLOP/s", "extra MiB"),
+    ];
+    lines.extend(report.results.iter().map(|result| {
+        let Measured { name, seconds, ratio, gflops, extra_mib } = result;
+        let extra = extra_mib.map_or("-".into(), |mib| format!("{mib:.1}"));
+        format!("{name:<34} {seconds:>10.5} {ratio:>8.2} {gflops:>9.1} {extra:>12}")
+    }));
+    lines.join("\n")
+}
+
+fn at_least_one(text: &str) -> std::result::Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("expected at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("expected a whole number: {error}")),
+    }
+}

@@ -1,0 +1,227 @@
+//! The second pass: gradients, block by block.
+
+use super::StreamingOptions;
+use super::blocks::Blocks;
+use super::group::{Batch, Group, grow};
+use super::scores::RowState;
+use crate::Real;
+use crate::ops::rows;
+use crate::optim::{MomentsMut, Optimizer};
+use ndarray::{ArrayView2, ArrayViewMut2};
+use rayon::prelude::*;
+
+/// A group's class vectors, and what becomes of their gradient.
+pub(super) enum ClassVectors<'a, F> {
+    /// The gradient is wanted.
+    Given { weights: &'a [F], d_weights: &'a mut [F] },
+    /// The optimizer takes it at once, while it is in cache.
+    Updated { weights: &'a mut [F], moments: MomentsMut<'a, F>, by: WeightUpdate },
+}
+
+impl<'a, F> ClassVectors<'a, F> {
+    pub fn weights(&self) -> &[F] {
+        match self {
+            Self::Given { weights, .. } => weights,
+            Self::Updated { weights, .. } => weights,
+        }
+    }
+
+    /// The parts of the groups.
+    pub fn split(self, blocks: &Blocks, dimension: usize) -> Vec<Self> {
+        match self {
+            Self::Given { weights, d_weights } => {
+                let d_weights = blocks.split_mut(d_weights, dimension);
+                let parts = blocks.split(weights, dimension).into_iter().zip(d_weights);
+                parts.map(|(weights, d_weights)| Self::Given { weights, d_weights }).collect()
+            }
+            Self::Updated { weights, moments, by } => {
+                let [weights, first, second] =
+                    [weights, moments.first, moments.second].map(|whole| blocks.split_mut(whole, dimension));
+                let moments = first.into_iter().zip(second).map(|(first, second)| MomentsMut { first, second });
+                weights
+                    .into_iter()
+                    .zip(moments)
+                    .map(|(weights, moments)| Self::Updated { weights, moments, by })
+                    .collect()
+            }
+        }
+    }
+}
+
+/// An optimizer's step on class vectors.
+#[derive(Clone, Copy)]
+pub(super) struct WeightUpdate {
+    pub optimizer: Optimizer,
+    pub step: u64,
+    pub learning_rate: f64,
+}
+
+/// What the second pass is to do.
+pub(super) struct Task<'a, F> {
+    pub rows: &'a RowState<F>,
+    /// What `Σ_i (p - onehot(y))_i x̃_i` is multiplied by: s, α or 1, over the number of labelled rows.
+    pub factor: F,
+    /// Blocks in which no row has more of its probability than this are left out.
+    pub negligible_mass: Option<F>,
+    pub wants_d_features: bool,
+}
+
+impl<F: Real> Group<F> {
+    /// The group's part of all gradients.
+    pub fn differentiate(&mut self, batch: &Batch<F>, task: &Task<F>, mut vectors: ClassVectors<F>) {
+        (self.squared_norm, self.skipped) = (0.0, 0);
+        let classes_of_group = batch.blocks.classes_of_group(self.number);
+        self.d_bias.clear();
+        self.d_bias.resize(if batch.bias.is_some() { classes_of_group.len() } else { 0 }, F::zero());
+        let mut d_weights_of_block = std::mem::take(&mut self.d_weights);
+        // The last block of the first pass is still in the scratch memory.
+        for block in self.blocks(&batch.blocks).rev() {
+            let range = self.vectors_of(batch, block);
+            match &mut vectors {
+                ClassVectors::Given { weights, d_weights } => {
+                    self.block(batch, task, &weights[range.clone()], &mut d_weights[range], block);
+                }
+                ClassVectors::Updated { weights, moments, by } => {
+                    grow(&mut d_weights_of_block, range.len());
+                    let d_weights = &mut d_weights_of_block[..range.len()];
+                    self.block(batch, task, &weights[range.clone()], d_weights, block);
+                    let moments = moments.part(range.clone());
+                    by.optimizer.update(&mut weights[range], d_weights, moments, by.step, by.learning_rate);
+                }
+            }
+        }
+        self.d_weights = d_weights_of_block;
+    }
+
+    fn block(&mut self, batch: &Batch<F>, task: &Task<F>, weights: &[F], d_weights: &mut [F], block: usize) {
+        let table = self.rows_of(batch, block);
+        let mass = || task.rows.largest_mass(&self.maxima[table.clone()], &self.sums[table]);
+        let negligible = task.negligible_mass.is_some_and(|negligible| mass() < negligible);
+        let first = block + 1 == self.blocks(&batch.blocks).end;
+        if negligible {
+            self.targets_alone(batch, task, weights, d_weights, block, first);
+            self.skipped += 1;
+        } else {
+            self.whole_block(batch, task, weights, d_weights, block, first);
+        }
+        self.squared_norm += rows::dot(d_weights, d_weights).to_double();
+    }
+
+    fn whole_block(
+        &mut self,
+        batch: &Batch<F>,
+        task: &Task<F>,
+        weights: &[F],
+        d_weights: &mut [F],
+        block: usize,
+        first: bool,
+    ) {
+        let classes = batch.blocks.classes_of(block);
+        let operand = self.unit.operand(batch, weights, block).expect("checked in the first pass");
+        let state = task.rows;
+        if !self.products.has(batch, block) {
+            self.products.compute(batch, block, operand);
+        }
+        let residual = self.products.of(batch, block);
+        for (row, products) in residual.chunks_exact_mut(classes.len()).enumerate() {
+            rows::scaled_exp(products, state.scale, state.shifts[row], state.factors[row]);
+        }
+        for &(class, row) in batch.targets_in(&classes) {
+            residual[row * classes.len() + class - classes.start] = state.residuals[row];
+        }
+        if !self.d_bias.is_empty() {
+            let start = classes.start - batch.blocks.classes_of_group(self.number).start;
+            let d_bias = &mut self.d_bias[start..][..classes.len()];
+            residual.chunks_exact(classes.len()).for_each(|row| rows::add(d_bias, row));
+        }
+        let residual = ArrayView2::from_shape((batch.rows(), classes.len()), residual).expect("the size of the block");
+        if task.wants_d_features {
+            let shape = (batch.rows(), batch.dimension());
+            grow(&mut self.d_features, shape.0 * shape.1);
+            let d_features = &mut self.d_features[..shape.0 * shape.1];
+            let d_features = ArrayViewMut2::from_shape(shape, d_features).expect("as many elements as features");
+            F::product(F::one(), residual, operand, !first, d_features);
+        }
+        let shape = (classes.len(), batch.dimension());
+        let view = ArrayViewMut2::from_shape(shape, &mut *d_weights).expect("as many elements as the block's weights");
+        F::product(task.factor, residual.t(), batch.operand, false, view);
+        self.unit.backward(batch, d_weights);
+    }
+
+    /// What remains of a block whose other probabilities are negligible: the residuals of the labelled classes.
+    fn targets_alone(
+        &mut self,
+        batch: &Batch<F>,
+        task: &Task<F>,
+        weights: &[F],
+        d_weights: &mut [F],
+        block: usize,
+        first: bool,
+    ) {
+        let classes = batch.blocks.classes_of(block);
+        let dimension = batch.dimension();
+        d_weights.fill(F::zero());
+        if task.wants_d_features && first {
+            grow(&mut self.d_features, batch.rows() * dimension);
+            self.d_features[..batch.rows() * dimension].fill(F::zero());
+        }
+        for same_class in batch.targets_in(&classes).chunk_by(|(class, _), (other, _)| class == other) {
+            let class = same_class[0].0;
+            let range = (class - classes.start) * dimension..(class - classes.start + 1) * dimension;
+            let vector = &weights[range.clone()];
+            let vector = self.unit.operand_of_class(batch, vector, class).expect("checked in the first pass");
+            for &(_, row) in same_class {
+                let residual = task.rows.residuals[row];
+                let x = batch.operand.row(row);
+                let x = x.to_slice().expect("x̃ is in row-major order");
+                rows::add_scaled(&mut d_weights[range.clone()], task.factor * residual, x);
+                if task.wants_d_features {
+                    rows::add_scaled(&mut self.d_features[row * dimension..][..dimension], residual, vector);
+                }
+                if let Some(d_bias) = self.d_bias.get_mut(class - batch.blocks.classes_of_group(self.number).start) {
+                    *d_bias += residual;
+                }
+            }
+            self.unit.backward(batch, &mut d_weights[range]);
+        }
+    }
+}
+
+/// Adds up the groups' parts of `d_features`, and goes back through factor and normalisation. Returns `Σ_i d_i·x̃_i`, d before the
+/// normalisation.
+pub(super) fn merge_d_features<F: Real>(
+    groups: &[Group<F>],
+    batch: &Batch<F>,
+    factor: F,
+    norms: &[F],
+    d_features: &mut [F],
+) -> F {
+    let dimension = batch.dimension();
+    let rows = d_features.par_chunks_mut(dimension).with_min_len(16).enumerate();
+    let along: Vec<F> = rows
+        .map(|(row, gradient)| {
+            let part = row * dimension..(row + 1) * dimension;
+            gradient.fill(F::zero());
+            for group in groups {
+                rows::add_scaled(gradient, factor, &group.d_features[part.clone()]);
+            }
+            let x = batch.operand.row(row).to_slice().expect("x̃ is in row-major order");
+            let along = rows::dot(gradient, x);
+            if batch.normalizes.features() {
+                rows::normalization_backward(gradient, x, norms[row]);
+            }
+            along
+        })
+        .collect();
+    along.into_iter().sum()
+}
+
+impl StreamingOptions {
+    /// The mass below which one of so many blocks is left out.
+    pub(super) fn negligible_mass<F: Real>(&self, blocks: usize) -> Option<F> {
+        match self.filter {
+            super::GradientFilter::Off => None,
+            super::GradientFilter::Mass(mass) => Some(F::of(mass / blocks as f64)),
+        }
+    }
+}

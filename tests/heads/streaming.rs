@@ -1,0 +1,414 @@
+//! The streaming kernel against the explicit forward and backward.
+
+use super::case::{Arrays, Case, LastRow, spec};
+use arcos::heads::{ArcFace, BatchStatistics, Gradients, NormSoftmax};
+use arcos::ops::IGNORE_LABEL;
+use arcos::optim::{AdamW, Optimizer, RmsProp, Sgd};
+use arcos::streaming::{GradientFilter, Step, Streaming, StreamingOptions, Update};
+use arcos::{ClassificationHead, Error, Head, Parameters, Real};
+use ndarray::{Array1, Array2, Axis, ShapeBuilder, array};
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// How the kernel is run.
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    workspace: usize,
+    threads: usize,
+}
+
+/// Any head, on sizes that divide nothing: up to five blocks, each thread with its own.
+fn large_case() -> impl Strategy<Value = Case> {
+    let names: Vec<_> = Head::names().collect();
+    let sizes = (1usize..=40, 1usize..=33, prop_oneof![3usize..=60, 90usize..=300, 500usize..=2100], 0usize..=3);
+    (prop::sample::select(names).prop_flat_map(spec), sizes, 0..10_000u64).prop_map(
+        |(spec, (batch, dimension, classes, ignored), seed)| {
+            let ignored = ignored.min(batch - 1);
+            Case { spec, batch, dimension, classes, ignored, last_row: LastRow::Anywhere, seed }
+        },
+    )
+}
+
+fn setting() -> impl Strategy<Value = Setting> {
+    // Nothing is kept, some of it, everything.
+    let workspace = prop_oneof![Just(0), 1usize..400_000, Just(1 << 30)];
+    (workspace, 1usize..=3).prop_map(|(workspace, threads)| Setting { workspace, threads })
+}
+
+fn pool(threads: usize) -> rayon::ThreadPool {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started")
+}
+
+fn kernel<F: Real>(workspace: usize, filter: GradientFilter) -> Streaming<F> {
+    Streaming::new(StreamingOptions { workspace, filter }).expect("options in range")
+}
+
+/// The arrays of a case in another precision.
+fn converted<F: Real>(arrays: &Arrays) -> (Array2<F>, Parameters<F>) {
+    let Parameters { weights, bias, alpha, scale } = &arrays.parameters;
+    let parameters = Parameters {
+        weights: weights.mapv(F::of),
+        bias: bias.as_ref().map(|bias| bias.mapv(F::of)),
+        alpha: alpha.map(F::of),
+        scale: scale.map(F::of),
+    };
+    (arrays.features.mapv(F::of), parameters)
+}
+
+fn largest<F: Real>(values: &Array2<F>) -> f64 {
+    values.fold(0.0, |largest, value| value.abs().to_double().max(largest))
+}
+
+/// Each tensor's largest difference is at most `tolerance` times its largest element.
+fn assert_close<F: Real>(found: &Gradients<F>, expected: &Gradients<F>, tolerance: f64) -> Result<(), TestCaseError> {
+    let row = |values: &Option<Array1<F>>| values.clone().unwrap_or_default().insert_axis(Axis(0));
+    let number = |value: Option<F>| Array2::from_elem((1, 1), value.unwrap_or_default());
+    prop_assert_eq!(found.d_bias.is_some(), expected.d_bias.is_some());
+    prop_assert_eq!(found.d_alpha.is_some(), expected.d_alpha.is_some());
+    for (name, found, expected) in [
+        ("d_features", &found.d_features, &expected.d_features),
+        ("d_weights", &found.d_weights, &expected.d_weights),
+        ("d_bias", &row(&found.d_bias), &row(&expected.d_bias)),
+        ("d_alpha", &number(found.d_alpha), &number(expected.d_alpha)),
+    ] {
+        let difference = largest(&(found - expected));
+        let bound = tolerance * largest(expected) + 1e-30;
+        prop_assert!(difference <= bound, "{name} differs by {difference:e}, more than {bound:e}");
+    }
+    Ok(())
+}
+
+fn assert_statistics(found: &BatchStatistics, expected: &BatchStatistics, tolerance: f64) -> Result<(), TestCaseError> {
+    prop_assert_eq!((found.labelled, found.correct), (expected.labelled, expected.correct));
+    for (found, expected) in [
+        (Some(found.scale), Some(expected.scale)),
+        (found.target_cosine, expected.target_cosine),
+        (found.target_angle, expected.target_angle),
+    ] {
+        prop_assert_eq!(found.is_some(), expected.is_some());
+        let (found, expected) = (found.unwrap_or_default(), expected.unwrap_or_default());
+        prop_assert!((found - expected).abs() <= tolerance * expected.abs().max(1.0), "{found} is not {expected}");
+    }
+    Ok(())
+}
+
+/// The kernel's step agrees with the explicit one up to `tolerance` of the scale of the logits.
+fn assert_equals_explicit<F: Real>(
+    case: &Case,
+    setting: Setting,
+    tolerance: impl Fn(f64) -> f64,
+) -> Result<(), TestCaseError> {
+    let arrays = case.build();
+    let (features, parameters) = converted::<F>(&arrays);
+    let (head, labels) = (&arrays.head, arrays.labels.view());
+    let streamed = pool(setting.threads).install(|| {
+        kernel::<F>(setting.workspace, GradientFilter::Off).forward_backward(head, features.view(), &parameters, labels)
+    });
+    let (loss, cache) = match head.forward(features.view(), &parameters, labels) {
+        Ok(explicit) => explicit,
+        Err(explicit) => {
+            let streamed = streamed.expect_err("the explicit step has failed");
+            prop_assert_eq!(std::mem::discriminant(&streamed), std::mem::discriminant(&explicit));
+            return Ok(());
+        }
+    };
+    let (step, gradients) = streamed.map_err(|error| TestCaseError::fail(error.to_string()))?;
+    let statistics = *cache.statistics();
+    let tolerance = tolerance(statistics.scale);
+    let difference = (step.loss - loss).abs().to_double();
+    prop_assert!(difference <= tolerance * loss.to_double(), "loss {} is not {loss}", step.loss);
+    assert_statistics(&step.statistics, &statistics, tolerance)?;
+    assert_close(&gradients, &head.backward(cache), tolerance)
+}
+
+proptest! {
+    #[test]
+    fn equals_the_explicit_step_in_double_precision(case in large_case(), setting in setting()) {
+        assert_equals_explicit::<f64>(&case, setting, |_| 1e-12)?;
+    }
+
+    #[test]
+    fn equals_the_explicit_step_in_single_precision(case in large_case(), setting in setting()) {
+        // Logits of this size are rounded to this much.
+        assert_equals_explicit::<f32>(&case, setting, |scale| 64.0 * f64::from(f32::EPSILON) * (1.0 + scale))?;
+    }
+}
+
+/// A batch late in training: features near the vectors of their classes, and a scale that leaves other classes little.
+fn concentrated(batch: usize, dimension: usize, classes: usize, seed: u64) -> (Array2<f64>, Array2<f64>, Array1<i64>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let weights = Array2::from_shape_simple_fn((classes, dimension), || rng.random_range(-1.0..1.0));
+    let labels = Array1::from_shape_simple_fn(batch, || rng.random_range(0..classes) as i64);
+    let noise = Array2::from_shape_simple_fn((batch, dimension), || rng.random_range(-0.5..0.5));
+    let features = noise + weights.select(Axis(0), &labels.mapv(|label| label as usize).to_vec());
+    (features, weights, labels)
+}
+
+proptest! {
+    #[test]
+    fn the_filter_changes_gradients_by_no_more_than_its_bound(
+        head in prop::sample::select(vec!["softmax", "l2-softmax:alpha=8", "norm-softmax:scale=24", "arcface:margin=0.3:scale=32"]),
+        (batch, classes, seed) in (1usize..=12, 200usize..=2000, 0..10_000u64),
+        exponent in -8.0..-0.5f64,
+        setting in setting(),
+    ) {
+        let (head, _) = super::case::head(head);
+        let (features, weights, labels) = concentrated(batch, 24, classes, seed);
+        let parameters = head.initial_parameters(weights.clone()).expect("enough classes");
+        let mass = 10f64.powf(exponent);
+        let run = |filter| {
+            let mut kernel = kernel::<f64>(setting.workspace, filter);
+            kernel.forward_backward(&head, features.view(), &parameters, labels.view()).expect("a good batch")
+        };
+        let ((exact, expected), (step, found)) =
+            pool(setting.threads).install(|| (run(GradientFilter::Off), run(GradientFilter::Mass(mass))));
+        prop_assert_eq!(step.loss, exact.loss);
+        prop_assert_eq!(exact.filtered, 0.0);
+
+        let norm = |row: ndarray::ArrayView1<f64>| row.dot(&row).sqrt();
+        let longest = |x: &Array2<f64>| x.rows().into_iter().map(norm).fold(0.0, f64::max);
+        let (unit_features, unit_weights) = match head.name() {
+            "softmax" => (false, false),
+            "l2-softmax" => (true, false),
+            _ => (true, true),
+        };
+        let (scale, rounding) = (exact.statistics.scale, 1e-12);
+        let operand_length = |unit: bool, x: &Array2<f64>| if unit { 1.0 } else { longest(x) };
+        for (row, x) in features.rows().into_iter().enumerate() {
+            let change = norm((&found.d_features.row(row) - &expected.d_features.row(row)).view());
+            let divisor = if unit_features { norm(x) } else { 1.0 };
+            let bound = scale * mass * operand_length(unit_weights, &weights) / (batch as f64 * divisor);
+            prop_assert!(change <= bound + rounding, "d_features {row} changes by {change:e}, more than {bound:e}");
+        }
+        for (class, w) in weights.rows().into_iter().enumerate() {
+            let change = norm((&found.d_weights.row(class) - &expected.d_weights.row(class)).view());
+            let divisor = if unit_weights { norm(w) } else { 1.0 };
+            // At least as many blocks as there are threads with 48 classes each.
+            let blocks = setting.threads.min(classes / 48) as f64;
+            let bound = scale * mass * operand_length(unit_features, &features) / (blocks * divisor);
+            prop_assert!(change <= bound + rounding, "d_weights {class} changes by {change:e}, more than {bound:e}");
+        }
+    }
+}
+
+#[test]
+fn the_filter_leaves_out_blocks_of_a_fitted_batch_and_none_of_a_random_one() {
+    let (features, weights, labels) = concentrated(16, 64, 1500, 0);
+    let head = NormSoftmax { scale: 64.0 };
+    let parameters = Parameters::from(weights);
+    let run = |features: &Array2<f64>| {
+        let mut kernel = kernel(0, GradientFilter::ROUNDING);
+        kernel.forward_backward(&head, features.view(), &parameters, labels.view()).expect("a good batch").0
+    };
+    assert_eq!(run(&features).filtered, 1.0);
+    assert_eq!(run(&features.slice(ndarray::s![..;-1, ..;-1]).to_owned()).filtered, 0.0);
+}
+
+#[test]
+fn training_with_the_filter_ends_where_training_without_it_ends() {
+    let (features, weights, labels) = concentrated(64, 32, 1200, 1);
+    let head = ArcFace { scale: 64.0, margin: 0.3, ..ArcFace::default() };
+    let optimizer = Optimizer::Sgd(Sgd::default());
+    let train = |filter| {
+        let mut parameters = Parameters::from(weights.mapv(|value| -0.1 * value + 0.05));
+        let mut moments = [optimizer.moments(weights.len())];
+        let mut kernel = kernel(0, filter);
+        let mut filtered = 0.0;
+        let mut steps = (1..=400).map(|step| {
+            let moments = &mut moments;
+            let update = Update { optimizer: &optimizer, moments, step, learning_rate: 0.05, learn_alpha: false };
+            let step = kernel
+                .train_step(&head, features.view(), &mut parameters, labels.view(), update)
+                .expect("training does not diverge");
+            filtered += step.filtered;
+            step
+        });
+        let (first, last) = (steps.next().expect("400 steps"), steps.last().expect("400 steps"));
+        (first.loss, last.loss, last.statistics.correct, filtered)
+    };
+    let (first, exact_loss, exact_correct, _) = train(GradientFilter::Off);
+    let (_, loss, correct, filtered) = train(GradientFilter::ROUNDING);
+    assert!(first > 20.0 && exact_loss < 0.01 && exact_correct == 64, "{first} {exact_loss} {exact_correct}");
+    assert!(filtered > 50.0, "the filter has hardly been at work: {filtered}");
+    assert_eq!(correct, exact_correct);
+    approx::assert_relative_eq!(loss, exact_loss, max_relative = 1e-4);
+}
+
+#[test]
+fn a_training_step_is_the_gradients_and_then_the_update() {
+    for name in Head::names() {
+        for optimizer in [
+            Optimizer::Sgd(Sgd { weight_decay: 0.01, ..Sgd::default() }),
+            Optimizer::RmsProp(RmsProp::default()),
+            Optimizer::AdamW(AdamW::default()),
+        ] {
+            for filter in [GradientFilter::Off, GradientFilter::Mass(0.2)] {
+                let spec = if name == "l2-softmax" { "l2-softmax:learn-alpha=true" } else { name };
+                let case = Case {
+                    spec: spec.into(),
+                    batch: 7,
+                    dimension: 9,
+                    classes: 1100,
+                    ignored: 1,
+                    last_row: LastRow::Anywhere,
+                    seed: 3,
+                };
+                let Arrays { head, features, parameters, labels } = case.build();
+                let learn_alpha = head.learns_alpha();
+                let (mut fused, mut separate) = (parameters.clone(), parameters);
+                let lengths = fused.trained_lengths(learn_alpha);
+                let moments = || lengths.iter().map(|&length| optimizer.moments::<f64>(length)).collect::<Vec<_>>();
+                let (mut of_fused, mut of_separate) = (moments(), moments());
+                let mut kernel = kernel::<f64>(0, filter);
+                for step in 1..=3 {
+                    let update =
+                        Update { optimizer: &optimizer, moments: &mut of_fused, step, learning_rate: 0.1, learn_alpha };
+                    let found = kernel
+                        .train_step(&head, features.view(), &mut fused, labels.view(), update)
+                        .expect("a good batch");
+
+                    let (expected, gradients) = kernel
+                        .forward_backward(&head, features.view(), &separate, labels.view())
+                        .expect("a good batch");
+                    if separate.scale.is_some() {
+                        separate.scale = Some(expected.statistics.scale);
+                    }
+                    let mut squared_norm = 0.0;
+                    for (tensor, moments) in
+                        separate.trained_mut(&gradients, learn_alpha).into_iter().zip(&mut of_separate)
+                    {
+                        let optimizer = if tensor.decays { optimizer } else { optimizer.without_weight_decay() };
+                        optimizer.update(tensor.values, &tensor.gradient, moments.view_mut(), step, 0.1);
+                        squared_norm += tensor.gradient.iter().map(|gradient| gradient * gradient).sum::<f64>();
+                    }
+                    assert_eq!(fused, separate, "{name} {optimizer:?} {filter:?}");
+                    assert_eq!(of_fused, of_separate);
+                    approx::assert_relative_eq!(found.gradient_norm, squared_norm.sqrt(), max_relative = 1e-12);
+                    assert_eq!(Step { gradient_norm: 0.0, ..found }, Step { gradient_norm: 0.0, ..expected });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn results_are_the_same_bits_for_the_same_number_of_threads() {
+    let case = Case {
+        spec: "adacos".into(),
+        batch: 33,
+        dimension: 21,
+        classes: 2005,
+        ignored: 2,
+        last_row: LastRow::Anywhere,
+        seed: 5,
+    };
+    let arrays = case.build();
+    let (features, parameters) = converted::<f32>(&arrays);
+    for threads in 1..=3 {
+        let pool = pool(threads);
+        let mut kernel = kernel(0, GradientFilter::Off);
+        let mut run = || {
+            pool.install(|| kernel.forward_backward(&arrays.head, features.view(), &parameters, arrays.labels.view()))
+                .expect("a good batch")
+        };
+        let first = run();
+        assert!((0..20).all(|_| run() == first), "{threads} threads");
+    }
+}
+
+#[test]
+fn a_kernel_serves_batches_of_all_sizes_heads_and_layouts_in_turn() {
+    let mut kernel = kernel::<f64>(100_000, GradientFilter::Off);
+    let mut gradients = Gradients::default();
+    for (number, name) in Head::names().chain(Head::names()).enumerate() {
+        let case = Case {
+            spec: name.into(),
+            batch: 3 + 11 * (number % 3),
+            dimension: 17 - number % 5,
+            classes: [5, 700, 96, 1300][number % 4],
+            ignored: number % 2,
+            last_row: LastRow::Anywhere,
+            seed: number as u64,
+        };
+        let Arrays { head, features, mut parameters, labels } = case.build();
+        let by_columns = |array: &Array2<f64>| {
+            let mut copy = Array2::zeros(array.raw_dim().f());
+            copy.assign(array);
+            copy
+        };
+        let (loss, cache) = head.forward(features.view(), &parameters, labels.view()).expect("a good batch");
+        let expected = head.backward(cache);
+        parameters.weights = by_columns(&parameters.weights);
+        let features = by_columns(&features);
+        let step = kernel
+            .forward_backward_into(&head, features.view(), &parameters, labels.view(), &mut gradients)
+            .expect("a good batch");
+        approx::assert_relative_eq!(step.loss, loss, max_relative = 1e-12);
+        assert_close(&gradients, &expected, 1e-12).expect("as the explicit step");
+    }
+}
+
+#[test]
+fn mistakes_are_the_errors_of_the_explicit_step() {
+    let features = array![[1.0, 2.0, 0.5], [-1.0, 0.5, 2.0]];
+    let weights = array![[1.0, 0.0, 0.2], [0.3, 1.0, 0.0], [-1.0, 0.5, 0.4], [0.2, -0.3, 1.0]];
+    let with = |x: &Array2<f64>, row: usize, value: f64| {
+        let mut x = x.clone();
+        x.row_mut(row).fill(value);
+        x
+    };
+    let good = array![0, 3];
+    let batches = [
+        (array![[1.0, 2.0]], weights.clone(), array![0]),
+        (features.clone(), weights.clone(), array![0]),
+        (Array2::zeros((0, 3)), weights.clone(), array![]),
+        (features.clone(), weights.clone(), array![0, 4]),
+        (features.clone(), weights.clone(), array![0, -1]),
+        (features.clone(), weights.clone(), array![IGNORE_LABEL, IGNORE_LABEL]),
+        (with(&features, 1, f64::NAN), weights.clone(), good.clone()),
+        (with(&features, 0, 0.0), weights.clone(), good.clone()),
+        (with(&features, 0, 1e300), with(&weights, 2, 1e300), good.clone()),
+        (features.clone(), with(&weights, 2, f64::INFINITY), good.clone()),
+        (features.clone(), with(&weights, 3, 0.0), good.clone()),
+        (features.clone(), weights.slice(ndarray::s![..1, ..]).to_owned(), array![0, 0]),
+    ];
+    for name in Head::names() {
+        let (head, _) = super::case::head(name);
+        for (features, weights, labels) in &batches {
+            let mut parameters = head.initial_parameters(Array2::ones((4, 1))).expect("enough classes");
+            parameters.bias = parameters.bias.map(|_| Array1::zeros(weights.nrows()));
+            parameters.weights = weights.clone();
+            let explicit = head.forward(features.view(), &parameters, labels.view()).map(|_| ());
+            let streamed = kernel(0, GradientFilter::Off)
+                .forward_backward(&head, features.view(), &parameters, labels.view())
+                .map(|_| ());
+            let text = |result: Result<(), Error>| result.map_err(|error| error.to_string());
+            assert_eq!(text(streamed), text(explicit), "{name}");
+        }
+    }
+}
+
+#[test]
+fn options_and_moments_out_of_range() {
+    for mass in [0.0, 1.0, -1.0, f64::NAN] {
+        let options = StreamingOptions { filter: GradientFilter::Mass(mass), ..StreamingOptions::default() };
+        assert!(matches!(Streaming::<f32>::new(options), Err(Error::Setting { name: "filter", .. })), "{mass}");
+    }
+    let head = NormSoftmax::default();
+    let mut parameters = Parameters::from(array![[1.0, 0.0], [0.0, 1.0]]);
+    let optimizer = Optimizer::AdamW(AdamW::default());
+    for moments in [vec![], vec![optimizer.moments(3)], vec![Optimizer::Sgd(Sgd::default()).moments(4)]] {
+        let mut moments = moments;
+        let update =
+            Update { optimizer: &optimizer, moments: &mut moments, step: 1, learning_rate: 0.1, learn_alpha: false };
+        let result = Streaming::default().train_step(
+            &head,
+            array![[1.0, 1.0]].view(),
+            &mut parameters,
+            array![0].view(),
+            update,
+        );
+        assert!(matches!(result, Err(Error::Shape { what: "moments", .. })), "{result:?}");
+    }
+}
