@@ -7,6 +7,7 @@ mod demo;
 mod evaluate;
 mod grad;
 mod head_args;
+mod kernel_args;
 mod plot;
 mod predict;
 mod progress;

@@ -81,7 +81,7 @@ pub(super) fn train_to_end(name: &str, mut trainer: Trainer, out: &Path, keep: u
                 .remark(&format!("the scale has reached its bound, {bound}; see --max-scale and --transform centre"))?;
             said_bound = true;
         }
-        directory.save(&trainer.checkpoint())?;
+        directory.save(trainer.checkpoint())?;
     }
     report.finish();
     Ok(trainer)

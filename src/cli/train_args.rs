@@ -1,8 +1,9 @@
 //! The settings of a training run as arguments.
 
+use super::kernel_args::KernelArgs;
 use crate::data::TransformKind;
 use crate::optim::{AdamW, Decay, Optimizer, RmsProp, Schedule, Sgd};
-use crate::train::{TrainConfig, WeightInit};
+use crate::train::{Kernel, TrainConfig, WeightInit};
 use crate::{Error, Head, Result};
 use clap::ValueEnum;
 
@@ -58,6 +59,19 @@ pub(super) struct TrainArgs {
     /// Seed of the first weights and of the order of rows
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// How losses and gradients are computed
+    #[arg(long, value_enum, default_value_t = KernelName::Streaming)]
+    pub kernel: KernelName,
+    #[command(flatten)]
+    pub streaming: KernelArgs,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub(super) enum KernelName {
+    /// By blocks of classes, as fast as the matrix products allow
+    Streaming,
+    /// By the formulas as they stand in the papers
+    Explicit,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -109,6 +123,10 @@ impl TrainArgs {
             seed: self.seed,
             transform,
             init: self.init,
+            kernel: match self.kernel {
+                KernelName::Streaming => Kernel::Streaming(self.streaming.options()?),
+                KernelName::Explicit => Kernel::Explicit,
+            },
             ..TrainConfig::new(head)
         })
     }

@@ -88,6 +88,17 @@ pub(crate) fn maximum<F: Real>(row: &[F]) -> F {
     )
 }
 
+/// How many elements are above `threshold`, or at it if `or_equal`.
+pub(crate) fn count_above<F: Real>(row: &[F], threshold: F, or_equal: bool) -> usize {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || match or_equal {
+            true => row.iter().filter(|&&value| value >= threshold).count(),
+            false => row.iter().filter(|&&value| value > threshold).count(),
+        },
+    )
+}
+
 /// `Σ exp(scale row_k - shift)`; no exponent may be positive by more than rounding.
 pub(crate) fn sum_of_exp<F: Real>(row: &[F], scale: F, shift: F) -> F {
     Arch::new().dispatch(SumOfExp { row, scale, shift })

@@ -49,6 +49,12 @@ impl Blocks {
         self.start(group * self.blocks_in_group)..self.start((group + 1) * self.blocks_in_group)
     }
 
+    /// The block of a class.
+    pub fn block_of(&self, class: usize) -> usize {
+        let (each, left) = (self.classes / self.count(), self.classes % self.count());
+        if class < left * (each + 1) { class / (each + 1) } else { left + (class - left * (each + 1)) / each }
+    }
+
     fn start(&self, block: usize) -> usize {
         let (each, left) = (self.classes / self.count(), self.classes % self.count());
         block * each + block.min(left)
@@ -90,6 +96,7 @@ mod tests {
                     assert_eq!(range.start, next);
                     assert!(!range.is_empty() && range.len() <= MOST_CLASSES, "{blocks:?} {range:?}");
                     assert!(range.len() + 1 >= blocks.width() && range.len() <= blocks.width());
+                    assert!(range.clone().all(|class| blocks.block_of(class) == block));
                     next = range.end;
                 }
                 assert_eq!(next, classes);

@@ -4,7 +4,7 @@ use super::blocks::Blocks;
 use super::products::Products;
 use super::unit_block::UnitBlock;
 use crate::Real;
-use crate::heads::Normalizes;
+use crate::heads::{Margin, Normalizes};
 use crate::ops::Angle;
 use ndarray::ArrayView2;
 use std::ops::Range;
@@ -49,10 +49,17 @@ pub(super) struct Target<F> {
     pub block: usize,
     /// The inner product with its class vector, with bias.
     pub score: F,
-    /// Whether no class of the block comes before it.
-    pub leads_block: bool,
+    /// How many classes of the block come before it.
+    pub rank_in_block: usize,
     /// `None` if the feature or the class vector has no direction.
     pub angle: Option<Angle<F>>,
+}
+
+impl<F: Real> Target<F> {
+    /// Its inner product in place of a margin function.
+    pub fn without_margin(&self) -> Margin<F> {
+        Margin { value: self.score, slope: F::one() }
+    }
 }
 
 /// What a task finds out about its group of blocks. The memory serves again in the next step.
@@ -67,6 +74,8 @@ pub(super) struct Group<F> {
     /// For each block and row, the sum of exponentials of the other classes' logits, relative to the largest.
     pub sums: Vec<F>,
     pub targets: Vec<Target<F>>,
+    /// For each row, how many classes of other blocks come before its own; if it was asked for.
+    pub before: Vec<usize>,
     /// The group's part of `(p - onehot(y)) w̃`, (B, D).
     pub d_features: Vec<F>,
     /// The gradient of a block that is used up at once, (width, D).

@@ -1,31 +1,26 @@
 //! The kernel as callers see it: a step with gradients, or with the optimizer's update at once.
 
-use super::blocks::Blocks;
 use super::gradients::{ClassVectors, Task, WeightUpdate, merge_d_features};
-use super::group::{Batch, Group, Target, grow};
+use super::group::{Group, Target};
+use super::prepare::{Inputs, in_parallel};
 use super::scores::{RowState, correct, merge, next_scale, targets};
-use super::unit_block::matrix;
 use super::{SingleThreaded, StreamingOptions};
-use crate::heads::{BatchStatistics, ClassificationHead, Gradients, LogitForm, Margin, Normalizes, Parameters, Scale};
-use crate::ops::{Targets, l2_normalize, linear};
+use crate::heads::{BatchStatistics, ClassificationHead, Gradients, Normalizes, Parameters, Scale};
+use crate::ops::{Targets, linear};
 use crate::optim::{Moments, Optimizer};
 use crate::{Error, Real, Result};
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, CowArray, Ix2, s};
-use rayon::prelude::*;
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use std::slice::from_mut;
-
-/// Rows of features below which another thread costs more than it brings.
-const FEWEST_ROWS: usize = 16;
 
 /// The streaming kernel with its scratch memory, which serves from step to step: keep one for as long as you train.
 #[derive(Debug, Default)]
 pub struct Streaming<F> {
-    options: StreamingOptions,
+    pub(super) options: StreamingOptions,
     /// x̂ and ‖x‖.
-    unit_features: Vec<F>,
-    feature_norms: Vec<F>,
-    groups: Vec<Group<F>>,
-    rows: RowState<F>,
+    pub(super) unit_features: Vec<F>,
+    pub(super) feature_norms: Vec<F>,
+    pub(super) groups: Vec<Group<F>>,
+    pub(super) rows: RowState<F>,
 }
 
 /// What a step found out.
@@ -54,16 +49,6 @@ pub struct Update<'a, F> {
     pub learning_rate: f64,
     /// Whether α is updated, where there is one.
     pub learn_alpha: bool,
-}
-
-/// The inputs of a step but for class vectors.
-struct Inputs<'a, F> {
-    features: ArrayView2<'a, F>,
-    labels: ArrayView1<'a, i64>,
-    classes: usize,
-    /// In use where the head has one.
-    bias: Option<&'a [F]>,
-    form: LogitForm<F>,
 }
 
 /// What a step gives besides the gradients that it writes in place.
@@ -191,56 +176,20 @@ impl<F: Real> Streaming<F> {
         vectors: ClassVectors<F>,
         d_features: Option<&mut [F]>,
     ) -> Result<Outcome<F>> {
-        let &Inputs { features, labels, classes, bias, form } = inputs;
-        let (rows, dimension) = features.dim();
+        let form = inputs.form;
+        let dimension = inputs.features.ncols();
         let Self { options, unit_features, feature_norms, groups, rows: state } = self;
         let _single_threaded = SingleThreaded::new();
-
-        let operand = match form.normalizes.features() {
-            true => normalized(features, unit_features, feature_norms)?,
-            false => {
-                l2_normalize::check_finite("features", features)?;
-                features.as_standard_layout()
-            }
-        };
-        let targets_of_rows = Targets::new(labels, rows, classes)?;
-        let mut by_class: Vec<_> = targets_of_rows.iter().map(|(row, class)| (class, row)).collect();
-        by_class.sort_unstable();
-        let blocks = Blocks::new(classes, rayon::current_num_threads());
-        let bias = bias.filter(|_| !form.normalizes.weights());
-        if let Some(bias) = bias {
-            linear::check_bias(bias.into(), classes)?;
-        }
-        // Cosines are kept without their scale, since AdaCos's is not known yet.
-        let (factor, first_scale) = match form.scale {
-            Scale::Fixed(scale) if form.normalizes.weights() => (F::one(), scale),
-            Scale::Fixed(scale) => (scale, F::one()),
-            Scale::AdaCos { previous, .. } => (F::one(), previous),
-        };
-        let batch = Batch {
-            blocks,
-            features,
-            operand: operand.view(),
-            normalizes: form.normalizes,
-            factor,
-            bias,
-            targets: &by_class,
-        };
-
-        let slot = rows * blocks.width() * size_of::<F>();
-        let kept = (options.workspace / slot / blocks.groups()).min(blocks.in_group());
-        groups.resize_with(blocks.groups(), Group::default);
-        for (number, group) in groups.iter_mut().enumerate() {
-            group.number = number;
-            group.unit.clear();
-            group.products.clear(kept);
-        }
+        let prepared = inputs.prepare(unit_features, feature_norms)?;
+        let (blocks, factor) = (prepared.blocks, prepared.factor);
+        let batch = prepared.batch(inputs);
+        prepared.begin(groups, options.workspace);
 
         let weights = blocks.split(vectors.weights(), dimension);
-        let scored = in_parallel(groups, weights.clone(), |group, weights| group.score(&batch, weights, first_scale));
-        scored.into_iter().collect::<Result<()>>()?;
+        let score = |group: &mut Group<F>, weights| group.score(&batch, weights, prepared.scale, None);
+        in_parallel(groups, weights.clone(), score).into_iter().collect::<Result<()>>()?;
         let scale = match form.scale {
-            Scale::Fixed(_) => first_scale,
+            Scale::Fixed(_) => prepared.scale,
             Scale::AdaCos { head, previous } => {
                 let scale = next_scale(groups, &batch, head, previous)?;
                 in_parallel(groups, weights, |group, weights| group.sum_again(&batch, weights, scale));
@@ -249,14 +198,15 @@ impl<F: Real> Streaming<F> {
         };
         let margin = |target: &Target<F>| match target.angle {
             Some(angle) if form.normalizes.weights() => head.target_margin(angle),
-            _ => Margin { value: target.score, slope: F::one() },
+            _ => target.without_margin(),
         };
         let loss = merge(groups, &batch, vectors.weights(), scale, margin, state)?;
-        let statistics = statistics(groups, &targets_of_rows, rows, scale * factor);
+        let statistics = statistics(groups, &prepared.targets, batch.rows(), scale * factor);
 
+        let labelled = F::of(prepared.targets.labelled() as f64);
         let task = Task {
             rows: state,
-            factor: scale * factor / F::of(by_class.len() as f64),
+            factor: scale * factor / labelled,
             negligible_mass: options.negligible_mass(blocks.count()),
             wants_d_features: d_features.is_some(),
         };
@@ -265,8 +215,8 @@ impl<F: Real> Streaming<F> {
 
         let along =
             d_features.map(|d_features| merge_d_features(groups, &batch, task.factor, feature_norms, d_features));
-        let labelled = F::of(by_class.len() as f64);
-        let d_bias = bias.map(|_| groups.iter().flat_map(|group| &group.d_bias).map(|&sum| sum / labelled).collect());
+        let d_bias =
+            batch.bias.map(|_| groups.iter().flat_map(|group| &group.d_bias).map(|&sum| sum / labelled).collect());
         let d_alpha = along.filter(|_| form.normalizes == Normalizes::Features).map(|along| along / factor);
         let squared_norm = groups.iter().map(|group| group.squared_norm).sum::<f64>()
             + d_bias.iter().flatten().map(|d: &F| d.to_double().powi(2)).sum::<f64>();
@@ -276,44 +226,11 @@ impl<F: Real> Streaming<F> {
     }
 }
 
-/// x̂ of `features` in `unit`, and their norms.
-fn normalized<'a, F: Real>(
-    features: ArrayView2<F>,
-    unit: &'a mut Vec<F>,
-    norms: &mut Vec<F>,
-) -> Result<CowArray<'a, F, Ix2>> {
-    let (rows, dimension) = features.dim();
-    grow(unit, rows * dimension);
-    grow(norms, rows);
-    let at_a_time = rows.div_ceil(rayon::current_num_threads()).max(FEWEST_ROWS);
-    let parts =
-        unit[..rows * dimension].par_chunks_mut(at_a_time * dimension).zip(norms[..rows].par_chunks_mut(at_a_time));
-    let normalized: Vec<_> = parts
-        .enumerate()
-        .map(|(part, (unit, norms))| {
-            let first = part * at_a_time;
-            let features = features.slice(s![first..first + norms.len(), ..]);
-            l2_normalize::normalize_rows("features", first, features, unit, norms)
-        })
-        .collect();
-    normalized.into_iter().collect::<Result<()>>()?;
-    Ok(matrix(&unit[..rows * dimension], rows).into())
-}
-
 fn statistics<F: Real>(groups: &[Group<F>], targets_of_rows: &Targets, rows: usize, scale: F) -> BatchStatistics {
     let mut angles: Vec<_> = targets(groups).map(|target| (target.row, target.angle)).collect();
     angles.sort_unstable_by_key(|&(row, _)| row);
     let angles = angles.into_iter().map(|(_, angle)| angle);
     BatchStatistics::new(targets_of_rows, correct(groups, rows), angles, scale)
-}
-
-/// `work` on each group with its own `inputs`; the results in the order of groups.
-fn in_parallel<F: Real, I: Send, R: Send>(
-    groups: &mut [Group<F>],
-    inputs: Vec<I>,
-    work: impl Fn(&mut Group<F>, I) -> R + Sync,
-) -> Vec<R> {
-    groups.par_iter_mut().zip(inputs).with_max_len(1).map(|(group, input)| work(group, input)).collect()
 }
 
 /// The elements of `array`, which becomes a zero array of `shape` unless it has that shape already.

@@ -46,13 +46,16 @@
 
 mod blas_threads;
 mod blocks;
+mod evaluate;
 mod gradients;
 mod group;
 mod kernel;
+mod prepare;
 mod products;
 mod scores;
 mod unit_block;
 
+pub use evaluate::Evaluated;
 pub use kernel::{Step, Streaming, Update};
 
 pub(crate) use blas_threads::SingleThreaded;

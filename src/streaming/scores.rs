@@ -22,12 +22,23 @@ pub(super) struct RowState<F> {
     pub residuals: Vec<F>,
 }
 
+/// The class that a row is labelled with, for counting those that come before it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OwnClass<F> {
+    pub block: usize,
+    /// Its inner product, with bias; infinite in rows without a label.
+    pub score: F,
+}
+
 impl<F: Real> Group<F> {
-    /// Finds maxima, sums at `scale`, and targets of every block. `weights` are the group's, in row-major order.
+    /// Finds maxima, sums at `scale`, and targets of every block; with `own`, how many classes come before the row's
+    /// own, too. `weights` are the group's, in row-major order.
     ///
     /// # Errors
     /// NaN, infinity, a class vector without direction.
-    pub fn score(&mut self, batch: &Batch<F>, weights: &[F], scale: F) -> Result<()> {
+    pub fn score(&mut self, batch: &Batch<F>, weights: &[F], scale: F, own: Option<&[OwnClass<F>]>) -> Result<()> {
+        self.before.clear();
+        self.before.resize(own.map_or(0, <[_]>::len), 0);
         self.maxima.clear();
         self.sums.clear();
         self.targets.clear();
@@ -46,11 +57,18 @@ impl<F: Real> Group<F> {
                     false => angle_of_rows(batch.features.row(row), vector),
                 };
                 let products = ArrayView1::from(&products[row * classes.len()..][..classes.len()]);
-                let leads_block = accuracy::rank(products, class - classes.start) == 0;
+                let rank_in_block = accuracy::rank(products, class - classes.start);
                 let score = products[class - classes.start];
-                self.targets.push(Target { row, block, score, leads_block, angle });
+                self.targets.push(Target { row, block, score, rank_in_block, angle });
             }
             mask_targets(batch, &classes, products);
+            let rows = products.chunks_exact(classes.len());
+            for ((row, own), before) in rows.zip(own.unwrap_or_default()).zip(&mut self.before) {
+                if own.block != block {
+                    // Of equal classes the one with the lower index comes first.
+                    *before += rows::count_above(row, own.score, block < own.block);
+                }
+            }
             self.maxima.extend(products.chunks_exact(classes.len()).map(rows::maximum));
             let maxima = &self.maxima[self.maxima.len() - batch.rows()..];
             let sums = products.chunks_exact(classes.len()).zip(maxima);
@@ -121,7 +139,7 @@ pub(super) fn correct<F: Real>(groups: &[Group<F>], rows: usize) -> usize {
         let mut tables = tables(groups, rows).enumerate().filter(|&(block, _)| block != target.block);
         // Of equal classes the one with the lower index comes first.
         let before = |block, maximum| maximum > target.score || (maximum == target.score && block < target.block);
-        target.leads_block && !tables.any(|(block, (maxima, _))| before(block, maxima[target.row]))
+        target.rank_in_block == 0 && !tables.any(|(block, (maxima, _))| before(block, maxima[target.row]))
     };
     targets(groups).filter(leads).count()
 }

@@ -9,10 +9,11 @@ use super::{EpochRecord, Model, TrainConfig, atomic_file};
 use crate::data::{Dataset, Transform};
 use crate::optim::Moments;
 use crate::{Error, Parameters, Result};
-use ndarray::{Array1, ArrayD, IxDyn};
-use safetensors::tensor::{Dtype, TensorView};
-use safetensors::{SafeTensors, serialize};
+use ndarray::{Array, ArrayD, Dimension};
+use safetensors::tensor::{Dtype, TensorView, View};
+use safetensors::{SafeTensors, serialize_to_file};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -52,10 +53,9 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Io`].
     pub fn save(&self, path: &Path) -> Result<()> {
-        let tensors: Vec<_> = self.tensors().into_iter().map(|(name, tensor)| (name, Bytes::new(&tensor))).collect();
-        let views = tensors.iter().map(|(name, bytes)| (name, bytes.view()));
-        let bytes = serialize(views, None).expect("names are unique and shapes fit their data");
-        atomic_file::write(&path.with_extension("safetensors"), |file| std::io::Write::write_all(file, &bytes))?;
+        atomic_file::write_by_name(&path.with_extension("safetensors"), |file| {
+            serialize_to_file(self.tensors(), None, file).map_err(std::io::Error::other)
+        })?;
         let description = Description {
             format: FORMAT.into(),
             config: self.config.clone(),
@@ -111,38 +111,63 @@ impl Checkpoint {
         Ok(())
     }
 
-    fn tensors(&self) -> Tensors {
+    /// All tensors by name; large ones are borrowed, since at a million classes each takes gigabytes.
+    fn tensors(&self) -> BTreeMap<String, Tensor<'_>> {
         let Model { parameters, transform, .. } = &self.model;
-        let scalar = |value: &f32| ArrayD::from_elem(IxDyn(&[]), *value);
-        let mut tensors = Tensors::from([("weights".into(), parameters.weights.clone().into_dyn())]);
-        tensors.extend(parameters.bias.iter().map(|bias| ("bias".into(), bias.clone().into_dyn())));
-        tensors.extend(parameters.alpha.iter().map(|alpha| ("alpha".into(), scalar(alpha))));
-        tensors.extend(parameters.scale.iter().map(|scale| ("scale".into(), scalar(scale))));
-        tensors.extend(transform.tensors().into_iter().map(|(name, tensor)| (format!("transform.{name}"), tensor)));
+        let mut tensors = BTreeMap::from([("weights".into(), Tensor::of(&parameters.weights))]);
+        tensors.extend(parameters.bias.iter().map(|bias| ("bias".into(), Tensor::of(bias))));
+        let scalars = [("alpha", &parameters.alpha), ("scale", &parameters.scale)];
+        tensors.extend(scalars.into_iter().filter_map(|(name, value)| {
+            let values = std::slice::from_ref(value.as_ref()?).into();
+            Some((name.into(), Tensor { shape: Vec::new(), values }))
+        }));
+        let transform = transform.tensors().into_iter().map(|(name, tensor)| {
+            let values = Cow::Owned(tensor.iter().copied().collect());
+            (format!("transform.{name}"), Tensor { shape: tensor.shape().to_vec(), values })
+        });
+        tensors.extend(transform);
         for (number, moments) in self.moments.iter().enumerate() {
             for (order, values) in [("first", &moments.first), ("second", &moments.second)] {
-                let name = format!("moments.{number}.{order}");
-                tensors.insert(name, Array1::from_vec(values.clone()).into_dyn());
+                let tensor = Tensor { shape: vec![values.len()], values: values.into() };
+                tensors.insert(format!("moments.{number}.{order}"), tensor);
             }
         }
         tensors
     }
 }
 
-/// A tensor's elements as safetensors stores them.
-struct Bytes {
+/// A tensor to be stored.
+struct Tensor<'a> {
     shape: Vec<usize>,
-    little_endian: Vec<u8>,
+    /// In row-major order.
+    values: Cow<'a, [f32]>,
 }
 
-impl Bytes {
-    fn new(tensor: &ArrayD<f32>) -> Self {
-        let little_endian = tensor.iter().flat_map(|value| value.to_le_bytes()).collect();
-        Self { shape: tensor.shape().to_vec(), little_endian }
+impl<'a> Tensor<'a> {
+    fn of<D: Dimension>(array: &'a Array<f32, D>) -> Self {
+        let values = array.as_slice().map_or_else(|| array.iter().copied().collect(), Cow::Borrowed);
+        Self { shape: array.shape().to_vec(), values }
+    }
+}
+
+impl View for Tensor<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
     }
 
-    fn view(&self) -> TensorView<'_> {
-        TensorView::new(Dtype::F32, self.shape.clone(), &self.little_endian).expect("four bytes an element")
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        match cfg!(target_endian = "little") {
+            true => Cow::Borrowed(bytemuck::cast_slice(&self.values)),
+            false => self.values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        size_of_val(&*self.values)
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::data::TransformKind;
 use crate::heads::AdaCos;
 use crate::optim::{Optimizer, RmsProp, Schedule};
+use crate::streaming::StreamingOptions;
 use crate::{ClassificationHead, Error, Head, Real, Result, init};
 use ndarray::Array2;
 use rand::Rng;
@@ -33,6 +34,26 @@ pub struct TrainConfig {
     pub transform: TransformKind,
     /// How class vectors begin.
     pub init: WeightInit,
+    /// How losses and gradients are computed.
+    #[serde(default)]
+    pub kernel: Kernel,
+}
+
+/// How losses and gradients are computed. Both give the same results but for rounding.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kernel {
+    /// By [`Streaming`](crate::streaming::Streaming), with these options.
+    Streaming(StreamingOptions),
+    /// By the head's own [`forward`](ClassificationHead::forward) and [`backward`](ClassificationHead::backward).
+    Explicit,
+}
+
+impl Default for Kernel {
+    /// Streaming, with the default options.
+    fn default() -> Self {
+        Self::Streaming(StreamingOptions::default())
+    }
 }
 
 /// How class vectors begin.
@@ -78,6 +99,7 @@ impl TrainConfig {
             seed: 0,
             transform: TransformKind::Centre,
             init: WeightInit::default(),
+            kernel: Kernel::default(),
         }
     }
 
@@ -89,6 +111,9 @@ impl TrainConfig {
         self.head.check(classes)?;
         self.optimizer.check()?;
         self.schedule.check()?;
+        if let Kernel::Streaming(options) = self.kernel {
+            options.check()?;
+        }
         let rate = self.learning_rate;
         let at_least_one = |name, value: usize| match value {
             0 => Err(Error::Setting { name, value: value.to_string(), expected: "at least 1".into() }),

@@ -13,7 +13,7 @@ mod tensorboard;
 mod trainer;
 
 pub use checkpoint::Checkpoint;
-pub use config::{MAX_SCALE, TrainConfig, WeightInit};
+pub use config::{Kernel, MAX_SCALE, TrainConfig, WeightInit};
 pub use history::{EpochRecord, read_history, write_history};
 pub use model::{Evaluation, Model};
 pub use run_directory::RunDirectory;

@@ -1,13 +1,16 @@
 //! A trained head with its feature transform: what is left of a run.
 
 use crate::data::{Dataset, Transform};
-use crate::metrics::accuracy::top_k_correct;
-use crate::ops::{IGNORE_LABEL, Targets, softmax_cross_entropy as cross_entropy};
+use crate::ops::IGNORE_LABEL;
+use crate::streaming::{Evaluated, Streaming};
 use crate::{ClassificationHead, Error, Head, Parameters, Result};
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis};
 
-/// Rows whose logits are in memory at a time.
+/// Rows that are looked at at a time, at most.
 const ROWS_AT_A_TIME: usize = 1024;
+
+/// Logits that are in memory at a time, at most, if one row has not more.
+const MOST_LOGITS: usize = 1 << 24;
 
 /// A trained head with its feature transform.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,8 +54,9 @@ impl Model {
         features: ArrayView2<f32>,
         mut each: impl FnMut(usize, Array2<f32>) -> Result<()>,
     ) -> Result<()> {
-        let chunks = features.axis_chunks_iter(Axis(0), ROWS_AT_A_TIME);
-        chunks.enumerate().try_for_each(|(chunk, rows)| each(chunk * ROWS_AT_A_TIME, self.logits(rows)?))
+        let rows_at_a_time = (MOST_LOGITS / self.parameters.weights.nrows()).clamp(1, ROWS_AT_A_TIME);
+        let chunks = features.axis_chunks_iter(Axis(0), rows_at_a_time);
+        chunks.enumerate().try_for_each(|(chunk, rows)| each(chunk * rows_at_a_time, self.logits(rows)?))
     }
 
     /// Loss and accuracy on raw features.
@@ -60,19 +64,46 @@ impl Model {
     /// # Errors
     /// As [`logits`](Self::logits); [`Error::LabelOutOfRange`], [`Error::NothingLabelled`].
     pub fn evaluate(&self, data: &Dataset) -> Result<Evaluation> {
-        let mut sums = Sums::default();
-        self.for_logits(data.features.view(), |first, logits| sums.add(first, logits, data.labels.view()))?;
-        sums.evaluation(data.labels.len())
+        evaluate(&mut Streaming::default(), &self.head, &self.parameters, Some(&self.transform), data)
     }
 }
 
-/// Loss and accuracy of `head` on features that are transformed already.
-pub(super) fn evaluate_transformed(head: &Head, parameters: &Parameters<f32>, data: &Dataset) -> Result<Evaluation> {
+/// Loss and accuracy of `head` on features after `transform`, if they are not transformed already.
+pub(super) fn evaluate(
+    kernel: &mut Streaming<f32>,
+    head: &Head,
+    parameters: &Parameters<f32>,
+    transform: Option<&Transform>,
+    data: &Dataset,
+) -> Result<Evaluation> {
     let mut sums = Sums::default();
-    for (chunk, features) in data.features.view().axis_chunks_iter(Axis(0), ROWS_AT_A_TIME).enumerate() {
-        sums.add(chunk * ROWS_AT_A_TIME, head.logits(features, parameters)?, data.labels.view())?;
+    let features = data.features.view();
+    let chunks = features.axis_chunks_iter(Axis(0), ROWS_AT_A_TIME);
+    for (chunk, (features, labels)) in chunks.zip(data.labels.axis_chunks_iter(Axis(0), ROWS_AT_A_TIME)).enumerate() {
+        if labels.iter().any(|&label| label != IGNORE_LABEL) {
+            let transformed = transform.map(|transform| transform.apply(features)).transpose()?;
+            let features = transformed.as_ref().map_or(features, |transformed| transformed.view());
+            let evaluated = kernel.evaluate(head, features, parameters, labels);
+            sums.add(evaluated.map_err(|error| from_row(error, chunk * ROWS_AT_A_TIME))?);
+        }
     }
     sums.evaluation(data.labels.len())
+}
+
+/// `error` about some of the rows, with the row's number among all.
+fn from_row(error: Error, first: usize) -> Error {
+    match error {
+        Error::LabelOutOfRange { row, label, classes, ignore } => {
+            Error::LabelOutOfRange { row: first + row, label, classes, ignore }
+        }
+        Error::NotFinite { what: "features", row, column, value } => {
+            Error::NotFinite { what: "features", row: first + row, column, value }
+        }
+        Error::ZeroNorm { what: "features", row, norm, minimum } => {
+            Error::ZeroNorm { what: "features", row: first + row, norm, minimum }
+        }
+        other => other,
+    }
 }
 
 #[derive(Default)]
@@ -84,24 +115,11 @@ struct Sums {
 }
 
 impl Sums {
-    /// Adds rows `first..` of the data set, whose logits are given.
-    fn add(&mut self, first: usize, logits: Array2<f32>, labels: ArrayView1<i64>) -> Result<()> {
-        let labels = labels.slice_move(ndarray::s![first..first + logits.nrows()]);
-        if labels.iter().all(|&label| label == IGNORE_LABEL) {
-            return Ok(());
-        }
-        let targets = Targets::new(labels, logits.nrows(), logits.ncols()).map_err(|error| match error {
-            Error::LabelOutOfRange { row, label, classes, ignore } => {
-                Error::LabelOutOfRange { row: first + row, label, classes, ignore }
-            }
-            other => other,
-        })?;
-        self.rows += targets.labelled();
-        self.correct += top_k_correct(logits.view(), &targets, 1);
-        self.correct_top5 += top_k_correct(logits.view(), &targets, 5);
-        let (mean_loss, _) = cross_entropy::forward(logits, &targets)?;
-        self.loss += f64::from(mean_loss) * targets.labelled() as f64;
-        Ok(())
+    fn add(&mut self, evaluated: Evaluated<f32>) {
+        self.rows += evaluated.labelled;
+        self.loss += f64::from(evaluated.loss) * evaluated.labelled as f64;
+        self.correct += evaluated.correct;
+        self.correct_top5 += evaluated.correct_top5;
     }
 
     fn evaluation(self, rows: usize) -> Result<Evaluation> {

@@ -1,11 +1,11 @@
 //! The training loop.
 
-use super::model::{Evaluation, evaluate_transformed};
-use super::{Checkpoint, EpochRecord, Model, TrainConfig};
+use super::model::{Evaluation, evaluate};
+use super::{Checkpoint, EpochRecord, Kernel, Model, TrainConfig};
 use crate::data::{Dataset, Transform};
-use crate::heads::{BatchStatistics, Gradients};
+use crate::heads::BatchStatistics;
 use crate::ops::IGNORE_LABEL;
-use crate::optim::Moments;
+use crate::streaming::{Streaming, Update};
 use crate::{ClassificationHead, Error, Result};
 use ndarray::Axis;
 use rand::SeedableRng;
@@ -20,17 +20,14 @@ const MOST_CLASSES_A_ROW: usize = 1000;
 /// Trains one head on one data set.
 #[derive(Debug)]
 pub struct Trainer {
-    config: TrainConfig,
+    state: Checkpoint,
     /// Transformed.
     train: Dataset,
     /// Transformed.
     test: Option<Dataset>,
     /// The training rows with a label.
     labelled_rows: Vec<usize>,
-    model: Model,
-    /// Of each trained tensor, in the order of [`Parameters::trained_mut`](crate::Parameters::trained_mut).
-    moments: Vec<Moments<f32>>,
-    history: Vec<EpochRecord>,
+    kernel: Streaming<f32>,
 }
 
 /// How far an epoch has come, and its means so far.
@@ -74,7 +71,8 @@ impl Trainer {
         let lengths = parameters.trained_lengths(config.head.learns_alpha());
         let moments = lengths.into_iter().map(|length| config.optimizer.moments(length)).collect();
         let model = Model { head: config.head.clone(), parameters, transform };
-        Self::assemble(config, train, test, model, moments, Vec::new())
+        let state = Checkpoint { config, model, moments, history: Vec::new(), train_rows: train.rows() };
+        Self::assemble(state, train, test)
     }
 
     /// Goes on from a checkpoint, with the data it was trained on.
@@ -84,57 +82,47 @@ impl Trainer {
     /// what is wrong with the configuration or the data.
     pub fn resume(checkpoint: Checkpoint, config: TrainConfig, train: Dataset, test: Option<Dataset>) -> Result<Self> {
         checkpoint.check_same_run(&config, &train)?;
-        let Checkpoint { model, moments, history, .. } = checkpoint;
-        Self::assemble(config, train, test, model, moments, history)
+        Self::assemble(Checkpoint { config, ..checkpoint }, train, test)
     }
 
-    fn assemble(
-        config: TrainConfig,
-        train: Dataset,
-        test: Option<Dataset>,
-        model: Model,
-        moments: Vec<Moments<f32>>,
-        history: Vec<EpochRecord>,
-    ) -> Result<Self> {
+    fn assemble(state: Checkpoint, train: Dataset, test: Option<Dataset>) -> Result<Self> {
         let is_labelled = |&(_, &label): &(usize, &i64)| label != IGNORE_LABEL;
         let labelled_rows: Vec<_> = train.labels.iter().enumerate().filter(is_labelled).map(|(row, _)| row).collect();
         if labelled_rows.is_empty() {
             return Err(Error::NothingLabelled { rows: train.rows(), ignore: IGNORE_LABEL });
         }
-        let train = train.transformed(&model.transform)?;
-        let test = test.map(|test| test.transformed(&model.transform)).transpose()?;
-        Ok(Self { config, train, test, labelled_rows, model, moments, history })
+        let train = train.transformed(&state.model.transform)?;
+        let test = test.map(|test| test.transformed(&state.model.transform)).transpose()?;
+        let kernel = match state.config.kernel {
+            Kernel::Streaming(options) => Streaming::new(options)?,
+            Kernel::Explicit => Streaming::default(),
+        };
+        Ok(Self { state, train, test, labelled_rows, kernel })
     }
 
     /// The configuration.
     pub fn config(&self) -> &TrainConfig {
-        &self.config
+        &self.state.config
     }
 
     /// The model as it stands.
     pub fn model(&self) -> &Model {
-        &self.model
+        &self.state.model
     }
 
     /// The epochs done.
     pub fn history(&self) -> &[EpochRecord] {
-        &self.history
+        &self.state.history
     }
 
     /// Whether all epochs are done.
     pub fn is_done(&self) -> bool {
-        self.history.len() >= self.config.epochs
+        self.state.history.len() >= self.state.config.epochs
     }
 
     /// Everything needed to go on from here.
-    pub fn checkpoint(&self) -> Checkpoint {
-        Checkpoint {
-            config: self.config.clone(),
-            model: self.model.clone(),
-            moments: self.moments.clone(),
-            history: self.history.clone(),
-            train_rows: self.train.rows(),
-        }
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.state
     }
 
     /// One pass over the training rows, in an order that depends on seed and epoch alone, then the test rows.
@@ -143,20 +131,20 @@ impl Trainer {
     /// # Errors
     /// [`Error::Training`] if a step fails, as it does once training has diverged.
     pub fn run_epoch(&mut self, mut on_batch: impl FnMut(&Progress)) -> Result<&EpochRecord> {
-        let epoch = self.history.len() + 1;
+        let config = self.state.config.clone();
+        let epoch = self.state.history.len() + 1;
         let mut rows = self.labelled_rows.clone();
-        let mut rng = ChaCha8Rng::seed_from_u64(self.config.seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
         rng.set_stream(epoch as u64);
         rows.shuffle(&mut rng);
 
         let start = Instant::now();
-        let batches = rows.len().div_ceil(self.config.batch_size);
+        let batches = rows.len().div_ceil(config.batch_size);
         let mut means = Means::default();
-        for (batch, rows) in rows.chunks(self.config.batch_size).enumerate() {
+        for (batch, rows) in rows.chunks(config.batch_size).enumerate() {
             let in_epoch = |source| Error::Training { epoch, batch: batch + 1, source: Box::new(source) };
             let step = (epoch - 1) * batches + batch;
-            let learning_rate =
-                self.config.learning_rate * self.config.schedule.factor(step, batches, self.config.epochs);
+            let learning_rate = config.learning_rate * config.schedule.factor(step, batches, config.epochs);
             let (loss, statistics, gradient_norm) = self.step(rows, step, learning_rate).map_err(in_epoch)?;
             means.add(loss, &statistics, gradient_norm, learning_rate);
             on_batch(&Progress {
@@ -170,43 +158,48 @@ impl Trainer {
         }
         let elapsed = start.elapsed();
         let evaluation = self.evaluate_test()?;
-        self.history.push(means.record(epoch, elapsed, evaluation));
-        Ok(&self.history[epoch - 1])
+        let history = &mut self.state.history;
+        history.push(means.record(epoch, elapsed, evaluation));
+        Ok(&history[epoch - 1])
     }
 
-    /// Forward, backward and update on some training rows.
+    /// Forward, backward and update on some training rows: the loss, figures of the batch, the norm of all gradients.
     fn step(&mut self, rows: &[usize], step: usize, learning_rate: f64) -> Result<(f64, BatchStatistics, f64)> {
         let features = self.train.features.view().select(Axis(0), rows);
         let labels = self.train.labels.select(Axis(0), rows);
-        let Model { head, parameters, .. } = &mut self.model;
-        let (loss, cache) = head.forward(features.view(), parameters, labels.view())?;
-        let statistics = *cache.statistics();
-        // AdaCos's scale is state: the scale of this step is where the next begins.
-        if let Some(scale) = &mut parameters.scale {
-            *scale = statistics.scale as f32;
+        let Checkpoint { config, model: Model { head, parameters, .. }, moments, .. } = &mut self.state;
+        let (step, learn_alpha) = (step as u64 + 1, head.learns_alpha());
+        match config.kernel {
+            Kernel::Streaming(_) => {
+                let update = Update { optimizer: &config.optimizer, moments, step, learning_rate, learn_alpha };
+                let step = self.kernel.train_step(head, features.view(), parameters, labels.view(), update)?;
+                Ok((step.loss.into(), step.statistics, step.gradient_norm))
+            }
+            Kernel::Explicit => {
+                let (loss, cache) = head.forward(features.view(), parameters, labels.view())?;
+                let statistics = *cache.statistics();
+                // AdaCos's scale is state: the scale of this step is where the next begins.
+                if let Some(scale) = &mut parameters.scale {
+                    *scale = statistics.scale as f32;
+                }
+                let gradients = head.backward(cache);
+                let mut squared_norm = 0.0;
+                for (tensor, moments) in parameters.trained_mut(&gradients, learn_alpha).into_iter().zip(moments) {
+                    let optimizer = config.optimizer;
+                    let optimizer = if tensor.decays { optimizer } else { optimizer.without_weight_decay() };
+                    optimizer.update(tensor.values, &tensor.gradient, moments.view_mut(), step, learning_rate);
+                    squared_norm += tensor.gradient.iter().map(|&gradient| f64::from(gradient).powi(2)).sum::<f64>();
+                }
+                Ok((loss.into(), statistics, squared_norm.sqrt()))
+            }
         }
-        let gradients = head.backward(cache);
-        let gradient_norm = self.update(&gradients, step, learning_rate);
-        Ok((f64::from(loss), statistics, gradient_norm))
     }
 
-    /// Updates the parameters and returns the norm of all their gradients.
-    fn update(&mut self, gradients: &Gradients<f32>, step: usize, learning_rate: f64) -> f64 {
-        let Model { head, parameters, .. } = &mut self.model;
-        let mut squared_norm = 0.0;
-        let trained = parameters.trained_mut(gradients, head.learns_alpha());
-        for (tensor, moments) in trained.into_iter().zip(&mut self.moments) {
-            let optimizer = self.config.optimizer;
-            let optimizer = if tensor.decays { optimizer } else { optimizer.without_weight_decay() };
-            optimizer.update(tensor.values, &tensor.gradient, moments.view_mut(), step as u64 + 1, learning_rate);
-            squared_norm += tensor.gradient.iter().map(|&gradient| f64::from(gradient).powi(2)).sum::<f64>();
-        }
-        squared_norm.sqrt()
-    }
-
-    fn evaluate_test(&self) -> Result<Option<Evaluation>> {
-        let Model { head, parameters, .. } = &self.model;
-        self.test.as_ref().map(|test| evaluate_transformed(head, parameters, test)).transpose()
+    fn evaluate_test(&mut self) -> Result<Option<Evaluation>> {
+        let Model { head, parameters, .. } = &self.state.model;
+        let kernel = &mut self.kernel;
+        let test = self.test.as_ref();
+        test.map(|test| evaluate(kernel, head, parameters, None, test)).transpose()
     }
 }
 

@@ -123,7 +123,7 @@ fn a_checkpoint_of_another_run_is_refused() {
     let mut trainer = trainer(config(adacos()));
     trainer.run_epoch(|_| ()).expect("training goes on");
     let resume = |config: TrainConfig, train: &Dataset| {
-        Trainer::resume(trainer.checkpoint(), config, train.clone(), Some(test.clone())).map(|_| ())
+        Trainer::resume(trainer.checkpoint().clone(), config, train.clone(), Some(test.clone())).map(|_| ())
     };
     assert!(resume(TrainConfig { epochs: 9, ..config(adacos()) }, &train).is_ok(), "more epochs are fine");
     let other = resume(TrainConfig { learning_rate: 1e-4, ..config(adacos()) }, &train);
@@ -239,7 +239,7 @@ fn a_run_directory_holds_history_events_and_the_newest_checkpoints() {
     let mut trainer = trainer(config(adacos()));
     while !trainer.is_done() {
         trainer.run_epoch(|_| ()).expect("training goes on");
-        run.save(&trainer.checkpoint()).expect("writable");
+        run.save(trainer.checkpoint()).expect("writable");
     }
     let kept = ["epoch-0003.json", "epoch-0003.safetensors", "epoch-0004.json", "epoch-0004.safetensors"];
     assert_eq!(files_in(&path.join("checkpoints")), kept);

@@ -5,8 +5,8 @@ mod contestants;
 mod memory;
 
 use super::head_args::{HeadArgs, borrowed, head, head_names};
+use super::kernel_args::KernelArgs;
 use super::print;
-use crate::streaming::{GradientFilter, StreamingOptions};
 use crate::{Error, Real, Result};
 use case::{Case, Regime};
 use contestants::Measured;
@@ -60,29 +60,6 @@ pub(super) struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-}
-
-/// How the streaming kernel works.
-#[derive(clap::Args, Clone, Copy, Debug)]
-#[command(next_help_heading = "Streaming kernel")]
-pub(crate) struct KernelArgs {
-    /// MiB for inner products kept between the two passes; 0 computes them twice
-    #[arg(long, value_name = "MIB", default_value_t = StreamingOptions::default().workspace >> 20)]
-    pub workspace: usize,
-    /// Leave out of the gradients what is less than this probability in any row [default: nothing]
-    #[arg(long, value_name = "MASS")]
-    pub filter: Option<f64>,
-}
-
-impl KernelArgs {
-    /// The options, checked.
-    pub fn options(&self) -> Result<StreamingOptions> {
-        let workspace = self.workspace.saturating_mul(1 << 20);
-        let filter = self.filter.map_or(GradientFilter::Off, GradientFilter::Mass);
-        let options = StreamingOptions { workspace, filter };
-        options.check()?;
-        Ok(options)
-    }
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]

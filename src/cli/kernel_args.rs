@@ -1,0 +1,27 @@
+//! The options of the streaming kernel as arguments.
+
+use crate::Result;
+use crate::streaming::{GradientFilter, StreamingOptions};
+
+/// `--workspace` and `--filter`.
+#[derive(clap::Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Streaming kernel")]
+pub(super) struct KernelArgs {
+    /// MiB for inner products kept between the kernel's two passes; past that they are computed twice
+    #[arg(long, value_name = "MIB", default_value_t = StreamingOptions::default().workspace >> 20)]
+    pub workspace: usize,
+    /// Leave classes out of the gradients as long as no row loses more than this probability, such as 1e-7 [default: none]
+    #[arg(long, value_name = "MASS", allow_negative_numbers = true)]
+    pub filter: Option<f64>,
+}
+
+impl KernelArgs {
+    /// The options, checked.
+    pub fn options(&self) -> Result<StreamingOptions> {
+        let workspace = self.workspace.saturating_mul(1 << 20);
+        let filter = self.filter.map_or(GradientFilter::Off, GradientFilter::Mass);
+        let options = StreamingOptions { workspace, filter };
+        options.check()?;
+        Ok(options)
+    }
+}
