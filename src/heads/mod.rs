@@ -33,7 +33,7 @@ use ndarray::{Array2, ArrayView1, ArrayView2};
 use softmax::SoftmaxCache;
 
 /// What every head can do.
-pub trait ClassificationHead {
+pub trait ClassificationHead: Sync {
     /// What [`backward`](Self::backward) needs of [`forward`](Self::forward).
     type Cache<F: Real>;
 

@@ -31,7 +31,7 @@ impl<F: Real> Margin<F> {
 /// A normalised head with a fixed scale: all it has of its own is a margin function.
 ///
 /// Implementing this trait is enough to get the whole of [`ClassificationHead`]; `examples/own_margin.rs` does it.
-pub trait CosineHead {
+pub trait CosineHead: Sync {
     /// The scale s for this number of classes, checked.
     ///
     /// # Errors

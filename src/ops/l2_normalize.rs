@@ -33,30 +33,47 @@ pub(crate) fn normalize_rows<F: Real>(
     norms: &mut [F],
 ) -> Result<()> {
     for (row, (unit, norm)) in unit.chunks_exact_mut(x.ncols()).zip(norms).enumerate() {
-        copy_row(x.row(row), unit);
-        let factor = range_factor(unit);
-        if factor != F::one() {
-            unit.iter_mut().for_each(|value| *value *= factor);
-        }
-        let scaled_norm = rows::dot(unit, unit).sqrt();
-        *norm = scaled_norm / factor;
-        let row_of_whole = first_row + row;
-        if !scaled_norm.is_finite() {
-            return Err(not_finite(what, row_of_whole, x.row(row)));
+        let x = x.row(row);
+        *norm = match x.to_slice() {
+            Some(x) => normalize_row(x, unit),
+            None => normalize_row(&x.to_vec(), unit),
+        };
+        if !norm.is_finite() {
+            return Err(not_finite(what, first_row + row, x));
         }
         if *norm < smallest_norm() {
             let (norm, minimum) = (norm.to_double(), smallest_norm::<F>().to_double());
-            return Err(Error::ZeroNorm { what, row: row_of_whole, norm, minimum });
+            return Err(Error::ZeroNorm { what, row: first_row + row, norm, minimum });
         }
-        rows::divide(unit, scaled_norm);
     }
     Ok(())
 }
 
-fn copy_row<F: Real>(source: ArrayView1<F>, target: &mut [F]) {
-    match source.as_slice() {
-        Some(source) => target.copy_from_slice(source),
-        None => target.iter_mut().zip(source).for_each(|(target, &value)| *target = value),
+/// Makes `unit` of `x` and returns the norm; it is not finite if `x` is not.
+fn normalize_row<F: Real>(x: &[F], unit: &mut [F]) -> F {
+    let squared = rows::dot(x, x);
+    if is_in_range(squared) {
+        let norm = squared.sqrt();
+        rows::divide_into(x, norm, unit);
+        return norm;
+    }
+    let factor = range_factor(x);
+    unit.iter_mut().zip(x).for_each(|(unit, &value)| *unit = value * factor);
+    let scaled_norm = rows::dot(unit, unit).sqrt();
+    unit.iter_mut().for_each(|value| *value /= scaled_norm);
+    scaled_norm / factor
+}
+
+/// The unit rows of `x`, whose norms are known, the same bits as [`normalize_rows`] makes.
+pub(crate) fn normalize_rows_again<F: Real>(x: &[F], norms: &[F], unit: &mut [F]) {
+    let dimension = unit.len() / norms.len();
+    let rows_of_x = x.chunks_exact(dimension).zip(unit.chunks_exact_mut(dimension));
+    for ((x, unit), &norm) in rows_of_x.zip(norms) {
+        if is_in_range(norm * norm) {
+            rows::divide_into(x, norm, unit);
+        } else {
+            normalize_row(x, unit);
+        }
     }
 }
 
@@ -80,13 +97,14 @@ pub fn backward<F: Real>(d_unit: Array2<F>, normalized: &Normalized<F>) -> Array
     d_x
 }
 
-/// One where the sum of squares is in range, else one over the largest magnitude: multiplying by it first
-/// keeps rows of 1e30 or 1e-30 from overflowing or vanishing in single precision.
+/// Whether a sum of squares has neither overflowed nor lost digits by vanishing.
+fn is_in_range<F: Real>(squared: F) -> bool {
+    squared.is_finite() && squared >= smallest_norm()
+}
+
+/// One over the largest magnitude: multiplying by it first keeps rows of 1e30 or 1e-30 from overflowing or vanishing in single
+/// precision.
 fn range_factor<F: Real>(row: &[F]) -> F {
-    let squared = rows::dot(row, row);
-    if squared.is_finite() && squared >= F::min_positive_value() / F::epsilon() {
-        return F::one();
-    }
     let largest = row.iter().fold(F::zero(), |largest, value| largest.max(value.abs()));
     // The inverse of the largest numbers is subnormal; that of subnormal numbers is infinite, but such a row is refused.
     let factor = (F::one() / largest).max(F::min_positive_value());

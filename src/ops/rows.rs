@@ -48,11 +48,11 @@ pub(crate) fn add<F: Real>(row: &mut [F], other: &[F]) {
     );
 }
 
-/// `row_k ← row_k / divisor`
-pub(crate) fn divide<F: Real>(row: &mut [F], divisor: F) {
+/// `target_k = source_k / divisor`
+pub(crate) fn divide_into<F: Real>(source: &[F], divisor: F, target: &mut [F]) {
     Arch::new().dispatch(
         #[inline(always)]
-        || row.iter_mut().for_each(|value| *value /= divisor),
+        || target.iter_mut().zip(source).for_each(|(target, &value)| *target = value / divisor),
     );
 }
 
@@ -66,10 +66,10 @@ pub(crate) fn add_scaled<F: Real>(row: &mut [F], factor: F, other: &[F]) {
 
 /// `gradient = (gradient - (gradient·unit) unit) / norm`, the Jacobian of `unit = row / norm`.
 pub(crate) fn normalization_backward<F: Real>(gradient: &mut [F], unit: &[F], norm: F) {
-    let along = dot(gradient, unit);
+    let (along, factor) = (dot(gradient, unit), norm.recip());
     Arch::new().dispatch(
         #[inline(always)]
-        || gradient.iter_mut().zip(unit).for_each(|(gradient, &unit)| *gradient = (*gradient - along * unit) / norm),
+        || gradient.iter_mut().zip(unit).for_each(|(gradient, &unit)| *gradient = (*gradient - along * unit) * factor),
     );
 }
 

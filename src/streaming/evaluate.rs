@@ -1,7 +1,7 @@
 //! Loss and accuracy without gradients: the first pass alone.
 
 use super::group::{Batch, Group, Target};
-use super::prepare::{Inputs, in_parallel};
+use super::prepare::{Inputs, in_parallel, in_pool};
 use super::scores::{OwnClass, correct, merge, targets};
 use super::{SingleThreaded, Streaming};
 use crate::heads::{ClassificationHead, Parameters};
@@ -43,17 +43,21 @@ impl<F: Real> Streaming<F> {
         let bias = bias.as_ref().map(|bias| bias.as_slice().expect("in standard layout"));
         let inputs = Inputs { features, labels, classes: weights.nrows(), bias, form };
 
+        in_pool(|| self.run_evaluation(&inputs, weights_in_order))
+    }
+
+    fn run_evaluation(&mut self, inputs: &Inputs<F>, weights: &[F]) -> Result<Evaluated<F>> {
         let Self { unit_features, feature_norms, groups, rows: state, .. } = self;
         let _single_threaded = SingleThreaded::new();
         let prepared = inputs.prepare(unit_features, feature_norms)?;
-        let batch = prepared.batch(&inputs);
+        let batch = prepared.batch(inputs);
         prepared.begin(groups, 0);
-        let own = own_classes(&batch, weights_in_order);
+        let own = own_classes(&batch, weights);
         let score = |group: &mut Group<F>, weights| group.score(&batch, weights, prepared.scale, Some(&own));
-        let parts = prepared.blocks.split(weights_in_order, features.ncols());
+        let parts = prepared.blocks.split(weights, batch.dimension());
         in_parallel(groups, parts, score).into_iter().collect::<Result<()>>()?;
 
-        let loss = merge(groups, &batch, weights_in_order, prepared.scale, Target::without_margin, state)?;
+        let loss = merge(groups, &batch, weights, prepared.scale, Target::without_margin, state)?;
         let rank = |target: &Target<F>| {
             target.rank_in_block + groups.iter().map(|group| group.before[target.row]).sum::<usize>()
         };

@@ -145,7 +145,7 @@ impl<F: Real> Group<F> {
         let shape = (classes.len(), batch.dimension());
         let view = ArrayViewMut2::from_shape(shape, &mut *d_weights).expect("as many elements as the block's weights");
         F::product(task.factor, residual.t(), batch.operand, false, view);
-        self.unit.backward(batch, d_weights);
+        self.unit.backward(batch, block, d_weights);
     }
 
     /// What remains of a block whose other probabilities are negligible: the residuals of the labelled classes.
@@ -168,8 +168,7 @@ impl<F: Real> Group<F> {
         for same_class in batch.targets_in(&classes).chunk_by(|(class, _), (other, _)| class == other) {
             let class = same_class[0].0;
             let range = (class - classes.start) * dimension..(class - classes.start + 1) * dimension;
-            let vector = &weights[range.clone()];
-            let vector = self.unit.operand_of_class(batch, vector, class).expect("checked in the first pass");
+            let (vector, norm) = self.unit.operand_of_class(batch, &weights[range.clone()], block, class);
             for &(_, row) in same_class {
                 let residual = task.rows.residuals[row];
                 let x = batch.operand.row(row);
@@ -182,7 +181,9 @@ impl<F: Real> Group<F> {
                     *d_bias += residual;
                 }
             }
-            self.unit.backward(batch, &mut d_weights[range]);
+            if batch.normalizes.weights() {
+                rows::normalization_backward(&mut d_weights[range], vector, norm);
+            }
         }
     }
 }

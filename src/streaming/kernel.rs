@@ -2,7 +2,7 @@
 
 use super::gradients::{ClassVectors, Task, WeightUpdate, merge_d_features};
 use super::group::{Group, Target};
-use super::prepare::{Inputs, in_parallel};
+use super::prepare::{Inputs, in_parallel, in_pool};
 use super::scores::{RowState, correct, merge, next_scale, targets};
 use super::{SingleThreaded, StreamingOptions};
 use crate::heads::{BatchStatistics, ClassificationHead, Gradients, Normalizes, Parameters, Scale};
@@ -112,7 +112,7 @@ impl<F: Real> Streaming<F> {
         let vectors = ClassVectors::Given { weights: weights.as_slice().expect("in standard layout"), d_weights };
         let bias = bias.as_ref().map(|bias| bias.as_slice().expect("in standard layout"));
         let inputs = Inputs { features, labels, classes: weights.nrows(), bias, form };
-        let outcome = self.run(head, &inputs, vectors, Some(d_features))?;
+        let outcome = in_pool(|| self.run(head, &inputs, vectors, Some(d_features)))?;
         (gradients.d_bias, gradients.d_alpha) = (outcome.d_bias, outcome.d_alpha);
         Ok(outcome.step)
     }
@@ -147,7 +147,7 @@ impl<F: Real> Streaming<F> {
         let inputs = Inputs { features, labels, classes, bias: bias.as_ref().and_then(|bias| bias.as_slice()), form };
         // α's gradient is found along with that of features.
         let mut d_features = if learns_alpha { vec![F::zero(); features.len()] } else { Vec::new() };
-        let outcome = self.run(head, &inputs, vectors, learns_alpha.then_some(&mut d_features))?;
+        let outcome = in_pool(|| self.run(head, &inputs, vectors, learns_alpha.then_some(&mut d_features)))?;
 
         let optimizer = optimizer.without_weight_decay();
         let mut of_others = of_others.iter_mut();

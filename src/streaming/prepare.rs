@@ -95,6 +95,11 @@ impl<F: Real> Prepared<'_, F> {
     }
 }
 
+/// `work` on one of the pool's threads: from any other, each parallel part of it would be handed over and waited for.
+pub(super) fn in_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
+}
+
 /// `work` on each group with its own `inputs`; the results in the order of groups.
 pub(super) fn in_parallel<F: Real, I: Send, R: Send>(
     groups: &mut [Group<F>],

@@ -4,67 +4,88 @@ use super::group::{Batch, grow};
 use crate::ops::{l2_normalize, rows};
 use crate::{Real, Result};
 use ndarray::ArrayView2;
+use std::ops::Range;
 
-/// ŵ and ‖w‖ of one block; unused where the head takes class vectors as they are.
+/// ŵ of one block and ‖w‖ of all the group's classes; unused where the head takes class vectors as they are.
 #[derive(Debug, Default)]
 pub(super) struct UnitBlock<F> {
     unit: Vec<F>,
-    norms: Vec<F>,
-    /// The block that they are of.
+    /// The block that `unit` is of.
     block: Option<usize>,
+    /// Of each class of the group, as far as the first pass has come.
+    norms: Vec<F>,
 }
 
 impl<F: Real> UnitBlock<F> {
-    /// Forgets which block it holds: class vectors have changed.
+    /// Forgets all: class vectors have changed.
     pub fn clear(&mut self) {
         self.block = None;
+        self.norms.clear();
     }
 
-    /// w̃ (classes, D) of `block`, whose class vectors are `weights`, in row-major order.
+    /// w̃ (classes, D) of `block`, whose class vectors are `weights`, in row-major order. The blocks of a group must come in
+    /// order the first time.
     ///
     /// # Errors
-    /// NaN, infinity, a class vector without direction.
+    /// The first time: NaN, infinity, a class vector without direction.
     pub fn operand<'a>(&'a mut self, batch: &Batch<F>, weights: &'a [F], block: usize) -> Result<ArrayView2<'a, F>> {
         let classes = batch.blocks.classes_of(block);
-        let view = |elements| matrix(elements, classes.len());
         if !batch.normalizes.weights() {
-            return Ok(view(weights));
+            return Ok(matrix(weights, classes.len()));
         }
+        grow(&mut self.unit, batch.blocks.width() * batch.dimension());
+        let unit = &mut self.unit[..weights.len()];
         if self.block != Some(block) {
             self.block = None;
-            grow(&mut self.unit, batch.blocks.width() * batch.dimension());
-            grow(&mut self.norms, batch.blocks.width());
-            let (unit, norms) = (&mut self.unit[..weights.len()], &mut self.norms[..classes.len()]);
-            l2_normalize::normalize_rows("weights", classes.start, view(weights), unit, norms)?;
+            let known = norms_of(batch, block);
+            if self.norms.len() < known.end {
+                self.norms.resize(known.end, F::zero());
+                let norms = &mut self.norms[known];
+                l2_normalize::normalize_rows("weights", classes.start, matrix(weights, classes.len()), unit, norms)?;
+            } else {
+                l2_normalize::normalize_rows_again(weights, &self.norms[known], unit);
+            }
             self.block = Some(block);
         }
-        Ok(view(&self.unit[..weights.len()]))
+        Ok(matrix(unit, classes.len()))
     }
 
-    /// w̃ of one class; the block that was held is forgotten.
-    pub fn operand_of_class<'a>(&'a mut self, batch: &Batch<F>, weights: &'a [F], class: usize) -> Result<&'a [F]> {
-        if !batch.normalizes.weights() {
-            return Ok(weights);
-        }
-        self.block = None;
-        grow(&mut self.unit, weights.len());
-        grow(&mut self.norms, 1);
-        let unit = &mut self.unit[..weights.len()];
-        l2_normalize::normalize_rows("weights", class, matrix(weights, 1), unit, &mut self.norms[..1])?;
-        Ok(unit)
-    }
-
-    /// The gradient of the class vectors that [`operand`](Self::operand) or [`operand_of_class`](Self::operand_of_class)
-    /// gave, from that of w̃.
-    pub fn backward(&self, batch: &Batch<F>, d_weights: &mut [F]) {
+    /// The gradient of the class vectors of `block` from that of w̃, which [`operand`](Self::operand) has given last.
+    pub fn backward(&self, batch: &Batch<F>, block: usize, d_weights: &mut [F]) {
         if batch.normalizes.weights() {
             let dimension = batch.dimension();
-            let unit_rows = self.unit.chunks_exact(dimension).zip(&self.norms);
+            let unit_rows = self.unit.chunks_exact(dimension).zip(&self.norms[norms_of(batch, block)]);
             for (gradient, (unit, &norm)) in d_weights.chunks_exact_mut(dimension).zip(unit_rows) {
                 rows::normalization_backward(gradient, unit, norm);
             }
         }
     }
+
+    /// w̃ of one `class` of `block` and ‖w‖; the block that was held is forgotten.
+    pub fn operand_of_class<'a>(
+        &'a mut self,
+        batch: &Batch<F>,
+        weights: &'a [F],
+        block: usize,
+        class: usize,
+    ) -> (&'a [F], F) {
+        if !batch.normalizes.weights() {
+            return (weights, F::one());
+        }
+        self.block = None;
+        grow(&mut self.unit, weights.len());
+        let unit = &mut self.unit[..weights.len()];
+        let norm = norms_of(batch, block).start + class - batch.blocks.classes_of(block).start;
+        l2_normalize::normalize_rows_again(weights, &self.norms[norm..=norm], unit);
+        (unit, self.norms[norm])
+    }
+}
+
+/// Where the norms of a block are among those of its group.
+fn norms_of<F>(batch: &Batch<F>, block: usize) -> Range<usize> {
+    let first = batch.blocks.classes_of(block - block % batch.blocks.in_group()).start;
+    let classes = batch.blocks.classes_of(block);
+    classes.start - first..classes.end - first
 }
 
 /// Elements in row-major order as a matrix of so many rows.

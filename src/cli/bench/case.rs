@@ -53,7 +53,7 @@ fn uniform_rows<F: Real>(rows: usize, dimension: usize, seed: u64) -> Array2<F> 
         rng.set_stream(number as u64);
         row.iter_mut().for_each(|value| *value = F::of(rng.random_range(-1.0..1.0)));
         let norm = rows::dot(row, row).sqrt();
-        rows::divide(row, norm);
+        row.iter_mut().for_each(|value| *value /= norm);
     });
     Array2::from_shape_vec((rows, dimension), elements).expect("as many elements as asked for")
 }
