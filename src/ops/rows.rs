@@ -1,4 +1,7 @@
-//! Arithmetic on contiguous rows: plain loops, compiled for several instruction sets and chosen at run time.
+//! Arithmetic on contiguous rows: plain loops, compiled for several instruction sets of which one is chosen at run time.
+//!
+//! The loops are in `WithSimd` implementations: pulp compiles these, and what is inlined in them, once for each instruction
+//! set. A closure given to its `dispatch` is not inlined, and would get the oldest one.
 
 use crate::Real;
 use pulp::{Arch, Simd, WithSimd};
@@ -8,95 +11,60 @@ const LANES: usize = 32;
 
 /// `Σ a_k b_k`
 pub(crate) fn dot<F: Real>(a: &[F], b: &[F]) -> F {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || reduce(a, b, |sum: F, a: F, b: F| sum + a * b),
-    )
+    sum(a, b, |a, b| a * b)
 }
 
 /// `Σ (a_k - b_k)²`
 pub(crate) fn squared_distance<F: Real>(a: &[F], b: &[F]) -> F {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || reduce(a, b, |sum: F, a: F, b: F| sum + (a - b) * (a - b)),
-    )
+    sum(a, b, |a, b| (a - b) * (a - b))
 }
 
 /// `Σ (a_k + b_k)²`
 pub(crate) fn squared_sum<F: Real>(a: &[F], b: &[F]) -> F {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || reduce(a, b, |sum: F, a: F, b: F| sum + (a + b) * (a + b)),
-    )
+    sum(a, b, |a, b| (a + b) * (a + b))
 }
 
 /// Whether no element is NaN or infinite.
 pub(crate) fn all_finite<F: Real>(row: &[F]) -> bool {
     // x · 0 is zero for finite x and NaN otherwise, and sums without overflow.
-    let zero = Arch::new().dispatch(
-        #[inline(always)]
-        || reduce(row, row, |sum: F, value: F, _| sum + value * F::zero()),
-    );
-    zero == F::zero()
+    sum(row, row, |value, _| value * F::zero()) == F::zero()
 }
 
-/// `row_k += other_k`
-pub(crate) fn add<F: Real>(row: &mut [F], other: &[F]) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || row.iter_mut().zip(other).for_each(|(value, &other)| *value += other),
-    );
+/// How many elements are above `threshold`, or at it if `or_equal`.
+pub(crate) fn count_above<F: Real>(row: &[F], threshold: F, or_equal: bool) -> usize {
+    let one_if = |condition| if condition { F::one() } else { F::zero() };
+    // Exact up to 2^24 elements a lane.
+    let count = match or_equal {
+        true => sum(row, row, |value, _| one_if(value >= threshold)),
+        false => sum(row, row, |value, _| one_if(value > threshold)),
+    };
+    count.to_double() as usize
 }
 
 /// `target_k = source_k / divisor`
 pub(crate) fn divide_into<F: Real>(source: &[F], divisor: F, target: &mut [F]) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || target.iter_mut().zip(source).for_each(|(target, &value)| *target = value / divisor),
-    );
+    update(target, source, |_, value| value / divisor);
+}
+
+/// `row_k += other_k`
+pub(crate) fn add<F: Real>(row: &mut [F], other: &[F]) {
+    update(row, other, |value, other| value + other);
 }
 
 /// `row_k += factor other_k`
 pub(crate) fn add_scaled<F: Real>(row: &mut [F], factor: F, other: &[F]) {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || row.iter_mut().zip(other).for_each(|(value, &other)| *value += factor * other),
-    );
+    update(row, other, |value, other| value + factor * other);
 }
 
 /// `gradient = (gradient - (gradient·unit) unit) / norm`, the Jacobian of `unit = row / norm`.
 pub(crate) fn normalization_backward<F: Real>(gradient: &mut [F], unit: &[F], norm: F) {
     let (along, factor) = (dot(gradient, unit), norm.recip());
-    Arch::new().dispatch(
-        #[inline(always)]
-        || gradient.iter_mut().zip(unit).for_each(|(gradient, &unit)| *gradient = (*gradient - along * unit) * factor),
-    );
+    update(gradient, unit, |gradient, unit| (gradient - along * unit) * factor);
 }
 
 /// The largest element.
 pub(crate) fn maximum<F: Real>(row: &[F]) -> F {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let (chunks, rest) = row.as_chunks::<LANES>();
-            let mut lanes = [F::neg_infinity(); LANES];
-            for chunk in chunks {
-                lanes.iter_mut().zip(chunk).for_each(|(lane, &value)| *lane = larger(*lane, value));
-            }
-            lanes.iter().chain(rest).fold(F::neg_infinity(), |largest, &value| larger(largest, value))
-        },
-    )
-}
-
-/// How many elements are above `threshold`, or at it if `or_equal`.
-pub(crate) fn count_above<F: Real>(row: &[F], threshold: F, or_equal: bool) -> usize {
-    Arch::new().dispatch(
-        #[inline(always)]
-        || match or_equal {
-            true => row.iter().filter(|&&value| value >= threshold).count(),
-            false => row.iter().filter(|&&value| value > threshold).count(),
-        },
-    )
+    Arch::new().dispatch(Maximum { row })
 }
 
 /// `Σ exp(scale row_k - shift)`; no exponent may be positive by more than rounding.
@@ -107,6 +75,77 @@ pub(crate) fn sum_of_exp<F: Real>(row: &[F], scale: F, shift: F) -> F {
 /// `row_k ← factor exp(scale row_k - shift)`; no exponent may be positive by more than rounding.
 pub(crate) fn scaled_exp<F: Real>(row: &mut [F], scale: F, shift: F, factor: F) {
     Arch::new().dispatch(ScaledExp { row, scale, shift, factor });
+}
+
+/// `Σ term(a_k, b_k)`
+fn sum<F: Real>(a: &[F], b: &[F], term: impl Fn(F, F) -> F) -> F {
+    Arch::new().dispatch(Sum { a, b, term })
+}
+
+/// `row_k ← new(row_k, other_k)`
+fn update<F: Real>(row: &mut [F], other: &[F], new: impl Fn(F, F) -> F) {
+    Arch::new().dispatch(Update { row, other, new });
+}
+
+struct Sum<'a, F, T> {
+    a: &'a [F],
+    b: &'a [F],
+    term: T,
+}
+
+impl<F: Real, T: Fn(F, F) -> F> WithSimd for Sum<'_, F, T> {
+    type Output = F;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> F {
+        let ((a, a_rest), (b, b_rest)) = (self.a.as_chunks::<LANES>(), self.b.as_chunks::<LANES>());
+        let mut lanes = [F::zero(); LANES];
+        for (a, b) in a.iter().zip(b) {
+            for ((lane, &a), &b) in lanes.iter_mut().zip(a).zip(b) {
+                *lane += (self.term)(a, b);
+            }
+        }
+        let rest = a_rest.iter().zip(b_rest).fold(F::zero(), |sum, (&a, &b)| sum + (self.term)(a, b));
+        lanes.into_iter().fold(rest, |sum, lane| sum + lane)
+    }
+}
+
+struct Update<'a, F, N> {
+    row: &'a mut [F],
+    other: &'a [F],
+    new: N,
+}
+
+impl<F: Real, N: Fn(F, F) -> F> WithSimd for Update<'_, F, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (value, &other) in self.row.iter_mut().zip(self.other) {
+            *value = (self.new)(*value, other);
+        }
+    }
+}
+
+struct Maximum<'a, F> {
+    row: &'a [F],
+}
+
+impl<F: Real> WithSimd for Maximum<'_, F> {
+    type Output = F;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> F {
+        let larger = |a, b| if b > a { b } else { a };
+        let (chunks, rest) = self.row.as_chunks::<LANES>();
+        let mut lanes = [F::neg_infinity(); LANES];
+        for chunk in chunks {
+            for (lane, &value) in lanes.iter_mut().zip(chunk) {
+                *lane = larger(*lane, value);
+            }
+        }
+        lanes.iter().chain(rest).fold(F::neg_infinity(), |largest, &value| larger(largest, value))
+    }
 }
 
 struct SumOfExp<'a, F> {
@@ -126,7 +165,8 @@ impl<F: Real> SumOfExp<'_, F> {
                 *lane += exp(value);
             }
         }
-        lanes.into_iter().chain(rest.iter().map(|&value| exp(value))).sum()
+        let rest = rest.iter().fold(F::zero(), |sum, &value| sum + exp(value));
+        lanes.into_iter().fold(rest, |sum, lane| sum + lane)
     }
 }
 
@@ -162,22 +202,4 @@ impl<F: Real> WithSimd for ScaledExp<'_, F> {
     fn with_simd<S: Simd>(self, _: S) {
         if S::IS_SCALAR { self.run::<false>() } else { self.run::<true>() }
     }
-}
-
-#[inline(always)]
-fn reduce<F: Real>(a: &[F], b: &[F], add: impl Fn(F, F, F) -> F) -> F {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let mut lanes = [F::zero(); LANES];
-    for (a, b) in a.iter().zip(b) {
-        for ((lane, &a), &b) in lanes.iter_mut().zip(a).zip(b) {
-            *lane = add(*lane, a, b);
-        }
-    }
-    let rest = a_rest.iter().zip(b_rest).fold(F::zero(), |sum, (&a, &b)| add(sum, a, b));
-    lanes.into_iter().sum::<F>() + rest
-}
-
-#[inline(always)]
-fn larger<F: Real>(a: F, b: F) -> F {
-    if b > a { b } else { a }
 }

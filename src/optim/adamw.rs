@@ -37,6 +37,7 @@ impl AdamW {
 
     /// Step number `step` (counted from 1) on `values`; `mean` and `mean_square` are m and v, of the same length, zero
     /// before the first step.
+    #[inline(always)] // into the code of several instruction sets
     pub fn update<F: Real>(
         &self,
         values: &mut [F],

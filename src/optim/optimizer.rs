@@ -2,6 +2,7 @@
 
 use super::{AdamW, RmsProp, Sgd};
 use crate::{Real, Result};
+use pulp::{Arch, Simd, WithSimd};
 use std::ops::Range;
 
 /// An optimizer chosen at run time.
@@ -105,11 +106,30 @@ impl Optimizer {
         step: u64,
         learning_rate: f64,
     ) {
-        let MomentsMut { first, second } = moments;
-        match self {
-            Self::Sgd(sgd) => sgd.update(values, gradient, first, learning_rate),
-            Self::RmsProp(rmsprop) => rmsprop.update(values, gradient, second, learning_rate),
-            Self::AdamW(adamw) => adamw.update(values, gradient, first, second, step, learning_rate),
+        Arch::new().dispatch(UpdateOfSlices { optimizer: self, values, gradient, moments, step, learning_rate });
+    }
+}
+
+/// [`Optimizer::update`], compiled for several instruction sets.
+struct UpdateOfSlices<'a, F> {
+    optimizer: &'a Optimizer,
+    values: &'a mut [F],
+    gradient: &'a [F],
+    moments: MomentsMut<'a, F>,
+    step: u64,
+    learning_rate: f64,
+}
+
+impl<F: Real> WithSimd for UpdateOfSlices<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { optimizer, values, gradient, moments: MomentsMut { first, second }, step, learning_rate } = self;
+        match optimizer {
+            Optimizer::Sgd(sgd) => sgd.update(values, gradient, first, learning_rate),
+            Optimizer::RmsProp(rmsprop) => rmsprop.update(values, gradient, second, learning_rate),
+            Optimizer::AdamW(adamw) => adamw.update(values, gradient, first, second, step, learning_rate),
         }
     }
 }

@@ -28,6 +28,7 @@ impl RmsProp {
     }
 
     /// One step on `values`; `mean_square` is v, of the same length, zero before the first step.
+    #[inline(always)] // into the code of several instruction sets
     pub fn update<F: Real>(&self, values: &mut [F], gradient: &[F], mean_square: &mut [F], learning_rate: f64) {
         let (rho, epsilon, rate) = (F::of(self.rho), F::of(self.epsilon), F::of(learning_rate));
         let fresh = F::of(1.0 - self.rho);

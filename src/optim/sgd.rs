@@ -34,6 +34,7 @@ impl Sgd {
     }
 
     /// One step on `values`; `velocity` is v, of the same length, zero before the first step.
+    #[inline(always)] // into the code of several instruction sets
     pub fn update<F: Real>(&self, values: &mut [F], gradient: &[F], velocity: &mut [F], learning_rate: f64) {
         let (momentum, decay, rate) = (F::of(self.momentum), F::of(self.weight_decay), F::of(learning_rate));
         for ((value, &gradient), velocity) in values.iter_mut().zip(gradient).zip(velocity) {

@@ -7,7 +7,8 @@ use crate::heads::BatchStatistics;
 use crate::ops::IGNORE_LABEL;
 use crate::streaming::{Streaming, Update};
 use crate::{ClassificationHead, Error, Result};
-use ndarray::Axis;
+use ndarray::parallel::prelude::*;
+use ndarray::{Array2, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -130,7 +131,12 @@ impl Trainer {
     ///
     /// # Errors
     /// [`Error::Training`] if a step fails, as it does once training has diverged.
-    pub fn run_epoch(&mut self, mut on_batch: impl FnMut(&Progress)) -> Result<&EpochRecord> {
+    pub fn run_epoch(&mut self, mut on_batch: impl FnMut(&Progress) + Send) -> Result<&EpochRecord> {
+        // On a thread of the pool: from any other, each parallel part of a step would be handed over and waited for.
+        rayon::scope(|_| self.run_epoch_in_pool(&mut on_batch))
+    }
+
+    fn run_epoch_in_pool(&mut self, on_batch: &mut impl FnMut(&Progress)) -> Result<&EpochRecord> {
         let config = self.state.config.clone();
         let epoch = self.state.history.len() + 1;
         let mut rows = self.labelled_rows.clone();
@@ -165,7 +171,7 @@ impl Trainer {
 
     /// Forward, backward and update on some training rows: the loss, figures of the batch, the norm of all gradients.
     fn step(&mut self, rows: &[usize], step: usize, learning_rate: f64) -> Result<(f64, BatchStatistics, f64)> {
-        let features = self.train.features.view().select(Axis(0), rows);
+        let features = gather(self.train.features.view(), rows);
         let labels = self.train.labels.select(Axis(0), rows);
         let Checkpoint { config, model: Model { head, parameters, .. }, moments, .. } = &mut self.state;
         let (step, learn_alpha) = (step as u64 + 1, head.learns_alpha());
@@ -201,6 +207,14 @@ impl Trainer {
         let test = self.test.as_ref();
         test.map(|test| evaluate(kernel, head, parameters, None, test)).transpose()
     }
+}
+
+/// Some rows of `features`.
+fn gather(features: ArrayView2<f32>, rows: &[usize]) -> Array2<f32> {
+    let mut gathered = Array2::zeros((rows.len(), features.ncols()));
+    let pairs = gathered.axis_iter_mut(Axis(0)).into_par_iter().zip(rows);
+    pairs.with_min_len(16).for_each(|(mut target, &row)| target.assign(&features.row(row)));
+    gathered
 }
 
 /// Sums over an epoch.
