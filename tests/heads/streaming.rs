@@ -2,10 +2,11 @@
 
 use super::case::{Arrays, Case, LastRow, spec};
 use arcos::heads::{ArcFace, BatchStatistics, Gradients, NormSoftmax};
-use arcos::ops::IGNORE_LABEL;
+use arcos::metrics::accuracy::top_k_correct;
+use arcos::ops::{IGNORE_LABEL, Targets, softmax_cross_entropy};
 use arcos::optim::{AdamW, Optimizer, RmsProp, Sgd};
 use arcos::streaming::{GradientFilter, Step, Streaming, StreamingOptions, Update};
-use arcos::{ClassificationHead, Error, Head, Parameters, Real};
+use arcos::{ClassificationHead, Error, Head, HeadOptions, Parameters, Real};
 use ndarray::{Array1, Array2, Axis, ShapeBuilder, array};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -132,6 +133,40 @@ proptest! {
     fn equals_the_explicit_step_in_single_precision(case in large_case(), setting in setting()) {
         // Logits of this size are rounded to this much.
         assert_equals_explicit::<f32>(&case, setting, |scale| 64.0 * f64::from(f32::EPSILON) * (1.0 + scale))?;
+    }
+}
+
+proptest! {
+    #[test]
+    fn evaluation_is_that_of_all_logits(case in large_case(), setting in setting()) {
+        let Arrays { head, features, parameters, labels } = case.build();
+        let found = pool(setting.threads).install(|| {
+            kernel::<f64>(setting.workspace, GradientFilter::Off).evaluate(&head, features.view(), &parameters, labels.view())
+        });
+        let found = found.map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let logits = head.logits(features.view(), &parameters).expect("a good batch");
+        let targets = Targets::new(labels.view(), case.batch, case.classes).expect("good labels");
+        prop_assert_eq!(found.correct, top_k_correct(logits.view(), &targets, 1));
+        prop_assert_eq!(found.correct_top5, top_k_correct(logits.view(), &targets, 5));
+        prop_assert_eq!(found.labelled, targets.labelled());
+        let (loss, _) = softmax_cross_entropy::forward(logits, &targets).expect("a good batch");
+        prop_assert!((found.loss - loss).abs() <= 1e-12 * loss, "{} is not {loss}", found.loss);
+    }
+}
+
+#[test]
+fn of_equal_logits_the_class_with_the_lower_index_comes_first() {
+    let head = Head::new("softmax", &HeadOptions::default()).expect("softmax has no options");
+    let parameters = head.initial_parameters(Array2::<f64>::zeros((1500, 4))).expect("enough classes");
+    for (label, correct, correct_top5) in [(0, 1, 1), (1, 0, 1), (4, 0, 1), (5, 0, 0), (1499, 0, 0)] {
+        let found = kernel(0, GradientFilter::Off).evaluate(
+            &head,
+            Array2::ones((1, 4)).view(),
+            &parameters,
+            array![label].view(),
+        );
+        let found = found.expect("a good batch");
+        assert_eq!((found.correct, found.correct_top5), (correct, correct_top5), "class {label}");
     }
 }
 

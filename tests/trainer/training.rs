@@ -4,7 +4,7 @@ use arcos::data::synthetic::SyntheticBirds;
 use arcos::data::{Dataset, TransformKind};
 use arcos::heads::{AdaCos, ArcFace, L2Softmax};
 use arcos::optim::{AdamW, Decay, Optimizer, RmsProp, Schedule, Sgd};
-use arcos::train::{Checkpoint, EpochRecord, RunDirectory, TrainConfig, Trainer, read_history};
+use arcos::train::{Checkpoint, EpochRecord, Kernel, RunDirectory, TrainConfig, Trainer, read_history};
 use arcos::{Error, Head, HeadOptions};
 use ndarray::{Array2, array};
 use std::fs;
@@ -81,6 +81,29 @@ fn the_same_seed_gives_the_same_bits() {
     let mut other = trainer(TrainConfig { seed: 1, ..config(adacos()) });
     run(&mut other);
     assert_ne!(first.model().parameters.weights, other.model().parameters.weights);
+}
+
+#[test]
+fn the_kernel_and_the_explicit_step_train_alike() {
+    for name in Head::names() {
+        let train = |kernel| {
+            let head = Head::new(name, &HeadOptions::default()).expect("a head");
+            let mut trainer = trainer(TrainConfig { kernel, ..config(head) });
+            run(&mut trainer);
+            trainer
+        };
+        let (streaming, explicit) = (train(Kernel::default()), train(Kernel::Explicit));
+        for (found, expected) in streaming.history().iter().zip(explicit.history()) {
+            for (found, expected) in [
+                (found.train_loss, expected.train_loss),
+                (found.gradient_norm, expected.gradient_norm),
+                (found.scale, expected.scale),
+                (found.test_loss.expect("tested"), expected.test_loss.expect("tested")),
+            ] {
+                approx::assert_relative_eq!(found, expected, max_relative = 1e-3);
+            }
+        }
+    }
 }
 
 #[test]
