@@ -2,7 +2,7 @@
 
 use super::data_args::DataArgs;
 use super::head_args::{TrainedHeadArgs, borrowed, head};
-use super::plot::{self, Curve, Panel};
+use super::plot::{self, Curve, Panel, X};
 use super::print;
 use super::table::{Outcome, table};
 use super::train::{describe_data, train_to_end};
@@ -109,6 +109,7 @@ pub(super) fn compare(
 fn panels(outcomes: &[Outcome]) -> Vec<Panel> {
     let panel = |title: &str, y_label: &str, value: &dyn Fn(&Outcome, &EpochRecord) -> Option<f64>| Panel {
         title: title.into(),
+        x: X::Epochs,
         y_label: y_label.into(),
         curves: outcomes.iter().filter_map(|outcome| curve(outcome, value)).collect(),
     };

@@ -1,4 +1,4 @@
-//! The figure of `demo` and `compare`: panels side by side, a curve a head.
+//! Figures: panels side by side, a curve a head or a method.
 
 use crate::{Error, Result};
 use plotters::prelude::*;
@@ -8,14 +8,24 @@ use std::path::Path;
 /// One set of axes.
 pub(super) struct Panel {
     pub title: String,
+    pub x: X,
     pub y_label: String,
     pub curves: Vec<Curve>,
 }
 
-/// One head's values over epochs.
+/// What runs from left to right.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum X {
+    /// Epochs from 0, both axes linear.
+    Epochs,
+    /// Numbers of classes, both axes logarithmic.
+    Classes,
+}
+
+/// One head's values over epochs, or one method's over numbers of classes.
 pub(super) struct Curve {
     pub name: String,
-    /// (epoch, value)
+    /// (x, y)
     pub points: Vec<(f64, f64)>,
 }
 
@@ -89,31 +99,49 @@ struct Line {
 type Area<'a> = DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>;
 
 fn draw_panel(area: &Area, panel: &Panel, style: &dyn Fn(&str) -> Line) -> DrawResult {
+    // Logarithmic axes are linear ones of exponents.
+    let exponent = |value: f64| if panel.x == X::Classes { value.log10() } else { value };
     let finite = |curve: &Curve| -> Vec<(f64, f64)> {
-        curve.points.iter().copied().filter(|(_, value)| value.is_finite()).collect()
+        let points = curve.points.iter().map(|&(x, y)| (exponent(x), exponent(y)));
+        points.filter(|(_, value)| value.is_finite()).collect()
     };
     let curves: Vec<_> = panel.curves.iter().map(|curve| (style(&curve.name), finite(curve))).collect();
     let points = || curves.iter().flat_map(|(_, points)| points);
-    let last_epoch = points().map(|&(epoch, _)| epoch).fold(1.0, f64::max);
-    let (bottom, top) = value_range(points().map(|&(_, value)| value).collect());
+    let values: Vec<_> = points().map(|&(_, value)| value).collect();
+    let (left, right) = match panel.x {
+        X::Epochs => (0.0, points().map(|&(x, _)| x).fold(1.0, f64::max) * 1.02),
+        X::Classes => whole_range(points().map(|&(x, _)| x)),
+    };
+    let (bottom, top) = match panel.x {
+        X::Epochs => value_range(values),
+        X::Classes => whole_range(values.into_iter()),
+    };
 
     // Enough to tell eight labels apart.
     let decimals = (1.0 - ((top - bottom) / 8.0).log10()).clamp(0.0, 4.0) as usize;
+    let whole = |value: &f64| value.fract() == 0.0;
+    let power = |exponent: &f64| if whole(exponent) { short(10f64.powf(*exponent)) } else { String::new() };
+    let x_format = |x: &f64| match panel.x {
+        X::Epochs if whole(x) => format!("{x}"),
+        X::Epochs => String::new(),
+        X::Classes => power(x),
+    };
+    let y_format = |y: &f64| if panel.x == X::Classes { power(y) } else { format!("{y:.decimals$}") };
 
     let mut chart = ChartBuilder::on(area)
         .margin(12)
         .caption(&panel.title, (FONT, 24))
         .x_label_area_size(52)
         .y_label_area_size(78)
-        .build_cartesian_2d(0.0..last_epoch * 1.02, bottom..top)?;
+        .build_cartesian_2d(left..right, bottom..top)?;
     chart
         .configure_mesh()
-        .x_desc("epoch")
+        .x_desc(if panel.x == X::Classes { "classes" } else { "epoch" })
         .y_desc(&panel.y_label)
         .x_labels(7)
         .y_labels(8)
-        .x_label_formatter(&|epoch| if epoch.fract() == 0.0 { format!("{epoch}") } else { String::new() })
-        .y_label_formatter(&|value| format!("{value:.decimals$}"))
+        .x_label_formatter(&x_format)
+        .y_label_formatter(&y_format)
         .label_style((FONT, 20))
         .axis_desc_style((FONT, 22))
         .light_line_style(TRANSPARENT)
@@ -145,6 +173,22 @@ fn value_range(mut values: Vec<f64>) -> (f64, f64) {
     let bottom = if values.len() < 20 || (top - lowest) < 4.0 * (top - low) { lowest } else { low };
     let room = (0.06 * (top - bottom)).max(0.01 * top.abs()).max(1e-3);
     (bottom - room, top + room)
+}
+
+/// From below the smallest value to above the largest.
+fn whole_range(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    let (low, high) =
+        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+    if low > high { (0.0, 1.0) } else { (low - 0.1, high + 0.1) }
+}
+
+/// A power of ten in few characters.
+fn short(value: f64) -> String {
+    match value {
+        1e6.. => format!("{}M", value / 1e6),
+        1e3.. => format!("{}k", value / 1e3),
+        _ => format!("{}", (value * 1e6).round() / 1e6),
+    }
 }
 
 /// Length of a line in the legend, and the room around a name.
@@ -205,6 +249,7 @@ mod tests {
         };
         let panel = |heads: usize, epochs| Panel {
             title: "accuracy".into(),
+            x: X::Epochs,
             y_label: "share".into(),
             curves: (0..heads).map(|head| curve(head, epochs)).collect(),
         };
@@ -216,6 +261,18 @@ mod tests {
             let bytes = std::fs::read(&path).expect("written");
             assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 5_000, "{name}: {} bytes", bytes.len());
         }
+    }
+
+    #[test]
+    fn draws_logarithmic_axes() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let path = directory.path().join("classes.png");
+        let points = [1e3, 1e4, 1e6].map(|classes| (classes, classes / 1e5)).to_vec();
+        let curves = vec![Curve { name: "streaming".into(), points }];
+        let panel = Panel { title: "time".into(), x: X::Classes, y_label: "seconds".into(), curves };
+        draw(&path, "a title", &[panel]).expect("drawn");
+        assert!(std::fs::read(&path).expect("written").starts_with(b"\x89PNG"));
+        assert_eq!([0.001, 1.0, 10.0, 1e3, 1e6].map(short), ["0.001", "1", "10", "1k", "1M"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod case;
 mod contestants;
+mod figure;
 mod memory;
 
 use super::head_args::{HeadArgs, borrowed, head, head_names};
@@ -11,6 +12,7 @@ use crate::{Error, Real, Result};
 use case::{Case, Regime};
 use contestants::Measured;
 use serde::Serialize;
+use std::path::PathBuf;
 
 /// Arguments of `arcos bench`.
 #[derive(clap::Args)]
@@ -24,7 +26,8 @@ taken beyond features, weights and gradients (resident memory of the process, wh
 Examples:
   arcos bench --head arcface --batch 512 --dim 512 --classes 50000
   arcos bench --regime concentrated --filter 1e-7 --workspace 0
-  arcos bench --classes 1000000 --update --json")]
+  arcos bench --classes 1000000 --update --json
+  arcos bench --classes 1000,10000,100000 --plot streaming.png")]
 pub(super) struct Args {
     /// The head
     #[arg(long, value_parser = head_names(), default_value = "arcface")]
@@ -37,9 +40,9 @@ pub(super) struct Args {
     /// Feature dimension D
     #[arg(long, value_name = "D", default_value_t = 512, value_parser = at_least_one)]
     dim: usize,
-    /// Classes C
-    #[arg(long, value_name = "C", default_value_t = 50_000, value_parser = at_least_one)]
-    classes: usize,
+    /// Classes C; several, separated by commas, run one after the other
+    #[arg(long, value_name = "C", default_value = "50000", value_delimiter = ',', value_parser = at_least_one)]
+    classes: Vec<usize>,
     /// Random features, or features near their class vectors
     #[arg(long, value_enum, default_value_t = Regime::Dense)]
     regime: Regime,
@@ -57,12 +60,16 @@ pub(super) struct Args {
     /// Also time a whole step of SGD with momentum
     #[arg(long)]
     update: bool,
-    /// Print one JSON object
+    /// Print one JSON object a line, for each number of classes
     #[arg(long)]
     json: bool,
+    /// Draw time and memory against the number of classes
+    #[arg(long, value_name = "FILE.png")]
+    plot: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
 enum Precision {
     F32,
     F64,
@@ -70,13 +77,13 @@ enum Precision {
 
 /// What `--json` prints.
 #[derive(Serialize)]
-struct Report<'a> {
-    head: &'a str,
+struct Report {
+    head: String,
     batch: usize,
     dim: usize,
     classes: usize,
     regime: Regime,
-    precision: String,
+    precision: Precision,
     threads: usize,
     product: &'static str,
     runs: usize,
@@ -94,23 +101,33 @@ pub(super) fn run(args: &Args) -> Result<()> {
         pool = pool.num_threads(threads);
     }
     let pool = pool.build().map_err(|error| Error::io("start", "threads", std::io::Error::other(error)))?;
-    pool.install(|| match args.precision {
-        Precision::F32 => measure::<f32>(args),
-        Precision::F64 => measure::<f64>(args),
-    })
+    let mut reports = Vec::new();
+    for &classes in &args.classes {
+        let report = pool.install(|| match args.precision {
+            Precision::F32 => measure::<f32>(args, classes),
+            Precision::F64 => measure::<f64>(args, classes),
+        })?;
+        if args.json {
+            print(serde_json::json!(report))?
+        } else {
+            print(table(&report))?
+        }
+        reports.push(report);
+    }
+    args.plot.as_deref().map_or(Ok(()), |path| figure::draw(path, &reports))
 }
 
-fn measure<F: Real>(args: &Args) -> Result<()> {
+fn measure<F: Real>(args: &Args, classes: usize) -> Result<Report> {
     let head = head(&args.head, borrowed(&args.head_args.given()))?;
-    let case = Case::<F>::new(head, args.batch, args.dim, args.classes, args.regime)?;
+    let case = Case::<F>::new(head, args.batch, args.dim, classes, args.regime)?;
     let outcome = contestants::race(case, args.kernel.options()?, args.update, args.runs)?;
-    let report = Report {
-        head: &args.head,
+    Ok(Report {
+        head: args.head.clone(),
         batch: args.batch,
         dim: args.dim,
-        classes: args.classes,
+        classes,
         regime: args.regime,
-        precision: format!("{:?}", args.precision).to_lowercase(),
+        precision: args.precision,
         threads: rayon::current_num_threads(),
         product: if cfg!(feature = "blas") { "OpenBLAS" } else { "faer" },
         runs: args.runs,
@@ -119,13 +136,12 @@ fn measure<F: Real>(args: &Args) -> Result<()> {
         filtered: outcome.filtered,
         loss: outcome.loss,
         results: outcome.measured,
-    };
-    if args.json { print(serde_json::json!(report)) } else { print(table(&report)) }
+    })
 }
 
 fn table(report: &Report) -> String {
     let Report { head, batch, dim, classes, regime, precision, threads, product, runs, .. } = report;
-    let regime = format!("{regime:?}").to_lowercase();
+    let [regime, precision] = [format!("{regime:?}"), format!("{precision:?}")].map(|name| name.to_lowercase());
     let filter =
         report.filter.map_or("off".into(), |mass| format!("{mass:e} ({:.0} % of blocks)", 100.0 * report.filtered));
     let mut lines = vec![

@@ -1,0 +1,33 @@
+//! Time and memory against the number of classes.
+
+use super::Report;
+use super::contestants::Measured;
+use crate::Result;
+use crate::cli::plot::{self, Curve, Panel, X};
+use std::path::Path;
+
+pub(super) fn draw(path: &Path, reports: &[Report]) -> Result<()> {
+    // At many classes some do not take part.
+    let Some(fullest) = reports.iter().max_by_key(|report| report.results.len()) else { return Ok(()) };
+    let Report { head, batch, dim, threads, product, .. } = fullest;
+    let title = format!("{head}, B = {batch}, D = {dim}, {threads} threads, {product}");
+    let panel = |title: &str, y_label: &str, value: fn(&Measured) -> Option<f64>| {
+        let curve = |result: &Measured| Curve {
+            name: result.name.into(),
+            points: reports.iter().filter_map(|report| point(report, result.name, value)).collect(),
+        };
+        let curves = fullest.results.iter().map(curve).collect();
+        Panel { title: title.into(), x: X::Classes, y_label: y_label.into(), curves }
+    };
+    let panels = [
+        panel("time of a step", "seconds", |result| Some(result.seconds)),
+        panel("memory beyond features, weights, gradients", "MiB", |result| result.extra_mib.filter(|&mib| mib > 0.0)),
+    ];
+    plot::draw(path, &title, &panels)
+}
+
+/// The number of classes and the value of one contestant.
+fn point(report: &Report, name: &str, value: fn(&Measured) -> Option<f64>) -> Option<(f64, f64)> {
+    let result = report.results.iter().find(|result| result.name == name)?;
+    Some((report.classes as f64, value(result)?))
+}
