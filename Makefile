@@ -27,7 +27,7 @@ check:
 # Unit, property, reference and command tests, doc tests; examples are built; each benchmark runs once.
 suite:
 	$(CARGO) test
-	$(CARGO) test --bench heads
+	$(CARGO) test --bench heads --bench streaming
 
 demo-small:
 	$(CARGO) run -- demo --classes 20 --train-rows 600 --test-rows 600 --dimension 64 \
