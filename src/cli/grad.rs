@@ -1,12 +1,12 @@
 //! `arcos grad`
 
 use super::head_args::{HeadArgs, borrowed, head, head_names};
+use super::npy::write;
 use super::print;
 use crate::data::{Matrix, read_labels, read_matrix, read_vector};
 use crate::{ClassificationHead, Error, Head, Real, Result};
-use ndarray::{Array, Array1, Array2, Dimension, arr0};
-use ndarray_npy::{WritableElement, write_npy};
-use std::fs;
+use ndarray::{Array1, Array2, arr0};
+use ndarray_npy::WritableElement;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `arcos grad`.
@@ -93,16 +93,10 @@ fn write_gradients<F: Real + WritableElement>(
     let scale = cache.statistics().scale;
     let gradients = head.backward(cache);
 
-    fs::create_dir_all(out).map_err(|error| Error::io("create", out, error))?;
     write(out, "loss", &arr0(loss))?;
     write(out, "d_features", &gradients.d_features)?;
     write(out, "d_weights", &gradients.d_weights)?;
     gradients.d_bias.map_or(Ok(()), |d_bias| write(out, "d_bias", &d_bias))?;
     gradients.d_alpha.map_or(Ok(()), |d_alpha| write(out, "d_alpha", &arr0(d_alpha)))?;
     print(serde_json::json!({ "head": head.name(), "loss": loss.to_double(), "scale": scale }))
-}
-
-fn write<F: WritableElement, D: Dimension>(out: &Path, name: &str, array: &Array<F, D>) -> Result<()> {
-    let path = out.join(name).with_extension("npy");
-    write_npy(&path, array).map_err(|error| Error::io("write", &path, std::io::Error::other(error)))
 }

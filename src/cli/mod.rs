@@ -8,6 +8,7 @@ mod evaluate;
 mod grad;
 mod head_args;
 mod kernel_args;
+mod npy;
 mod plot;
 mod predict;
 mod progress;

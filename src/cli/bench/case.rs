@@ -1,12 +1,15 @@
 //! What is measured: a head with features, class vectors and labels.
 
+use crate::cli::npy;
 use crate::ops::rows;
 use crate::{ClassificationHead, Head, Parameters, Real, Result};
 use ndarray::{Array1, Array2, Axis};
+use ndarray_npy::WritableElement;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
+use std::path::Path;
 
 /// How features lie to the vectors of their classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -42,6 +45,16 @@ impl<F: Real> Case<F> {
         }
         let parameters = head.initial_parameters(weights)?;
         Ok(Self { head, features, labels, parameters })
+    }
+
+    /// Writes features.npy, weights.npy and labels.npy.
+    pub fn save(&self, directory: &Path) -> Result<()>
+    where
+        F: WritableElement,
+    {
+        npy::write(directory, "features", &self.features)?;
+        npy::write(directory, "weights", &self.parameters.weights)?;
+        npy::write(directory, "labels", &self.labels)
     }
 }
 

@@ -11,6 +11,7 @@ use super::print;
 use crate::{Error, Real, Result};
 use case::{Case, Regime};
 use contestants::Measured;
+use ndarray_npy::WritableElement;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -66,6 +67,9 @@ pub(super) struct Args {
     /// Draw time and memory against the number of classes
     #[arg(long, value_name = "FILE.png")]
     plot: Option<PathBuf>,
+    /// Write features.npy, weights.npy and labels.npy (of the last number of classes), to time another framework on
+    #[arg(long, value_name = "DIR")]
+    save_arrays: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, clap::ValueEnum)]
@@ -117,9 +121,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
     args.plot.as_deref().map_or(Ok(()), |path| figure::draw(path, &reports))
 }
 
-fn measure<F: Real>(args: &Args, classes: usize) -> Result<Report> {
+fn measure<F: Real + WritableElement>(args: &Args, classes: usize) -> Result<Report> {
     let head = head(&args.head, borrowed(&args.head_args.given()))?;
     let case = Case::<F>::new(head, args.batch, args.dim, classes, args.regime)?;
+    args.save_arrays.as_deref().map_or(Ok(()), |directory| case.save(directory))?;
     let outcome = contestants::race(case, args.kernel.options()?, args.update, args.runs)?;
     Ok(Report {
         head: args.head.clone(),
