@@ -51,7 +51,7 @@ fn with_data() -> tempfile::TempDir {
 fn help_has_examples_for_every_command() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let help = stdout(&arcos(directory.path(), &["--help"]));
-    for command in ["demo", "train", "compare", "evaluate", "predict", "grad"] {
+    for command in ["demo", "train", "compare", "evaluate", "predict", "grad", "bench"] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
         stdout(&arcos(directory.path(), &[command, "--help"]));
     }
@@ -225,4 +225,38 @@ fn grad_writes_what_the_library_computes() {
     write_npy(path("w.npy"), &weights.mapv(|value| value as f32)).expect("writable");
     stdout(&grad(&["--head", "softmax"]));
     let _: Array2<f32> = read_npy(path("out/d_weights.npy")).expect("in the precision of the features");
+}
+
+#[test]
+fn bench_measures_draws_and_hands_out_its_arrays() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let size = ["bench", "--batch", "8", "--dim", "16", "--runs", "1"];
+    let run = |arguments: &[&str]| stdout(&arcos(directory.path(), &[&size, arguments].concat()));
+
+    let lines = run(&["--classes", "60,120", "--update", "--json", "--plot", "classes.png", "--save-arrays", "arrays"]);
+    let reports: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect();
+    assert_eq!(reports.iter().map(|report| report["classes"].as_u64()).collect::<Vec<_>>(), [Some(60), Some(120)]);
+    for result in reports.iter().flat_map(|report| report["results"].as_array().expect("a list")) {
+        assert!(result["seconds"].as_f64() > Some(0.0) && result["ratio"].as_f64() > Some(0.0), "{result}");
+    }
+    assert!(fs::read(directory.path().join("classes.png")).expect("drawn").starts_with(b"\x89PNG"));
+
+    // The loss is that of the arrays.
+    let written = ["features", "weights", "labels"].map(|name| format!("arrays/{name}.npy"));
+    let [features, weights, labels] = written.each_ref().map(String::as_str);
+    let arrays = ["--features", features, "--weights", weights, "--labels", labels];
+    let arguments = [&["grad", "--head", "arcface", "--out", "grads"], &arrays[..]].concat();
+    let gradients: serde_json::Value =
+        serde_json::from_str(&stdout(&arcos(directory.path(), &arguments))).expect("an object");
+    let losses = [&gradients, &reports[1]].map(|report| report["loss"].as_f64().expect("a number"));
+    approx::assert_relative_eq!(losses[0], losses[1], max_relative = 1e-4);
+
+    let table = run(&["--classes", "60", "--head", "adacos", "--regime", "concentrated", "--filter", "1e-7"]);
+    for text in ["adacos, B 8, D 16, C 60", "filter 1e-7", "bare products", "explicit forward + backward", "streaming"]
+    {
+        assert!(table.contains(text), "{text} is not in\n{table}");
+    }
+    let complaint = complaint(&arcos(directory.path(), &["bench", "--filter", "2"]), 2);
+    assert!(complaint.contains("filter is 2"), "{complaint}");
 }
