@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test check suite demo-small clean
+.PHONY: demo test check suite demo-small peers plot-streaming clean
 
 demo:
 	@features=$$(./scripts/openblas-feature); set -x; $(CARGO) run --release $$features -- demo
@@ -33,6 +33,18 @@ demo-small:
 	$(CARGO) run -- demo --classes 20 --train-rows 600 --test-rows 600 --dimension 64 \
 		--epochs 10 --batch-size 16 --out target/demo-small
 	test -s target/demo-small/result.png
+
+# The tables of docs/benchmarks.md: half an hour, and some GB of packages from PyPI.
+peers:
+	python3 -m venv target/peers
+	target/peers/bin/pip install --quiet --requirement benches/peers/requirements.txt
+	@features=$$(./scripts/openblas-feature); set -x; $(CARGO) build --release $$features
+	target/peers/bin/python benches/peers/peers.py
+
+# The figure of docs/benchmarks.md: five minutes and 10 GB.
+plot-streaming:
+	@features=$$(./scripts/openblas-feature); set -x; $(CARGO) run --release $$features -- bench --runs 3 \
+		--classes 1000,3000,10000,30000,100000,300000,1000000 --plot docs/img/streaming.png
 
 clean:
 	$(CARGO) clean

@@ -29,7 +29,8 @@
 //! ```
 //!
 //! The heads are listed in [`heads`]; a margin of one's own implements [`CosineHead`](heads::CosineHead). Rows labelled
-//! [`IGNORE_LABEL`](ops::IGNORE_LABEL) take no part. Everything is generic over [`Real`]: `f32` and `f64`.
+//! [`IGNORE_LABEL`](ops::IGNORE_LABEL) take no part. [`streaming`] gives the same results at many
+//! classes, fast and in little memory. Everything is generic over [`Real`]: `f32` and `f64`.
 //!
 //! # Floors
 //!

@@ -21,9 +21,14 @@ pub(super) fn draw(path: &Path, reports: &[Report]) -> Result<()> {
     };
     let panels = [
         panel("time of a step", "seconds", |result| Some(result.seconds)),
-        panel("memory beyond features, weights, gradients", "MiB", |result| result.extra_mib.filter(|&mib| mib > 0.0)),
+        panel("memory beyond features, weights, gradients", "MiB", visible_mib),
     ];
     plot::draw(path, &title, &panels)
+}
+
+/// Below 1 MiB what a process has resident says nothing, and on a logarithmic axis it would take up half the panel.
+fn visible_mib(result: &Measured) -> Option<f64> {
+    result.extra_mib.filter(|&mib| mib >= 1.0)
 }
 
 /// The number of classes and the value of one contestant.
