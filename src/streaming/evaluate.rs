@@ -1,6 +1,7 @@
 //! Loss and accuracy without gradients: the first pass alone.
 
-use super::group::{Batch, Group, Target};
+use super::batch::Batch;
+use super::group::{Group, Target};
 use super::prepare::{Inputs, in_parallel, in_pool};
 use super::scores::{OwnClass, correct, merge, targets};
 use super::{SingleThreaded, Streaming};

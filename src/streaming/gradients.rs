@@ -1,8 +1,9 @@
 //! The second pass: gradients, block by block.
 
 use super::StreamingOptions;
+use super::batch::{Batch, grow};
 use super::blocks::Blocks;
-use super::group::{Batch, Group, grow};
+use super::group::Group;
 use super::scores::RowState;
 use crate::Real;
 use crate::ops::rows;

@@ -1,7 +1,8 @@
 //! The inputs of a step, checked and put in the form that the tasks take.
 
+use super::batch::{Batch, grow};
 use super::blocks::Blocks;
-use super::group::{Batch, Group, grow};
+use super::group::Group;
 use super::unit_block::matrix;
 use crate::heads::{LogitForm, Scale};
 use crate::ops::{Targets, l2_normalize, linear};

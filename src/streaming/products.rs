@@ -1,6 +1,6 @@
 //! The inner products of a group's blocks, kept as far as memory allows.
 
-use super::group::{Batch, grow};
+use super::batch::{Batch, grow};
 use crate::Real;
 use crate::ops::rows;
 use ndarray::{ArrayView2, ArrayViewMut2};

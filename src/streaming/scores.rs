@@ -1,6 +1,7 @@
 //! The first pass, and what is known when every block is in: loss and softmax denominators.
 
-use super::group::{Batch, Group, Target};
+use super::batch::Batch;
+use super::group::{Group, Target};
 use crate::heads::softmax::angle_of_rows;
 use crate::heads::{AdaCos, Margin};
 use crate::metrics::accuracy;

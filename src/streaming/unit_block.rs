@@ -1,6 +1,6 @@
 //! The class vectors of a block, as the products take them.
 
-use super::group::{Batch, grow};
+use super::batch::{Batch, grow};
 use crate::ops::{l2_normalize, rows};
 use crate::{Real, Result};
 use ndarray::ArrayView2;
