@@ -128,18 +128,25 @@ fn steps(criterion: &mut Criterion) {
     let mut moments = vec![optimizer.moments(case.weights.len())];
     let mut kernel = Streaming::default();
     let mut group = case.group(criterion, "step");
-    group.bench_function("SGD inside", |bencher| {
-        bencher.iter(|| {
-            let update = Update {
-                optimizer: &optimizer,
-                moments: &mut moments,
-                step: 1,
-                learning_rate: LEARNING_RATE,
-                learn_alpha: false,
-            };
-            kernel.train_step(&head, case.features.view(), &mut parameters, case.labels.view(), update)
-        })
-    });
+    let mut d_features = Array2::default((0, 0));
+    for (name, frozen) in [("SGD inside", false), ("SGD inside, without d_features", true)] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let (features, labels) = (case.features.view(), case.labels.view());
+                let update = Update {
+                    optimizer: &optimizer,
+                    moments: &mut moments,
+                    step: 1,
+                    learning_rate: LEARNING_RATE,
+                    learn_alpha: false,
+                };
+                if frozen {
+                    return kernel.train_step(&head, features, &mut parameters, labels, update);
+                }
+                kernel.train_step_with_d_features(&head, features, &mut parameters, labels, update, &mut d_features)
+            })
+        });
+    }
     let mut gradients = Gradients::default();
     let share = case.weights.len().div_ceil(rayon::current_num_threads());
     group.bench_function("SGD after", |bencher| {

@@ -117,8 +117,9 @@ impl<F: Real> Streaming<F> {
         Ok(outcome.step)
     }
 
-    /// A whole training step: each block of class vectors is updated as soon as its gradient is known, so that `d_weights` and
-    /// `d_features` are never in memory. `parameters` get AdaCos's new scale, too.
+    /// A whole training step on features that stay as they are: each block of class vectors is updated as soon as its gradient is
+    /// known, so that `d_weights` is never in memory, and of the three products only two are computed. `parameters` get AdaCos's
+    /// new scale, too.
     ///
     /// # Errors
     /// As [`ClassificationHead::forward`]; [`Error::Shape`] where moments do not fit. `parameters` are then as they were.
@@ -129,6 +130,39 @@ impl<F: Real> Streaming<F> {
         parameters: &mut Parameters<F>,
         labels: ArrayView1<i64>,
         update: Update<F>,
+    ) -> Result<Step<F>> {
+        // α's gradient is found along with that of features.
+        let learns_alpha = update.learn_alpha && parameters.alpha.is_some();
+        let mut d_features = if learns_alpha { vec![F::zero(); features.len()] } else { Vec::new() };
+        self.update(head, features, parameters, labels, update, learns_alpha.then_some(&mut d_features))
+    }
+
+    /// [`train_step`](Self::train_step) where what gives the features is trained, too: writes their gradient to `d_features` (B, D),
+    /// whose memory is used again where it has that shape.
+    ///
+    /// # Errors
+    /// As [`train_step`](Self::train_step); `d_features` is then of no use.
+    pub fn train_step_with_d_features(
+        &mut self,
+        head: &impl ClassificationHead,
+        features: ArrayView2<F>,
+        parameters: &mut Parameters<F>,
+        labels: ArrayView1<i64>,
+        update: Update<F>,
+        d_features: &mut Array2<F>,
+    ) -> Result<Step<F>> {
+        let d_features = zeros_unless_of_shape(d_features, features.dim());
+        self.update(head, features, parameters, labels, update, Some(d_features))
+    }
+
+    fn update(
+        &mut self,
+        head: &impl ClassificationHead,
+        features: ArrayView2<F>,
+        parameters: &mut Parameters<F>,
+        labels: ArrayView1<i64>,
+        update: Update<F>,
+        d_features: Option<&mut [F]>,
     ) -> Result<Step<F>> {
         linear::check_shapes(features, parameters.weights.view())?;
         let form = head.logit_form(parameters)?;
@@ -145,9 +179,7 @@ impl<F: Real> Streaming<F> {
             by: WeightUpdate { optimizer: *optimizer, step, learning_rate },
         };
         let inputs = Inputs { features, labels, classes, bias: bias.as_ref().and_then(|bias| bias.as_slice()), form };
-        // α's gradient is found along with that of features.
-        let mut d_features = if learns_alpha { vec![F::zero(); features.len()] } else { Vec::new() };
-        let outcome = in_pool(|| self.run(head, &inputs, vectors, learns_alpha.then_some(&mut d_features)))?;
+        let outcome = in_pool(|| self.run(head, &inputs, vectors, d_features))?;
 
         let optimizer = optimizer.without_weight_decay();
         let mut of_others = of_others.iter_mut();

@@ -299,13 +299,19 @@ fn a_training_step_is_the_gradients_and_then_the_update() {
                 for step in 1..=3 {
                     let update =
                         Update { optimizer: &optimizer, moments: &mut of_fused, step, learning_rate: 0.1, learn_alpha };
-                    let found = kernel
-                        .train_step(&head, features.view(), &mut fused, labels.view(), update)
-                        .expect("a good batch");
+                    let (rows, labels) = (features.view(), labels.view());
+                    let mut d_features = None;
+                    let found = if step == 2 {
+                        let d_features = d_features.insert(Array2::default((0, 0)));
+                        kernel.train_step_with_d_features(&head, rows, &mut fused, labels, update, d_features)
+                    } else {
+                        kernel.train_step(&head, rows, &mut fused, labels, update)
+                    };
+                    let found = found.expect("a good batch");
 
-                    let (expected, gradients) = kernel
-                        .forward_backward(&head, features.view(), &separate, labels.view())
-                        .expect("a good batch");
+                    let (expected, gradients) =
+                        kernel.forward_backward(&head, rows, &separate, labels).expect("a good batch");
+                    assert!(d_features.is_none_or(|d_features| d_features == gradients.d_features), "{name}");
                     if separate.scale.is_some() {
                         separate.scale = Some(expected.statistics.scale);
                     }

@@ -58,6 +58,7 @@ enum Contestant {
     Streaming,
     FusedUpdate,
     SeparateUpdate,
+    FrozenUpdate,
 }
 
 impl Contestant {
@@ -69,6 +70,7 @@ impl Contestant {
             Self::Streaming => "streaming",
             Self::FusedUpdate => "streaming with SGD inside",
             Self::SeparateUpdate => "streaming, then SGD",
+            Self::FrozenUpdate => "SGD inside, without d_features",
         }
     }
 }
@@ -99,6 +101,7 @@ pub(super) fn race<F: Real>(case: Case<F>, options: StreamingOptions, update: bo
         (Contestant::Explicit, explicit_bytes <= MOST_EXPLICIT_BYTES),
         (Contestant::FusedUpdate, update),
         (Contestant::SeparateUpdate, update),
+        (Contestant::FrozenUpdate, update),
     ]
     .into_iter()
     .filter_map(|(contestant, takes_part)| takes_part.then_some(contestant))
@@ -107,6 +110,8 @@ pub(super) fn race<F: Real>(case: Case<F>, options: StreamingOptions, update: bo
     let mut track = Track::new(case, options, update)?;
     let mut extra = Vec::new();
     for &contestant in &contestants {
+        // Nobody finds the memory that another has left.
+        track.kernel = Streaming::new(options)?;
         let (result, bytes) = memory::extra(|| track.run(contestant));
         result?;
         extra.push(bytes);
@@ -137,8 +142,10 @@ impl<F: Real> Track<F> {
         let touched = |shape| Array2::from_elem(shape, F::one());
         let (weights, features) = (case.parameters.weights.dim(), case.features.dim());
         let lengths = case.parameters.trained_lengths(case.head.learns_alpha());
-        let moments =
+        let mut moments: Vec<Moments<F>> =
             if update { lengths.into_iter().map(|length| optimizer.moments(length)).collect() } else { Vec::new() };
+        // What nobody has written to is not resident yet.
+        moments.iter_mut().for_each(|moments| moments.first.fill(F::zero()));
         Ok(Self {
             kernel: Streaming::new(options)?,
             gradients: Gradients {
@@ -200,7 +207,7 @@ impl<F: Real> Track<F> {
                 let step = kernel.forward_backward_into(head, features, parameters, labels, gradients)?;
                 (self.filtered, self.loss) = (step.filtered, step.loss.to_double());
             }
-            Contestant::FusedUpdate => {
+            Contestant::FusedUpdate | Contestant::FrozenUpdate => {
                 let update = Update {
                     optimizer: &self.optimizer,
                     moments: &mut self.moments,
@@ -208,7 +215,12 @@ impl<F: Real> Track<F> {
                     learning_rate: LEARNING_RATE,
                     learn_alpha: head.learns_alpha(),
                 };
-                self.kernel.train_step(head, features, parameters, labels, update)?;
+                if contestant == Contestant::FrozenUpdate {
+                    self.kernel.train_step(head, features, parameters, labels, update)?;
+                } else {
+                    let (kernel, d_features) = (&mut self.kernel, &mut self.d_features);
+                    kernel.train_step_with_d_features(head, features, parameters, labels, update, d_features)?;
+                }
             }
             Contestant::SeparateUpdate => {
                 let (kernel, gradients) = (&mut self.kernel, &mut self.gradients);
