@@ -19,7 +19,7 @@ pub(super) const CLASSIC_HEADS: [&str; 5] = ["softmax", "l2-softmax", "fixed-ada
 /// Arguments of `arcos compare`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-A head is a name and, after colons, options of its own: arcface:margin=0.1:past-pi=easy. An option given as an argument
+A head is a name and, after colons, options of its own: arcface:margin=0.1:past-pi=easy. An option given as an argument \
 goes to every head that has it. Leaves result.png and a run for each head in the output directory.
 
 Examples:

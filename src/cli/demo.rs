@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// Arguments of `arcos demo`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-The features are drawn from a model, not computed from photographs: they have the sizes of CUB-200-2011 through
+The features are drawn from a model, not computed from photographs: they have the sizes of CUB-200-2011 through \
 EfficientNet-B0 and no more to do with it. For real features see `arcos compare`.")]
 pub(super) struct Args {
     /// Where figure and runs go

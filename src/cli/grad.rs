@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Arguments of `arcos grad`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Writes loss.npy (0-d), d_features.npy, d_weights.npy, and where the head has them d_bias.npy and d_alpha.npy (0-d), in
+Writes loss.npy (0-d), d_features.npy, d_weights.npy, and where the head has them d_bias.npy and d_alpha.npy (0-d), in \
 the precision of the features, and prints one JSON line: head, loss, scale (that of the logits).
 
 Examples:

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// Arguments of `arcos predict`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Writes CSV: row, rank, label, probability; a line for each row and rank. Probabilities are the softmax of the inference
+Writes CSV: row, rank, label, probability; a line for each row and rank. Probabilities are the softmax of the inference \
 logits.")]
 pub(super) struct Args {
     /// A run directory (its newest checkpoint), or a checkpoint

@@ -18,11 +18,11 @@ use std::path::PathBuf;
 /// Arguments of `arcos bench`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Times, alternating in one process: the three bare matrix products of a training step (whole arrays with BLAS's own threads,
-and blocks of classes on one thread each; the faster of the two is the measure), the explicit forward and backward, and
-the streaming kernel; with --update also a whole SGD step with momentum, the optimizer inside the kernel, after it, and
+Times, alternating in one process: the three bare matrix products of a training step (whole arrays with BLAS's own threads, \
+and blocks of classes on one thread each; the faster of the two is the measure), the explicit forward and backward, and \
+the streaming kernel; with --update also a whole SGD step with momentum, the optimizer inside the kernel, after it, and \
 inside it where features are frozen, which spares their gradient (one of the three products).
-Reports medians, ratios to the bare products, speed (the three products' operations over the time), and the most memory
+Reports medians, ratios to the bare products, speed (the three products' operations over the time), and the most memory \
 taken beyond features, weights and gradients (resident memory of the process, where the system tells).
 
 Examples:
