@@ -139,11 +139,9 @@ fn steps(criterion: &mut Criterion) {
                     step: 1,
                     learning_rate: LEARNING_RATE,
                     learn_alpha: false,
+                    d_features: (!frozen).then_some(&mut d_features),
                 };
-                if frozen {
-                    return kernel.train_step(&head, features, &mut parameters, labels, update);
-                }
-                kernel.train_step_with_d_features(&head, features, &mut parameters, labels, update, &mut d_features)
+                kernel.train_step(&head, features, &mut parameters, labels, update)
             })
         });
     }

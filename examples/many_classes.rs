@@ -30,8 +30,14 @@ fn main() -> arcos::Result<()> {
     for step in 1..=steps {
         let noise: Array2<f32> = init::glorot_normal(batch, dimension, &mut rng);
         let features = &centres + noise * 0.1;
-        let update =
-            Update { optimizer: &optimizer, moments: &mut moments, step, learning_rate: 5e-4, learn_alpha: false };
+        let update = Update {
+            optimizer: &optimizer,
+            moments: &mut moments,
+            step,
+            learning_rate: 5e-4,
+            learn_alpha: false,
+            d_features: None, // an array for it, where what gives the features is trained, too
+        };
         let result = kernel.train_step(&head, features.view(), &mut parameters, labels.view(), update)?;
         println!(
             "step {step}: loss {:.4}, gradient norm {:.4}, {:.0} % of blocks left out",

@@ -49,6 +49,9 @@ pub struct Update<'a, F> {
     pub learning_rate: f64,
     /// Whether α is updated, where there is one.
     pub learn_alpha: bool,
+    /// Where the gradient of the features (B, D) goes if what gives them is trained, too; memory of that shape is used again. Without
+    /// it, and unless α learns, one of the three products is not needed.
+    pub d_features: Option<&'a mut Array2<F>>,
 }
 
 /// What a step gives besides the gradients that it writes in place.
@@ -117,9 +120,8 @@ impl<F: Real> Streaming<F> {
         Ok(outcome.step)
     }
 
-    /// A whole training step on features that stay as they are: each block of class vectors is updated as soon as its gradient is
-    /// known, so that `d_weights` is never in memory, and of the three products only two are computed. `parameters` get AdaCos's
-    /// new scale, too.
+    /// A whole training step: each block of class vectors is updated as soon as its gradient is known, so that `d_weights` is never
+    /// in memory. `parameters` get AdaCos's new scale, too.
     ///
     /// # Errors
     /// As [`ClassificationHead::forward`]; [`Error::Shape`] where moments do not fit. `parameters` are then as they were.
@@ -131,46 +133,13 @@ impl<F: Real> Streaming<F> {
         labels: ArrayView1<i64>,
         update: Update<F>,
     ) -> Result<Step<F>> {
-        // α's gradient is found along with that of features.
-        let learns_alpha = update.learn_alpha && parameters.alpha.is_some();
-        let mut d_features = if learns_alpha { vec![F::zero(); features.len()] } else { Vec::new() };
-        self.update(head, features, parameters, labels, update, learns_alpha.then_some(&mut d_features))
-    }
-
-    /// [`train_step`](Self::train_step) where what gives the features is trained, too: writes their gradient to `d_features` (B, D),
-    /// whose memory is used again where it has that shape.
-    ///
-    /// # Errors
-    /// As [`train_step`](Self::train_step); `d_features` is then of no use.
-    pub fn train_step_with_d_features(
-        &mut self,
-        head: &impl ClassificationHead,
-        features: ArrayView2<F>,
-        parameters: &mut Parameters<F>,
-        labels: ArrayView1<i64>,
-        update: Update<F>,
-        d_features: &mut Array2<F>,
-    ) -> Result<Step<F>> {
-        let d_features = zeros_unless_of_shape(d_features, features.dim());
-        self.update(head, features, parameters, labels, update, Some(d_features))
-    }
-
-    fn update(
-        &mut self,
-        head: &impl ClassificationHead,
-        features: ArrayView2<F>,
-        parameters: &mut Parameters<F>,
-        labels: ArrayView1<i64>,
-        update: Update<F>,
-        d_features: Option<&mut [F]>,
-    ) -> Result<Step<F>> {
         linear::check_shapes(features, parameters.weights.view())?;
         let form = head.logit_form(parameters)?;
         update.check_moments(parameters)?;
         parameters.make_standard();
         let Parameters { weights, bias, alpha, scale } = parameters;
         let (classes, learns_alpha) = (weights.nrows(), update.learn_alpha && alpha.is_some());
-        let Update { optimizer, moments, step, learning_rate, .. } = update;
+        let Update { optimizer, moments, step, learning_rate, d_features, .. } = update;
         let (of_weights, of_others) = moments.split_first_mut().expect("checked above");
 
         let vectors = ClassVectors::Updated {
@@ -179,6 +148,10 @@ impl<F: Real> Streaming<F> {
             by: WeightUpdate { optimizer: *optimizer, step, learning_rate },
         };
         let inputs = Inputs { features, labels, classes, bias: bias.as_ref().and_then(|bias| bias.as_slice()), form };
+        // α's gradient is found along with that of features.
+        let mut for_alpha = Array2::default((0, 0));
+        let d_features = d_features.or(learns_alpha.then_some(&mut for_alpha));
+        let d_features = d_features.map(|d_features| zeros_unless_of_shape(d_features, features.dim()));
         let outcome = in_pool(|| self.run(head, &inputs, vectors, d_features))?;
 
         let optimizer = optimizer.without_weight_decay();

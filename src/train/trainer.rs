@@ -177,7 +177,8 @@ impl Trainer {
         let (step, learn_alpha) = (step as u64 + 1, head.learns_alpha());
         match config.kernel {
             Kernel::Streaming(_) => {
-                let update = Update { optimizer: &config.optimizer, moments, step, learning_rate, learn_alpha };
+                let optimizer = &config.optimizer;
+                let update = Update { optimizer, moments, step, learning_rate, learn_alpha, d_features: None };
                 let step = self.kernel.train_step(head, features.view(), parameters, labels.view(), update)?;
                 Ok((step.loss.into(), step.statistics, step.gradient_norm))
             }

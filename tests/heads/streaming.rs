@@ -252,7 +252,8 @@ fn training_with_the_filter_ends_where_training_without_it_ends() {
         let mut filtered = 0.0;
         let mut steps = (1..=400).map(|step| {
             let moments = &mut moments;
-            let update = Update { optimizer: &optimizer, moments, step, learning_rate: 0.05, learn_alpha: false };
+            let (learning_rate, learn_alpha) = (0.05, false);
+            let update = Update { optimizer: &optimizer, moments, step, learning_rate, learn_alpha, d_features: None };
             let step = kernel
                 .train_step(&head, features.view(), &mut parameters, labels.view(), update)
                 .expect("training does not diverge");
@@ -297,17 +298,17 @@ fn a_training_step_is_the_gradients_and_then_the_update() {
                 let (mut of_fused, mut of_separate) = (moments(), moments());
                 let mut kernel = kernel::<f64>(0, filter);
                 for step in 1..=3 {
-                    let update =
-                        Update { optimizer: &optimizer, moments: &mut of_fused, step, learning_rate: 0.1, learn_alpha };
                     let (rows, labels) = (features.view(), labels.view());
-                    let mut d_features = None;
-                    let found = if step == 2 {
-                        let d_features = d_features.insert(Array2::default((0, 0)));
-                        kernel.train_step_with_d_features(&head, rows, &mut fused, labels, update, d_features)
-                    } else {
-                        kernel.train_step(&head, rows, &mut fused, labels, update)
+                    let mut d_features = (step == 2).then(|| Array2::default((0, 0)));
+                    let update = Update {
+                        optimizer: &optimizer,
+                        moments: &mut of_fused,
+                        step,
+                        learning_rate: 0.1,
+                        learn_alpha,
+                        d_features: d_features.as_mut(),
                     };
-                    let found = found.expect("a good batch");
+                    let found = kernel.train_step(&head, rows, &mut fused, labels, update).expect("a good batch");
 
                     let (expected, gradients) =
                         kernel.forward_backward(&head, rows, &separate, labels).expect("a good batch");
@@ -441,8 +442,14 @@ fn options_and_moments_out_of_range() {
     let optimizer = Optimizer::AdamW(AdamW::default());
     for moments in [vec![], vec![optimizer.moments(3)], vec![Optimizer::Sgd(Sgd::default()).moments(4)]] {
         let mut moments = moments;
-        let update =
-            Update { optimizer: &optimizer, moments: &mut moments, step: 1, learning_rate: 0.1, learn_alpha: false };
+        let update = Update {
+            optimizer: &optimizer,
+            moments: &mut moments,
+            step: 1,
+            learning_rate: 0.1,
+            learn_alpha: false,
+            d_features: None,
+        };
         let result = Streaming::default().train_step(
             &head,
             array![[1.0, 1.0]].view(),

@@ -107,7 +107,7 @@ pub(super) fn race<F: Real>(case: Case<F>, options: StreamingOptions, update: bo
     .filter_map(|(contestant, takes_part)| takes_part.then_some(contestant))
     .collect();
 
-    let mut track = Track::new(case, options, update)?;
+    let mut track = Track::new(case, update);
     let mut extra = Vec::new();
     for &contestant in &contestants {
         // Nobody finds the memory that another has left.
@@ -137,7 +137,7 @@ pub(super) fn race<F: Real>(case: Case<F>, options: StreamingOptions, update: bo
 }
 
 impl<F: Real> Track<F> {
-    fn new(case: Case<F>, options: StreamingOptions, update: bool) -> Result<Self> {
+    fn new(case: Case<F>, update: bool) -> Self {
         let optimizer = Optimizer::Sgd(Sgd::default());
         let touched = |shape| Array2::from_elem(shape, F::one());
         let (weights, features) = (case.parameters.weights.dim(), case.features.dim());
@@ -146,8 +146,8 @@ impl<F: Real> Track<F> {
             if update { lengths.into_iter().map(|length| optimizer.moments(length)).collect() } else { Vec::new() };
         // What nobody has written to is not resident yet.
         moments.iter_mut().for_each(|moments| moments.first.fill(F::zero()));
-        Ok(Self {
-            kernel: Streaming::new(options)?,
+        Self {
+            kernel: Streaming::default(),
             gradients: Gradients {
                 d_features: touched(features),
                 d_weights: touched(weights),
@@ -161,7 +161,7 @@ impl<F: Real> Track<F> {
             case,
             filtered: 0.0,
             loss: 0.0,
-        })
+        }
     }
 
     /// Seconds of a run. Short ones are repeated, as a training loop does, and the first half of them not counted: the pause has
@@ -214,13 +214,9 @@ impl<F: Real> Track<F> {
                     step: 1,
                     learning_rate: LEARNING_RATE,
                     learn_alpha: head.learns_alpha(),
+                    d_features: (contestant == Contestant::FusedUpdate).then_some(&mut self.d_features),
                 };
-                if contestant == Contestant::FrozenUpdate {
-                    self.kernel.train_step(head, features, parameters, labels, update)?;
-                } else {
-                    let (kernel, d_features) = (&mut self.kernel, &mut self.d_features);
-                    kernel.train_step_with_d_features(head, features, parameters, labels, update, d_features)?;
-                }
+                self.kernel.train_step(head, features, parameters, labels, update)?;
             }
             Contestant::SeparateUpdate => {
                 let (kernel, gradients) = (&mut self.kernel, &mut self.gradients);
