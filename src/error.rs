@@ -150,11 +150,13 @@ pub enum Error {
         /// Median angle to the labelled class, in radians.
         median_angle: f64,
     },
-    /// Something that only a build with LAPACK can do.
-    #[error("{what} needs LAPACK, which this build lacks; build with `--features {feature}`")]
-    NeedsLapack {
+    /// Something that only a build with a certain cargo feature can do.
+    #[error("{what} needs {needs}, which this build lacks; build with `--features {feature}`")]
+    NeedsFeature {
         /// What was asked for.
         what: &'static str,
+        /// What it takes.
+        needs: &'static str,
         /// The cargo feature that brings it.
         feature: &'static str,
     },
@@ -201,6 +203,65 @@ pub enum Error {
         path: PathBuf,
         /// The system's own word.
         source: std::io::Error,
+    },
+    /// A line of a text file that is not what it should be.
+    #[error("{path}, line {line}: {found}; expected {expected}")]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        found: String,
+        /// What was expected.
+        expected: String,
+    },
+    /// A file that says nothing of something that another one lists.
+    #[error("{path} has no line for id {id}; expected one for each image of {listed_in}")]
+    MissingId {
+        /// The file.
+        path: PathBuf,
+        /// What it lacks.
+        id: u64,
+        /// The file with the id.
+        listed_in: &'static str,
+    },
+    /// Photographs that are listed and not there.
+    #[error(
+        "{missing} of {images} {split} images are missing, {path} the first; expected all of them, or --allow-missing and at \
+         least one"
+    )]
+    MissingImages {
+        /// The first of them.
+        path: PathBuf,
+        /// How many.
+        missing: usize,
+        /// How many are listed.
+        images: usize,
+        /// `train` or `test`.
+        split: &'static str,
+    },
+    /// A photograph that cannot be decoded.
+    #[error("{path}: {reason}; expected a whole JPEG or PNG image")]
+    BadImage {
+        /// The file.
+        path: PathBuf,
+        /// The decoder's own word.
+        reason: String,
+    },
+    /// A bounding box outside its photograph.
+    #[error(
+        "{path}: the bounding box ({found}) holds no pixel; expected one that overlaps the image, {width} x {height} pixels"
+    )]
+    EmptyBox {
+        /// The photograph.
+        path: PathBuf,
+        /// The box.
+        found: String,
+        /// Columns of the photograph.
+        width: u32,
+        /// Rows of the photograph.
+        height: u32,
     },
     /// A file that is not what it should be.
     #[error("{path}: {found}; expected {expected}")]

@@ -50,6 +50,8 @@
 pub mod cli;
 #[cfg(feature = "train")]
 pub mod data;
+#[cfg(feature = "images")]
+pub mod extract;
 pub mod heads;
 pub mod init;
 pub mod metrics;
@@ -59,6 +61,8 @@ pub mod streaming;
 #[cfg(feature = "train")]
 pub mod train;
 
+#[cfg(feature = "train")]
+mod atomic_file;
 mod error;
 mod linalg;
 mod real;

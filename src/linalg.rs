@@ -46,5 +46,5 @@ pub(crate) fn symmetric_eigen(_: Array2<f64>) -> Result<(Array1<f64>, Array2<f64
 
 #[cfg(not(feature = "blas"))]
 fn needs_lapack(what: &'static str) -> crate::Error {
-    crate::Error::NeedsLapack { what, feature: "openblas-system" }
+    crate::Error::NeedsFeature { what, needs: "LAPACK", feature: "openblas-system" }
 }

@@ -1,14 +1,24 @@
-//! Features and labels: reading them, keeping them together, transforming them.
+//! Features and labels: reading them, keeping them together, transforming them; and the photographs that features come from.
 
+#[cfg(feature = "images")]
+pub mod cub;
+#[cfg(feature = "images")]
+pub mod image;
+#[cfg(feature = "images")]
+pub mod image_folder;
 pub mod synthetic;
 
 mod arrays;
 mod dataset;
 mod element;
 mod features;
+#[cfg(feature = "images")]
+mod image_set;
 mod transform;
 
 pub use arrays::{Matrix, read_labels, read_matrix, read_vector};
 pub use dataset::Dataset;
 pub use features::{Features, read_features};
+#[cfg(feature = "images")]
+pub use image_set::{ImageSet, LabelledImage, Split};
 pub use transform::{Transform, TransformKind};

@@ -52,7 +52,7 @@ impl Transform {
     /// Fits a transform to features (N, D); statistics are in double precision, over all N rows.
     ///
     /// # Errors
-    /// [`Error::Empty`]; for whitening [`Error::NeedsLapack`], and [`Error::Setting`] where there are fewer usable
+    /// [`Error::Empty`]; for whitening [`Error::NeedsFeature`], and [`Error::Setting`] where there are fewer usable
     /// components than asked for.
     pub fn fit(kind: TransformKind, features: ArrayView2<f32>) -> Result<Self> {
         let fitted = Self { kind, mean: None, factor: None, projection: None };

@@ -5,7 +5,8 @@
 //! configuration, the history, and the shape of the data. The JSON is written last: a checkpoint without one is
 //! not whole and is not found.
 
-use super::{EpochRecord, Model, TrainConfig, atomic_file};
+use super::{EpochRecord, Model, TrainConfig};
+use crate::atomic_file;
 use crate::data::{Dataset, Transform};
 use crate::optim::Moments;
 use crate::{Error, Parameters, Result};

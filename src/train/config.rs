@@ -72,7 +72,7 @@ impl WeightInit {
     /// Class vectors (C, D).
     ///
     /// # Errors
-    /// [`Error::NeedsLapack`], [`Error::Lapack`].
+    /// [`Error::NeedsFeature`], [`Error::Lapack`].
     pub fn weights<F: Real>(self, classes: usize, dimension: usize, rng: &mut impl Rng) -> Result<Array2<F>> {
         match self {
             Self::GlorotNormal => Ok(init::glorot_normal(classes, dimension, rng)),

@@ -1,6 +1,6 @@
 //! What is known of each epoch, and its file `history.csv`.
 
-use super::atomic_file;
+use crate::atomic_file;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;

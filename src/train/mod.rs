@@ -3,7 +3,6 @@
 //! A [`Trainer`] runs epochs, keeps a [history](EpochRecord) and gives [checkpoints](Checkpoint); a [`Model`] is what is left
 //! at the end. Same configuration, data, machine and thread count: the same bits, resumed or not.
 
-mod atomic_file;
 mod checkpoint;
 mod config;
 mod history;

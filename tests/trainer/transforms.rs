@@ -114,7 +114,7 @@ fn a_ridge_leaves_each_component_its_share_of_variance() {
 fn whitening_without_lapack_names_the_feature() {
     let error = Transform::fit(TransformKind::Whiten { dimensions: 2, ridge: 0.0 }, features(40).view())
         .expect_err("no LAPACK");
-    assert!(matches!(error, Error::NeedsLapack { .. }));
+    assert!(matches!(error, Error::NeedsFeature { .. }));
     assert!(error.to_string().contains("--features openblas-system"), "{error}");
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 /// Writes to a temporary file beside `path`, flushes it to disk, and renames it to `path`.
-pub(super) fn write(path: &Path, fill: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>) -> Result<()> {
+pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>) -> Result<()> {
     replace(path, |temporary| {
         let mut writer = BufWriter::new(temporary.as_file());
         fill(&mut writer)?;
@@ -16,7 +16,7 @@ pub(super) fn write(path: &Path, fill: impl FnOnce(&mut BufWriter<&File>) -> io:
 }
 
 /// [`write`] for what writes to a file by name.
-pub(super) fn write_by_name(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
+pub(crate) fn write_by_name(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
     replace(path, |temporary| fill(temporary.path()))
 }
 

@@ -1,0 +1,144 @@
+//! Caltech-UCSD Birds-200-2011 in its official layout: `images.txt`, `image_class_labels.txt`, `train_test_split.txt`,
+//! `bounding_boxes.txt`, `classes.txt` and `images/`.
+//!
+//! A line of each file begins with an id; what belongs together is found by id, whatever the order of lines. Ids that
+//! `images.txt` does not list are passed over, so that a part of the data set is one too.
+
+use super::image::BoundingBox;
+use super::{ImageSet, LabelledImage, Split};
+use crate::{Error, Result};
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const IMAGES: &str = "images.txt";
+const LABELS: &str = "image_class_labels.txt";
+const SPLIT: &str = "train_test_split.txt";
+const BOXES: &str = "bounding_boxes.txt";
+const CLASSES: &str = "classes.txt";
+
+/// Reads the metadata in `directory`. Images come in the order of their ids, classes in the order of theirs: the class with the
+/// smallest id has label 0. Whether the photographs are there is not looked at.
+///
+/// # Errors
+/// [`Error::Io`] for a missing file; [`Error::Line`] for a malformed line, an id given twice, a class that `classes.txt` does not
+/// list, or a box without area; [`Error::MissingId`] where a file says nothing of an image.
+pub fn read(directory: &Path) -> Result<ImageSet> {
+    let class_ids = class_records(directory)?;
+    let label_of: HashMap<u64, usize> =
+        class_ids.iter().enumerate().map(|(label, record)| (record.id, label)).collect();
+    let classes: Vec<String> = class_ids.into_iter().map(|record| record.rest).collect();
+
+    let labels = Table::read(directory, LABELS, |record, path| {
+        let id = record.number::<u64>(path, "a class id")?;
+        let expected = || format!("one of the {} ids in {CLASSES}", label_of.len());
+        label_of.get(&id).copied().ok_or_else(|| record.error(path, format!("class {id}"), expected()))
+    })?;
+    let splits = Table::read(directory, SPLIT, |record, path| match record.rest.as_str() {
+        "1" => Ok(Split::Train),
+        "0" => Ok(Split::Test),
+        other => Err(record.error(path, format!("{other:?}"), "1 (training image) or 0 (test image)".into())),
+    })?;
+    let boxes = Table::read(directory, BOXES, bounding_box)?;
+
+    let path = directory.join(IMAGES);
+    let mut records = unique_records(&path)?;
+    records.sort_by_key(|record| record.id);
+    let image = |record: Record| {
+        let (id, file) = (record.id, record.rest);
+        let bounding_box = Some(boxes.get(id)?);
+        Ok(LabelledImage { path: file.into(), label: labels.get(id)?, split: splits.get(id)?, bounding_box })
+    };
+    let images = records.into_iter().map(image).collect::<Result<Vec<_>>>()?;
+    if images.is_empty() {
+        return Err(Error::File { path, found: "lists no image".into(), expected: "lines of an id and a file".into() });
+    }
+    Ok(ImageSet { root: directory.join("images"), classes, images })
+}
+
+/// The names in `classes.txt` of `directory`, in the order of labels.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_classes(directory: &Path) -> Result<Vec<String>> {
+    Ok(class_records(directory)?.into_iter().map(|record| record.rest).collect())
+}
+
+fn class_records(directory: &Path) -> Result<Vec<Record>> {
+    let mut records = unique_records(&directory.join(CLASSES))?;
+    records.sort_by_key(|record| record.id);
+    Ok(records)
+}
+
+fn bounding_box(record: &Record, path: &Path) -> Result<BoundingBox> {
+    let numbers: Option<Vec<f64>> = record.rest.split_whitespace().map(|number| number.parse().ok()).collect();
+    let expected = || "x, y, width and height in pixels, the last two above 0".into();
+    match numbers.as_deref() {
+        Some(&[x, y, width, height])
+            if [x, y, width, height].iter().all(|number| number.is_finite()) && width > 0.0 && height > 0.0 =>
+        {
+            Ok(BoundingBox { x, y, width, height })
+        }
+        _ => Err(record.error(path, format!("box {:?}", record.rest), expected())),
+    }
+}
+
+/// What a file says of each id.
+struct Table<T> {
+    path: PathBuf,
+    by_id: HashMap<u64, T>,
+}
+
+impl<T: Copy> Table<T> {
+    fn read(directory: &Path, file: &str, parse: impl Fn(&Record, &Path) -> Result<T>) -> Result<Self> {
+        let path = directory.join(file);
+        let parse = |record: Record| Ok((record.id, parse(&record, &path)?));
+        let by_id = unique_records(&path)?.into_iter().map(parse).collect::<Result<_>>()?;
+        Ok(Self { path, by_id })
+    }
+
+    fn get(&self, id: u64) -> Result<T> {
+        let missing = || Error::MissingId { path: self.path.clone(), id, listed_in: IMAGES };
+        self.by_id.get(&id).copied().ok_or_else(missing)
+    }
+}
+
+/// A line: an id and what follows it.
+struct Record {
+    /// Counted from 1.
+    line: usize,
+    id: u64,
+    rest: String,
+}
+
+impl Record {
+    fn number<N: std::str::FromStr>(&self, path: &Path, expected: &str) -> Result<N> {
+        self.rest.parse().map_err(|_| self.error(path, format!("{:?}", self.rest), expected.into()))
+    }
+
+    fn error(&self, path: &Path, found: String, expected: String) -> Error {
+        Error::Line { path: path.into(), line: self.line, found, expected }
+    }
+}
+
+/// The lines of a file that are not blank; no id may come twice.
+fn unique_records(path: &Path) -> Result<Vec<Record>> {
+    let text = fs::read_to_string(path).map_err(|error| Error::io("read", path, error))?;
+    let lines = text.lines().enumerate().filter(|(_, text)| !text.trim().is_empty());
+    let mut first_lines = HashMap::new();
+    let parse = |(index, text): (usize, &str)| {
+        let line = index + 1;
+        let malformed =
+            |found, expected: &str| Error::Line { path: path.into(), line, found, expected: expected.into() };
+        let (id, rest) = text.trim().split_once(char::is_whitespace).unwrap_or((text.trim(), ""));
+        let id = match id.parse() {
+            Ok(id) if !rest.is_empty() => id,
+            _ => return Err(malformed(format!("{text:?}"), "an id, a space, and a value")),
+        };
+        match first_lines.insert(id, line) {
+            None => Ok(Record { line, id, rest: rest.trim_start().into() }),
+            Some(first) => Err(malformed(format!("id {id}, as on line {first}"), "each id once")),
+        }
+    };
+    lines.map(parse).collect()
+}

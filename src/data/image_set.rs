@@ -1,0 +1,50 @@
+//! Labelled photographs on disk.
+
+use super::image::BoundingBox;
+use std::path::PathBuf;
+
+/// What a photograph is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// Training.
+    Train,
+    /// Testing.
+    Test,
+}
+
+impl Split {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Train, Self::Test];
+
+    /// `train` or `test`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// Photographs with their classes; nothing is decoded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageSet {
+    /// The directory that paths start from.
+    pub root: PathBuf,
+    /// Names of the classes; a label is a position here.
+    pub classes: Vec<String>,
+    /// The photographs.
+    pub images: Vec<LabelledImage>,
+}
+
+/// A photograph and what is known of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabelledImage {
+    /// The file, from the root of its set.
+    pub path: PathBuf,
+    /// Its class, from 0.
+    pub label: usize,
+    /// What it is for.
+    pub split: Split,
+    /// Where the subject is, if that is known.
+    pub bounding_box: Option<BoundingBox>,
+}

@@ -1,0 +1,114 @@
+//! What a directory of features is made of: `manifest.json`.
+
+use crate::data::Split;
+use crate::data::image::Preprocessing;
+use crate::{Error, Result, atomic_file};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// The version of the format; files of another are refused.
+const FORMAT: &str = "arcos features 1";
+
+/// What the features of a directory are made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    format: String,
+    /// The network.
+    pub model: ModelFile,
+    /// What was done to photographs.
+    pub preprocessing: Preprocessing,
+    /// Names of the classes; a label is a position here.
+    pub classes: Vec<String>,
+    /// `train` and `test`, those of them that are there.
+    pub splits: BTreeMap<String, SplitManifest>,
+}
+
+/// The network that made the features.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelFile {
+    /// Its file.
+    pub file: PathBuf,
+    /// Hash of all its bytes, those of files it refers to included.
+    pub sha256: String,
+}
+
+/// What `train_features.npy` or `test_features.npy` is made of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SplitManifest {
+    /// Hash of all that the features depend on: network, preprocessing, views, seed, and the photographs' names, sizes and times.
+    pub fingerprint: String,
+    /// Seed of the views, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// The photograph of each row.
+    pub rows: Vec<Row>,
+    /// Photographs that were left out because they are unusable.
+    pub skipped: Vec<PathBuf>,
+    /// Photographs that were left out because they are not there.
+    pub missing: usize,
+}
+
+/// Where a row of features comes from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// The photograph, from the root of its set.
+    pub file: PathBuf,
+    /// Which of its augmented views, from 0; none for the photograph itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub view: Option<usize>,
+}
+
+impl Manifest {
+    /// A manifest without splits.
+    pub(super) fn new(model: ModelFile, preprocessing: Preprocessing, classes: Vec<String>) -> Self {
+        Self { format: FORMAT.into(), model, preprocessing, classes, splits: BTreeMap::new() }
+    }
+
+    /// Reads the manifest of the features in `directory`; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::File`] for a file that is no manifest.
+    pub fn read(directory: &Path) -> Result<Option<Self>> {
+        let path = Self::path(directory);
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            bytes => bytes.map_err(|error| Error::io("read", &path, error))?,
+        };
+        let unusable = |found: String| Error::File { path: path.clone(), found, expected: FORMAT.into() };
+        let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| unusable(error.to_string()))?;
+        if manifest.format != FORMAT {
+            return Err(unusable(manifest.format));
+        }
+        Ok(Some(manifest))
+    }
+
+    pub(super) fn write(&self, directory: &Path) -> Result<()> {
+        atomic_file::write(&Self::path(directory), |file| Ok(serde_json::to_writer_pretty(file, self)?))
+    }
+
+    pub(super) fn path(directory: &Path) -> PathBuf {
+        directory.join("manifest.json")
+    }
+
+    /// Whether features of both can stand beside each other: one network, one preprocessing, the same classes.
+    pub(super) fn is_of_one_kind_with(&self, other: &Self) -> bool {
+        let kind =
+            |manifest: &Self| (manifest.model.sha256.clone(), manifest.preprocessing.clone(), manifest.classes.clone());
+        kind(self) == kind(other)
+    }
+}
+
+/// The names of the two arrays of a split.
+pub(super) fn array_names(split: Split) -> [String; 2] {
+    ["features", "labels"].map(|what| format!("{}_{what}.npy", split.name()))
+}
+
+/// The hexadecimal SHA-256 of `parts`, one after the other.
+pub(super) fn sha256<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hasher = Sha256::new();
+    parts.into_iter().for_each(|part| hasher.update(part));
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

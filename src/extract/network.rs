@@ -1,0 +1,158 @@
+//! A frozen network from an ONNX file, run by tract.
+
+use super::ModelFile;
+use super::manifest::sha256;
+use crate::data::image::Layout;
+use crate::{Error, Result};
+use ndarray::{Array2, ArrayView4};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tract_onnx::pb::ModelProto;
+use tract_onnx::prelude::*;
+use tract_onnx::tract_hir::infer::{Factoid, ShapeFactoid};
+use tract_onnx::tract_hir::internal::DimLike;
+
+/// The side of an image where the network takes any.
+const DEFAULT_SIDE: usize = 224;
+
+/// A network from images to features.
+#[derive(Debug)]
+pub struct Network {
+    file: ModelFile,
+    plan: Arc<TypedRunnableModel>,
+    /// Shape of the input: (n, 3, H, W) or (n, H, W, 3).
+    input: [usize; 4],
+    layout: Layout,
+    dimension: usize,
+}
+
+impl Network {
+    /// Loads the ONNX file `path`, to be run on `batch_size` images at a time, or as many as it was exported for. Its one input must
+    /// be (N, 3, H, W) or (N, H, W, 3), its first output (N, D) or (N, D, 1, 1) of f32; N may be left open by the file, and
+    /// H and W, which are then 224.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::File`] for a file that is no such network.
+    pub fn load(path: &Path, batch_size: usize) -> Result<Self> {
+        let unusable =
+            |found: String, expected: &str| Error::File { path: path.into(), found, expected: expected.into() };
+        let not_onnx = |error: TractError| unusable(format!("cannot be loaded: {error:#}"), "an ONNX network");
+        let bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
+        let onnx = tract_onnx::onnx();
+        let proto = onnx.proto_model_for_read(&mut bytes.as_slice()).map_err(not_onnx)?;
+        let file = ModelFile { file: path.into(), sha256: hash(path, &bytes, &proto)? };
+        let model = onnx.model_for_path(path).map_err(not_onnx)?;
+
+        let found = model.input_fact(0).map_err(not_onnx)?.shape.clone();
+        let (input, layout) = input_shape(&found, batch_size)
+            .filter(|_| model.inputs.len() == 1)
+            .ok_or_else(|| unusable(describe_inputs(&model), "one input, (N, 3, H, W) or (N, H, W, 3)"))?;
+        let load = || {
+            let model = model.with_input_fact(0, InferenceFact::dt_shape(f32::datum_type(), input))?;
+            // Exporters note the output's shape for the batch they saw.
+            model.with_output_fact(0, InferenceFact::default())?.into_optimized()
+        };
+        let model = load().map_err(not_onnx)?;
+        let output = model.output_fact(0).map_err(not_onnx)?;
+        let dimension = match output.shape.as_concrete() {
+            Some(&[n, dimension] | &[n, dimension, 1, 1])
+                if n == input[0] && dimension > 0 && output.datum_type == f32::datum_type() =>
+            {
+                dimension
+            }
+            _ => return Err(unusable(format!("its output is {output:?}"), "(N, D) or (N, D, 1, 1) of f32")),
+        };
+        let plan = model.into_runnable().map_err(not_onnx)?;
+        Ok(Self { file, plan, input, layout, dimension })
+    }
+
+    /// What this network is.
+    pub fn file(&self) -> &ModelFile {
+        &self.file
+    }
+
+    /// Images taken at a time.
+    pub fn batch_size(&self) -> usize {
+        self.input[0]
+    }
+
+    /// Where the channels are.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Width and height of the images.
+    pub fn image_size(&self) -> (u32, u32) {
+        let [_, a, b, c] = self.input;
+        let (height, width) = match self.layout {
+            Layout::Nchw => (b, c),
+            Layout::Nhwc => (a, b),
+        };
+        (width as u32, height as u32)
+    }
+
+    /// D
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// Features (n, D) of at most [`batch_size`](Self::batch_size) images in this network's layout.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for images of another size; [`Error::File`] if the network fails on them.
+    pub fn features(&self, images: ArrayView4<f32>) -> Result<Array2<f32>> {
+        let rows = images.shape()[0];
+        if rows > self.input[0] || images.shape()[1..] != self.input[1..] {
+            return Err(Error::Shape {
+                what: "images",
+                found: images.shape().to_vec(),
+                expected: format!("{:?} with at most {} images", &self.input, self.input[0]),
+            });
+        }
+        // What is missing of a batch is black.
+        let mut values: Vec<f32> = images.iter().copied().collect();
+        values.resize(self.input.iter().product(), 0.0);
+        let run = || {
+            let input = Tensor::from_shape(&self.input, &values)?;
+            let output = self.plan.run(tvec!(input.into_tvalue()))?;
+            Ok::<Vec<f32>, TractError>(output[0].to_plain_array_view::<f32>()?.iter().copied().collect())
+        };
+        let mut features = run().map_err(|error| Error::File {
+            path: self.file.file.clone(),
+            found: format!("fails on images: {error:#}"),
+            expected: "a network from images to features".into(),
+        })?;
+        features.truncate(rows * self.dimension);
+        Ok(Array2::from_shape_vec((rows, self.dimension), features).expect("the output was checked to be of this size"))
+    }
+}
+
+/// The hash of the file and of all files with weights that it refers to.
+fn hash(path: &Path, bytes: &[u8], proto: &ModelProto) -> Result<String> {
+    let tensors = proto.graph.iter().flat_map(|graph| &graph.initializer);
+    let entries = tensors.flat_map(|tensor| &tensor.external_data).filter(|entry| entry.key == "location");
+    let locations: BTreeSet<PathBuf> = entries.map(|entry| path.with_file_name(&entry.value)).collect();
+    let read = |path: PathBuf| fs::read(&path).map_err(|error| Error::io("read", path, error));
+    let weights = locations.into_iter().map(read).collect::<Result<Vec<_>>>()?;
+    Ok(sha256([bytes].into_iter().chain(weights.iter().map(Vec::as_slice))))
+}
+
+/// The shape to run on, if there is one that fits.
+fn input_shape(found: &ShapeFactoid, batch_size: usize) -> Option<([usize; 4], Layout)> {
+    let dims: Vec<Option<usize>> = found.dims().map(|dim| dim.concretize()?.to_usize().ok()).collect();
+    let &[n, a, b, c] = dims.as_slice() else { return None };
+    let n = n.unwrap_or(batch_size);
+    let side = |given: Option<usize>| given.unwrap_or(DEFAULT_SIDE);
+    match (a, c) {
+        (Some(3), _) => Some(([n, 3, side(b), side(c)], Layout::Nchw)),
+        (_, Some(3)) => Some(([n, side(a), side(b), 3], Layout::Nhwc)),
+        _ => None,
+    }
+}
+
+fn describe_inputs(model: &InferenceModel) -> String {
+    let facts = (0..model.inputs.len()).filter_map(|input| Some(format!("{:?}", model.input_fact(input).ok()?)));
+    format!("its inputs are {}", facts.collect::<Vec<_>>().join(", "))
+}

@@ -1,0 +1,109 @@
+//! What is to be done: which photographs are there, and in which shards they are worked on.
+
+use super::manifest::{Manifest, sha256};
+use super::run::Options;
+use crate::data::{ImageSet, LabelledImage, Split};
+use crate::{Error, Result};
+use serde::Serialize;
+use std::path::PathBuf;
+use std::time::UNIX_EPOCH;
+use std::{fs, io};
+
+/// Rows of a shard, about: what a killed run loses for each thread.
+const SHARD_ROWS: usize = 64;
+
+/// One split's work.
+pub(super) struct SplitPlan<'a> {
+    pub split: Split,
+    /// Augmented views of each image; none for the image itself.
+    pub views: Option<usize>,
+    pub shards: Vec<Shard<'a>>,
+    /// Of all shards.
+    pub fingerprint: String,
+    /// Images that are not there.
+    pub missing: usize,
+}
+
+/// Some images of a split.
+pub(super) struct Shard<'a> {
+    pub images: Vec<&'a LabelledImage>,
+    /// Hash of all that the features depend on; also the file's name.
+    pub fingerprint: String,
+}
+
+/// What a shard's features depend on.
+#[derive(Serialize)]
+struct Dependencies<'a> {
+    model: &'a str,
+    preprocessing: &'a crate::data::image::Preprocessing,
+    views: Option<(usize, u64)>,
+    images: Vec<(String, Option<crate::data::image::BoundingBox>, FileVersion)>,
+}
+
+/// Length and time of modification of a file, the latter in nanoseconds.
+#[derive(Clone, Copy, Serialize)]
+struct FileVersion(u64, u128);
+
+/// The shards of a split; `None` if the set has no image for it.
+///
+/// # Errors
+/// [`Error::File`] for images that are not there, unless they may be missing; [`Error::Io`].
+pub(super) fn plan<'a>(
+    set: &'a ImageSet,
+    split: Split,
+    options: &Options,
+    manifest: &Manifest,
+) -> Result<Option<SplitPlan<'a>>> {
+    let images: Vec<&LabelledImage> = set.images.iter().filter(|image| image.split == split).collect();
+    if images.is_empty() {
+        return Ok(None);
+    }
+    let mut present = Vec::new();
+    let mut missing: Vec<PathBuf> = Vec::new();
+    for image in &images {
+        let path = set.root.join(&image.path);
+        match version(&path) {
+            Ok(version) => present.push((*image, version)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => missing.push(path),
+            Err(error) => return Err(Error::io("read", path, error)),
+        }
+    }
+    if let Some(path) = missing.first().filter(|_| !options.allow_missing || present.is_empty()) {
+        return Err(Error::MissingImages {
+            path: path.clone(),
+            missing: missing.len(),
+            images: images.len(),
+            split: split.name(),
+        });
+    }
+    let views = options.views.filter(|_| split == Split::Train);
+    let shards: Vec<_> = present
+        .chunks((SHARD_ROWS / views.unwrap_or(1)).max(1))
+        .map(|images| Shard {
+            images: images.iter().map(|&(image, _)| image).collect(),
+            fingerprint: fingerprint(images, views.map(|views| (views, options.seed)), manifest),
+        })
+        .collect();
+    let fingerprint = sha256(shards.iter().map(|shard| shard.fingerprint.as_bytes()));
+    Ok(Some(SplitPlan { split, views, shards, fingerprint, missing: missing.len() }))
+}
+
+fn version(path: &std::path::Path) -> io::Result<FileVersion> {
+    let metadata = fs::metadata(path)?;
+    let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(FileVersion(metadata.len(), modified.as_nanos()))
+}
+
+fn fingerprint(images: &[(&LabelledImage, FileVersion)], views: Option<(usize, u64)>, manifest: &Manifest) -> String {
+    let image = |&(image, version): &(&LabelledImage, FileVersion)| {
+        (image.path.to_string_lossy().into_owned(), image.bounding_box, version)
+    };
+    let dependencies = Dependencies {
+        model: &manifest.model.sha256,
+        preprocessing: &manifest.preprocessing,
+        views,
+        images: images.iter().map(image).collect(),
+    };
+    let bytes = serde_json::to_vec(&dependencies).expect("numbers and strings are JSON");
+    sha256([bytes.as_slice()])
+}

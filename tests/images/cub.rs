@@ -1,0 +1,121 @@
+//! CUB-200-2011's layout, whole and broken.
+
+use super::fixture::{self, PHOTOGRAPHS};
+use arcos::data::image::BoundingBox;
+use arcos::data::{Split, cub};
+use arcos::{Error, Result};
+use std::fs;
+use std::path::Path;
+
+fn data_set() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    fixture::write(directory.path());
+    directory
+}
+
+#[test]
+fn what_belongs_together_is_found_by_id() {
+    let directory = data_set();
+    let set = cub::read(directory.path()).expect("well-formed");
+    assert_eq!(set.classes, ["001.Albatross", "002.Bunting", "003.Cuckoo"]);
+    assert_eq!(set.classes, cub::read_classes(directory.path()).expect("well-formed"));
+    assert_eq!(set.images.len(), PHOTOGRAPHS.len());
+    for (found, expected) in set.images.iter().zip(&PHOTOGRAPHS) {
+        assert_eq!(found.path, Path::new(expected.file));
+        assert_eq!(found.label, expected.class as usize - 1);
+        assert_eq!(found.split == Split::Train, expected.is_train);
+        let numbers: Vec<f64> =
+            expected.bounding_box.split(' ').map(|number| number.parse().expect("a number")).collect();
+        let [x, y, width, height] = numbers[..] else { panic!("four numbers") };
+        assert_eq!(found.bounding_box, Some(BoundingBox { x, y, width, height }));
+        assert!(set.root.join(&found.path).exists());
+    }
+}
+
+#[test]
+fn a_part_of_the_images_is_a_data_set_and_gaps_between_class_ids_close() {
+    let directory = data_set();
+    fs::write(
+        directory.path().join("images.txt"),
+        "4 002.Bunting/Bunting_0001.jpg\r\n\r\n100 003.Cuckoo/a name.jpg\r\n",
+    )
+    .expect("writable");
+    fs::write(directory.path().join("classes.txt"), "200 003.Cuckoo\n2 002.Bunting\n3 x\n").expect("writable");
+    fs::write(directory.path().join("image_class_labels.txt"), "100 200\n4 2\n").expect("writable");
+    let set = cub::read(directory.path()).expect("well-formed");
+    let found: Vec<_> = set.images.iter().map(|image| (image.path.to_str().expect("UTF-8"), image.label)).collect();
+    assert_eq!(found, [("002.Bunting/Bunting_0001.jpg", 0), ("003.Cuckoo/a name.jpg", 2)]);
+}
+
+/// The error after `file` has been given other contents, or taken away.
+fn error_with(file: &str, contents: Option<&str>) -> Error {
+    let directory = data_set();
+    let path = directory.path().join(file);
+    match contents {
+        Some(contents) => fs::write(path, contents).expect("writable"),
+        None => fs::remove_file(path).expect("there"),
+    }
+    let result: Result<_> = cub::read(directory.path());
+    result.expect_err(file)
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    for file in ["images.txt", "image_class_labels.txt", "train_test_split.txt", "bounding_boxes.txt", "classes.txt"] {
+        let error = error_with(file, None);
+        assert!(matches!(error, Error::Io { .. }), "{error}");
+        assert!(error.to_string().contains(file), "{error}");
+    }
+}
+
+#[test]
+fn a_missing_id_is_named_with_its_file() {
+    let error = error_with("bounding_boxes.txt", Some("1 0 0 5 5\n2 0 0 5 5\n"));
+    assert!(matches!(error, Error::MissingId { id: 4, .. }), "{error}");
+    let message = error.to_string();
+    assert!(
+        message.ends_with("bounding_boxes.txt has no line for id 4; expected one for each image of images.txt"),
+        "{message}"
+    );
+    assert!(matches!(error_with("image_class_labels.txt", Some("1 1\n")), Error::MissingId { id: 2, .. }));
+    assert!(matches!(error_with("train_test_split.txt", Some("")), Error::MissingId { id: 1, .. }));
+}
+
+#[test]
+fn a_malformed_line_is_named_with_its_file_and_number() {
+    let says = |file: &str, contents: &str, line: usize, text: &str| {
+        let error = error_with(file, Some(contents));
+        assert!(matches!(&error, Error::Line { line: found, .. } if *found == line), "{error}");
+        let message = error.to_string();
+        assert!(message.contains(&format!("{file}, line {line}: {text}")), "{message}");
+    };
+    says("images.txt", "1 a.jpg\nb.jpg\n", 2, "\"b.jpg\"; expected an id, a space, and a value");
+    says("images.txt", "1 a.jpg\n\n-2 b.jpg\n", 3, "\"-2 b.jpg\"");
+    says("images.txt", "1 a.jpg\n2 b.jpg\n1 c.jpg\n", 3, "id 1, as on line 1; expected each id once");
+    says("classes.txt", "1\n", 1, "\"1\"");
+    says("image_class_labels.txt", "1 one\n", 1, "\"one\"; expected a class id");
+    says("image_class_labels.txt", "1 1\n2 4\n", 2, "class 4; expected one of the 3 ids in classes.txt");
+    says("image_class_labels.txt", "1 0\n", 1, "class 0; expected one of the 3 ids in classes.txt");
+    says("train_test_split.txt", "1 2\n", 1, "\"2\"; expected 1 (training image) or 0 (test image)");
+    for numbers in ["1 2 3", "1 2 3 4 5", "1 2 3 x", "1 2 NaN 4", "1 2 inf 4"] {
+        says(
+            "bounding_boxes.txt",
+            &format!("1 {numbers}\n"),
+            1,
+            &format!("box {numbers:?}; expected x, y, width and height"),
+        );
+    }
+    for numbers in ["1 2 0 4", "1 2 3 -4"] {
+        says(
+            "bounding_boxes.txt",
+            &format!("1 {numbers}\n"),
+            1,
+            &format!("box {numbers:?}; expected x, y, width and height"),
+        );
+    }
+}
+
+#[test]
+fn a_list_of_no_images_is_refused() {
+    assert!(error_with("images.txt", Some("\n")).to_string().contains("lists no image"));
+}

@@ -1,0 +1,17 @@
+//! Photographs: reading CUB-200-2011 and folders, preprocessing, augmentation, extraction of features.
+
+mod augmentation;
+mod cub;
+mod extraction;
+mod fixture;
+mod folder;
+#[cfg(feature = "onnx")]
+mod onnx;
+mod reference;
+
+use std::path::{Path, PathBuf};
+
+/// A file of `tests/data`; see `tests/reference` for what made it.
+fn data_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}

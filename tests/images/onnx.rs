@@ -1,0 +1,130 @@
+//! Networks from ONNX files, and `arcos extract` with them.
+
+use super::data_file;
+use arcos::data::image::{Augmentation, Interpolation, Layout, Normalisation, Preprocessing, to_unit_range};
+use arcos::extract::Network;
+use arcos::{Error, Result};
+use ndarray::{Array2, Array4, Axis, s};
+use ndarray_npy::read_npy;
+use std::fs;
+use std::path::Path;
+
+fn network(name: &str, batch_size: usize) -> Result<Network> {
+    Network::load(&data_file(&format!("networks/{name}.onnx")), batch_size)
+}
+
+/// Features of the photographs beside a network, by it and by PyTorch (`tests/reference/make_efficientnet.py`).
+fn agrees_with_pytorch(directory: &Path, batch_size: usize) {
+    let network = Network::load(&directory.join("model.onnx"), batch_size).expect("EfficientNet");
+    let (width, height) = network.image_size();
+    let preprocessing = Preprocessing {
+        width,
+        height,
+        layout: network.layout(),
+        interpolation: Interpolation::default(),
+        normalisation: Normalisation::Imagenet,
+        augmentation: Augmentation::default(),
+    };
+    let expected: Array2<f32> = read_npy(directory.join("features.npy")).expect("features");
+    assert_eq!(network.dimension(), expected.ncols());
+    let [channels, rows, columns] = preprocessing.input_shape();
+    let mut images = Array4::zeros((expected.nrows(), channels, rows, columns));
+    for (number, image) in images.axis_iter_mut(Axis(0)).enumerate() {
+        let photograph =
+            preprocessing.read(&directory.join(format!("photograph_{number}.png")), None).expect("an image");
+        let photograph = to_unit_range(&photograph);
+        preprocessing.normalisation.write(photograph.view(), Layout::Nchw, image).expect("of this size");
+    }
+    let mut worst = 0f32;
+    for (first, images) in images.axis_chunks_iter(Axis(0), batch_size).enumerate() {
+        let features = network.features(images).expect("features");
+        let expected = expected.slice(s![first * batch_size..first * batch_size + features.nrows(), ..]);
+        for (found, expected) in features.rows().into_iter().zip(expected.rows()) {
+            let largest = expected.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+            assert!(largest > 0.1, "features that vanish agree with any");
+            let difference = (&found - &expected).iter().fold(0f32, |largest, value| largest.max(value.abs()));
+            worst = worst.max(difference / largest);
+        }
+    }
+    println!("largest difference to PyTorch, relative to the row's largest feature: {worst:e}");
+    assert!(worst < 1e-4, "{worst:e}");
+}
+
+#[test]
+fn a_tiny_efficientnet_agrees_with_pytorch() {
+    for batch_size in [1, 3] {
+        agrees_with_pytorch(&data_file("efficientnet_tiny"), batch_size);
+    }
+}
+
+#[test]
+#[ignore = "needs PyTorch to make the network: make efficientnet"]
+fn efficientnet_b0_agrees_with_pytorch() {
+    agrees_with_pytorch(&Path::new(env!("CARGO_MANIFEST_DIR")).join("target/efficientnet_b0"), 1);
+}
+
+#[test]
+fn layout_size_and_batch_are_read_from_the_file() {
+    let shape = |name, batch_size| {
+        let network = network(name, batch_size).expect(name);
+        (network.layout(), network.image_size(), network.batch_size(), network.dimension())
+    };
+    assert_eq!(shape("pool_nchw", 4), (Layout::Nchw, (224, 224), 4, 3));
+    assert_eq!(shape("mean_nhwc", 4), (Layout::Nhwc, (10, 6), 4, 3));
+    assert_eq!(shape("batch_of_two", 4), (Layout::Nchw, (8, 8), 2, 3));
+    assert_eq!(shape("weights_apart", 1), (Layout::Nchw, (8, 8), 1, 5));
+}
+
+#[test]
+fn features_are_those_of_each_image_whatever_the_batch() {
+    let network = network("mean_nhwc", 4).expect("well-formed");
+    let images = Array4::from_shape_fn((4, 6, 10, 3), |(n, y, x, c)| (n + 2 * y + 3 * x + 5 * c) as f32 / 50.0);
+    let means = |images: &Array4<f32>| images.mean_axis(Axis(1)).and_then(|means| means.mean_axis(Axis(1)));
+    let expected: Array2<f32> = means(&images).expect("not empty");
+    for images_given in 0..=4 {
+        let features = network.features(images.slice(s![..images_given, .., .., ..])).expect("of this size");
+        let close = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-5;
+        assert!(features.iter().zip(&expected).all(close), "{features} {expected}");
+    }
+    let too_many = Array4::zeros((5, 6, 10, 3));
+    assert!(matches!(network.features(too_many.view()), Err(Error::Shape { .. })));
+    assert!(matches!(network.features(Array4::zeros((1, 3, 6, 10)).view()), Err(Error::Shape { .. })));
+}
+
+#[test]
+fn files_that_are_no_such_network_are_refused() {
+    let says = |path: &Path, text: &str| {
+        let message = Network::load(path, 1).expect_err(text).to_string();
+        assert!(message.contains(text) && message.contains(&path.display().to_string()), "{message}");
+    };
+    let named = |name: &str| data_file(&format!("networks/{name}.onnx"));
+    says(&named("maps"), "expected (N, D) or (N, D, 1, 1) of f32");
+    says(&named("one_channel"), "its inputs are N,1,8,8,F32; expected one input, (N, 3, H, W) or (N, H, W, 3)");
+    says(&named("two_inputs"), "expected one input");
+    says(&data_file("images/rgb.png"), "cannot be loaded");
+    says(Path::new("gone.onnx"), "cannot read");
+
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let copy = directory.path().join("copy.onnx");
+    fs::copy(named("weights_apart"), &copy).expect("writable");
+    let message = Network::load(&copy, 1).expect_err("no weights").to_string();
+    assert!(message.contains("weights_apart.bin"), "{message}");
+}
+
+#[test]
+fn the_hash_is_that_of_the_weights_too() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let copy = |name: &str| {
+        let to = directory.path().join(name);
+        fs::copy(data_file("networks").join(name), &to).expect("writable");
+        to
+    };
+    let (network, weights) = (copy("weights_apart.onnx"), copy("weights_apart.bin"));
+    let hash = || Network::load(&network, 1).expect("well-formed").file().sha256.clone();
+    let before = hash();
+    assert_eq!(before, self::network("weights_apart", 2).expect("well-formed").file().sha256);
+    let mut bytes = fs::read(&weights).expect("there");
+    bytes[1] ^= 1;
+    fs::write(&weights, bytes).expect("writable");
+    assert_ne!(before, hash());
+}

@@ -1,0 +1,124 @@
+//! Pixels as Pillow, TensorFlow and SciPy find them: `tests/reference/make_images.py`.
+
+use super::data_file;
+use arcos::Error;
+use arcos::data::image::{Interpolation, PixelBox, colour, decode, geometry, resize_with_padding};
+use image::RgbImage;
+use ndarray::Array3;
+use ndarray_npy::{NpzReader, ReadableElement};
+use std::fs::{self, File};
+
+fn expected<T: ReadableElement>(name: &str) -> Array3<T> {
+    let archive = File::open(data_file("images/images.npz")).expect("committed");
+    NpzReader::new(archive).expect("an archive").by_name(name).expect(name)
+}
+
+fn pixels(image: &RgbImage) -> Array3<u8> {
+    let (width, height) = image.dimensions();
+    Array3::from_shape_vec((height as usize, width as usize, 3), image.as_raw().clone()).expect("three values a pixel")
+}
+
+/// Largest and mean difference.
+fn differences(found: &Array3<u8>, expected: &Array3<u8>) -> (u8, f64) {
+    assert_eq!(found.dim(), expected.dim());
+    let differences: Vec<u8> = found.iter().zip(expected).map(|(&a, &b)| a.abs_diff(b)).collect();
+    let sum: u64 = differences.iter().map(|&difference| u64::from(difference)).sum();
+    (differences.iter().copied().max().unwrap_or(0), sum as f64 / differences.len() as f64)
+}
+
+#[test]
+fn png_images_of_every_kind() {
+    for name in ["rgb.png", "grey.png", "palette.png", "rgba.png"] {
+        let image = decode(&data_file(&format!("images/{name}"))).expect(name);
+        assert_eq!(pixels(&image), expected::<u8>(name), "{name}");
+    }
+}
+
+#[test]
+fn jpeg_images_of_every_kind_and_orientation() {
+    let orientations = (1..=8).map(|orientation| format!("orientation_{orientation}.jpg"));
+    let kinds = ["baseline.jpg", "progressive.jpg", "full_chroma.jpg", "grey.jpg", "cmyk.jpg"].map(String::from);
+    for name in kinds.into_iter().chain(orientations) {
+        let image = decode(&data_file(&format!("images/{name}"))).expect(&name);
+        let (largest, mean) = differences(&pixels(&image), &expected::<u8>(&name));
+        println!("{name}: {largest}, {mean:.3}");
+        // Decoders may differ in how they round, and in how they spread halved chroma.
+        assert!(largest <= 5 && mean < 0.5, "{name}: {largest}, {mean}");
+    }
+}
+
+#[test]
+fn resized_as_pillow_does() {
+    let noise: Array3<u8> = expected("noise");
+    let (height, width, _) = noise.dim();
+    let image = RgbImage::from_raw(width as u32, height as u32, noise.iter().copied().collect()).expect("of this size");
+    for (name, interpolation) in [("bilinear", Interpolation::Bilinear), ("bicubic", Interpolation::Bicubic)] {
+        for (way, (left, top, width, height), size) in
+            [("down", (5, 3, 50, 40), (24, 24)), ("up", (10, 20, 9, 14), (32, 24))]
+        {
+            let resized = resize_with_padding(&image, PixelBox { left, top, width, height }, size, interpolation);
+            let (largest, mean) = differences(&pixels(&resized), &expected(&format!("{name}_{way}")));
+            println!("{name}_{way}: {largest}, {mean:.3}");
+            assert!(largest <= 1, "{name}_{way}: {largest}, {mean}");
+        }
+    }
+}
+
+fn assert_close(found: &Array3<f32>, name: &str) {
+    let expected: Array3<f32> = expected(name);
+    assert_eq!(found.dim(), expected.dim());
+    for (index, value) in found.indexed_iter() {
+        assert!((value - expected[index]).abs() < 2e-6, "{name} {index:?}: {value}, not {}", expected[index]);
+    }
+}
+
+#[test]
+fn recoloured_as_tensorflow_does() {
+    let image: Array3<f32> = expected("floats");
+    assert_close(&colour::brightness(image.view(), 0.3), "brightness");
+    for delta in ["0.01", "-0.01", "0.4"] {
+        assert_close(&colour::hue(image.view(), delta.parse().expect("a number")), &format!("hue_{delta}"));
+    }
+    for factor in ["0.0", "0.9", "1.1", "3.0"] {
+        assert_close(
+            &colour::saturation(image.view(), factor.parse().expect("a number")),
+            &format!("saturation_{factor}"),
+        );
+    }
+    assert_close(&geometry::flip_horizontal(image.view()), "flip");
+}
+
+#[test]
+fn rotated_as_scipy_does() {
+    use std::f32::consts::PI;
+    let image: Array3<f32> = expected("floats");
+    for (angle, name) in [(0.3, "0.3000"), (-PI / 8.0, "-0.3927"), (PI / 2.0, "1.5708")] {
+        assert_close(&geometry::rotate(image.view(), angle), &format!("rotation_{name}"));
+    }
+}
+
+#[test]
+fn files_that_are_no_whole_images_are_named() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let path = directory.path().join("bird.jpg");
+    let refused = |bytes: &[u8]| {
+        fs::write(&path, bytes).expect("writable");
+        let error = decode(&path).expect_err("refused");
+        assert!(matches!(error, Error::BadImage { .. }), "{error}");
+        assert!(error.to_string().contains("bird.jpg"), "{error}");
+        error.to_string()
+    };
+    refused(b"");
+    refused(b"no image at all, but some text");
+    for name in ["baseline.jpg", "progressive.jpg", "orientation_6.jpg", "rgb.png"] {
+        let whole = fs::read(data_file(&format!("images/{name}"))).expect("committed");
+        // A PNG's last twelve bytes hold no pixel.
+        let needed = whole.len() - if name.ends_with("png") { 12 } else { 0 };
+        for length in 0..needed {
+            refused(&whole[..length]);
+        }
+        fs::write(&path, [&whole[..], b"bytes after the end"].concat()).expect("writable");
+        decode(&path).expect("all pixels are there");
+    }
+    assert!(matches!(decode(&directory.path().join("gone.jpg")), Err(Error::Io { .. })));
+}

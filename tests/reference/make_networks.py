@@ -1,0 +1,43 @@
+"""Networks of one operation in every shape that tests/images/onnx.rs reads or refuses.
+
+    pip install numpy onnx && python tests/reference/make_networks.py
+"""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+OUT = Path(__file__).parent.parent / "data" / "networks"
+
+
+def save(name, nodes, inputs, output, initializers=(), **options):
+    tensor = lambda name, shape: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+    graph = helper.make_graph(nodes, name, [tensor(*input) for input in inputs], [tensor("features", output)], initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, OUT / f"{name}.onnx", **options)
+
+
+def main():
+    OUT.mkdir(parents=True, exist_ok=True)
+    pool = helper.make_node("GlobalAveragePool", ["images"], ["features"])
+    mean = helper.make_node("ReduceMean", ["images"], ["features"], axes=[1, 2], keepdims=0)
+    save("pool_nchw", [pool], [("images", ["N", 3, "H", "W"])], ["N", 3, 1, 1])
+    save("mean_nhwc", [mean], [("images", ["N", 6, 10, 3])], ["N", 3])
+    save("batch_of_two", [pool], [("images", [2, 3, 8, 8])], [2, 3, 1, 1])
+    save("maps", [helper.make_node("Relu", ["images"], ["features"])], [("images", ["N", 3, 8, 8])], ["N", 3, 8, 8])
+    save("one_channel", [pool], [("images", ["N", 1, 8, 8])], ["N", 1, 1, 1])
+    save("two_inputs", [helper.make_node("Add", ["images", "more"], ["features"])],
+         [("images", ["N", 3, 8, 8]), ("more", ["N", 3, 8, 8])], ["N", 3, 8, 8])
+
+    # Half a kilobyte, so that the exporter keeps it in a file of its own.
+    kernel = onnx.numpy_helper.from_array(np.linspace(-1, 1, 5 * 3 * 3 * 3, dtype=np.float32).reshape(5, 3, 3, 3), "kernel")
+    convolution = helper.make_node("Conv", ["images", "kernel"], ["maps"])
+    save("weights_apart", [convolution, helper.make_node("GlobalAveragePool", ["maps"], ["features"])],
+         [("images", ["N", 3, 8, 8])], ["N", 5, 1, 1], [kernel], save_as_external_data=True, location="weights_apart.bin",
+         size_threshold=0)
+
+
+if __name__ == "__main__":
+    main()
