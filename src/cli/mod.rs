@@ -5,6 +5,7 @@ mod compare;
 mod data_args;
 mod demo;
 mod evaluate;
+mod extract;
 mod grad;
 mod head_args;
 mod kernel_args;
@@ -34,6 +35,7 @@ Examples:
   arcos demo                                           five heads on synthetic bird features
   arcos train --head arcface --scale 32 --data DIR     one head on your own features
   arcos compare --data DIR --heads all                 every head on the same features
+  arcos extract --cub CUB_200_2011 --model efficientnet_b0.onnx --out DIR
   arcos evaluate --run arcos-run --features X.npy --labels y.npy
   arcos grad --head cosface --features X.npy --weights W.npy --labels y.npy --out DIR
 
@@ -47,6 +49,8 @@ enum Command {
     Train(train::Args),
     /// Train several heads on the same features, print one table, draw one figure
     Compare(compare::Args),
+    /// Features of photographs, by a frozen network, as .npy: what train and compare take
+    Extract(extract::Args),
     /// Loss and accuracy of a trained head on labelled features
     Evaluate(evaluate::Args),
     /// Classes and probabilities of unlabelled features, as CSV
@@ -63,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Extract(args) => extract::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Grad(args) => grad::run(&args),
