@@ -1,5 +1,6 @@
 //! `arcos compare`
 
+use super::class_report::{self, class_names};
 use super::data_args::DataArgs;
 use super::head_args::{TrainedHeadArgs, borrowed, head};
 use super::plot::{self, Curve, Panel, X};
@@ -20,10 +21,12 @@ pub(super) const CLASSIC_HEADS: [&str; 5] = ["softmax", "l2-softmax", "fixed-ada
 #[derive(clap::Args)]
 #[command(after_help = "\
 A head is a name and, after colons, options of its own: arcface:margin=0.1:past-pi=easy. An option given as an argument \
-goes to every head that has it. Leaves result.png and a run for each head in the output directory.
+goes to every head that has it. Leaves result.png and a run for each head in the output directory; where classes have names, \
+also class_accuracy.csv, and confusions.png of the classes that are most often taken for each other.
 
 Examples:
   arcos compare --data DIR
+  arcos compare --data features --cub CUB_200_2011
   arcos compare --data DIR --heads all --scale 32 --epochs 60 --out by-head
   arcos compare --data DIR --heads arcface:margin=0.05,arcface:margin=0.1,arcface:margin=0.5 --scale 32
   arcos compare --data DIR --heads norm-softmax,adacos --transform none")]
@@ -35,6 +38,9 @@ pub(super) struct Args {
     head_args: TrainedHeadArgs,
     #[command(flatten)]
     data: DataArgs,
+    /// CUB-200-2011, for the names of its classes [default: those in the manifest.json of --data, if there is one]
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    cub: Option<PathBuf>,
     #[command(flatten)]
     train: TrainArgs,
     /// Where figure and runs go; what is there of an earlier comparison is replaced
@@ -53,7 +59,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let (train, test) = args.data.read()?;
     let title = describe_data(&train, test.as_ref());
     print(&title)?;
-    compare(configs, &train, test.as_ref(), &args.out, &title)
+    let class_names = class_names(args.cub.as_deref(), &args.data, train.classes())?;
+    compare(configs, &train, test.as_ref(), &args.out, &title, class_names.as_deref())
 }
 
 /// The heads of `NAME[:OPTION=VALUE]...`, each with those of the shared options that it has.
@@ -80,13 +87,14 @@ fn option_and_value(text: &str) -> Result<(&str, &str)> {
     text.split_once('=').ok_or_else(wrong)
 }
 
-/// Trains each configuration on the same data, prints the table, draws the figure.
+/// Trains each configuration on the same data, prints the table, draws the figure; where classes have names, reports on them too.
 pub(super) fn compare(
     configs: Vec<(String, TrainConfig)>,
     train: &Dataset,
     test: Option<&Dataset>,
     out: &Path,
     title: &str,
+    class_names: Option<&[String]>,
 ) -> Result<()> {
     let mut outcomes = Vec::new();
     for (name, config) in configs {
@@ -96,12 +104,15 @@ pub(super) fn compare(
         }
         let head = config.head.clone();
         let trainer = train_to_end(&name, Trainer::new(config, train.clone(), test.cloned())?, &run, 1)?;
-        outcomes.push(Outcome { name, head, history: trainer.history().to_vec() });
+        let test_of_classes = test.filter(|_| class_names.is_some());
+        let confusion = test_of_classes.map(|test| trainer.model().confusion(test)).transpose()?;
+        outcomes.push(Outcome { name, head, history: trainer.history().to_vec(), confusion });
     }
     print(format_args!("\n{title}\n\n{}", table(&outcomes)))?;
     let figure = out.join("result.png");
     plot::draw(&figure, title, &panels(&outcomes))?;
-    print(format_args!("\nfigure in {}", figure.display()))
+    print(format_args!("\nfigure in {}", figure.display()))?;
+    class_names.map_or(Ok(()), |names| class_report::report(names, &outcomes, out))
 }
 
 /// The panels of the Keras project's figure: accuracy, the scale of AdaCos, the mean cosine of the correct label. A panel that no

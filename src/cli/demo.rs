@@ -53,5 +53,5 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let scale = [("scale", "32".into())];
     let config = |head| TrainConfig { epochs, seed, batch_size, ..TrainConfig::new(head) };
     let configs = named_heads(&CLASSIC_HEADS, &scale)?.into_iter().map(|(name, head)| (name, config(head))).collect();
-    compare(configs, &train, Some(&test), &args.out, &title)
+    compare(configs, &train, Some(&test), &args.out, &title, None)
 }

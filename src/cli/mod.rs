@@ -1,7 +1,9 @@
 //! The program: argument parsing, progress, tables, plots. Nothing here is for library users.
 
 mod bench;
+mod class_report;
 mod compare;
+mod confusion_plot;
 mod data_args;
 mod demo;
 mod evaluate;

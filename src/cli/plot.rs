@@ -33,7 +33,7 @@ const PANEL_WIDTH: u32 = 620;
 const HEIGHT: u32 = 560;
 const TITLE_HEIGHT: u32 = 64;
 const LEGEND_ROW_HEIGHT: u32 = 34;
-const FONT: &str = "sans-serif";
+pub(super) const FONT: &str = "sans-serif";
 
 /// Okabe and Ito's colours, which the colour-blind can tell apart, without the faint yellow.
 const COLOURS: [RGBColor; 7] = [
@@ -51,13 +51,18 @@ const COLOURS: [RGBColor; 7] = [
 /// # Errors
 /// [`Error::Io`] if the file cannot be written.
 pub(super) fn draw(path: &Path, title: &str, panels: &[Panel]) -> Result<()> {
-    // Fonts are a program's own here: system fonts would need system libraries. Registering one twice does no harm.
-    let font = epaint_default_fonts::UBUNTU_LIGHT;
-    register_font(FONT, FontStyle::Normal, font).unwrap_or_else(|_| unreachable!("the font is well-formed"));
+    register_fonts();
     draw_panels(path, title, panels).map_err(|error| Error::io("draw", path, std::io::Error::other(error.to_string())))
 }
 
-type DrawResult<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+/// Before anything is drawn. Fonts are a program's own here: system fonts would need system libraries. Registering one twice does
+/// no harm.
+pub(super) fn register_fonts() {
+    let font = epaint_default_fonts::UBUNTU_LIGHT;
+    register_font(FONT, FontStyle::Normal, font).unwrap_or_else(|_| unreachable!("the font is well-formed"));
+}
+
+pub(super) type DrawResult<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// A name in the legend and the width of its entry in pixels.
 type Entry<'a> = (&'a str, i32);
@@ -279,7 +284,7 @@ mod tests {
     fn a_long_legend_takes_more_rows_and_none_is_too_wide() {
         let names: Vec<String> = (0..9).map(|head| format!("arcface:margin=0.{head}:past-pi=continuous")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        register_font(FONT, FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT).unwrap_or_else(|_| panic!("a font"));
+        register_fonts();
         let rows = legend_rows(&names, 1860).expect("a font");
         assert!(rows.len() > 1);
         assert!(rows.iter().all(|row| row.iter().map(|&(_, width)| width).sum::<i32>() <= 1860));

@@ -1,6 +1,7 @@
 //! The table of `demo` and `compare`.
 
 use crate::Head;
+use crate::metrics::confusion::Confusion;
 use crate::train::EpochRecord;
 
 /// A head and its epochs.
@@ -9,6 +10,8 @@ pub(super) struct Outcome {
     pub name: String,
     pub head: Head,
     pub history: Vec<EpochRecord>,
+    /// On the test rows, where single classes are of interest.
+    pub confusion: Option<Confusion>,
 }
 
 /// One line a head: the last epoch, the best test accuracy of any epoch, and the median speed.

@@ -1,3 +1,4 @@
 //! How good are the predictions?
 
 pub mod accuracy;
+pub mod confusion;

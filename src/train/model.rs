@@ -1,10 +1,12 @@
 //! A trained head with its feature transform: what is left of a run.
 
 use crate::data::{Dataset, Transform};
+use crate::metrics::accuracy::predict;
+use crate::metrics::confusion::Confusion;
 use crate::ops::IGNORE_LABEL;
 use crate::streaming::{Evaluated, Streaming};
 use crate::{ClassificationHead, Error, Head, Parameters, Result};
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis, s};
 
 /// Rows that are looked at at a time, at most.
 const ROWS_AT_A_TIME: usize = 1024;
@@ -65,6 +67,24 @@ impl Model {
     /// As [`logits`](Self::logits); [`Error::LabelOutOfRange`], [`Error::NothingLabelled`].
     pub fn evaluate(&self, data: &Dataset) -> Result<Evaluation> {
         evaluate(&mut Streaming::default(), &self.head, &self.parameters, Some(&self.transform), data)
+    }
+
+    /// Which classes the labelled rows of raw features are taken for.
+    ///
+    /// # Errors
+    /// As [`logits`](Self::logits).
+    pub fn confusion(&self, data: &Dataset) -> Result<Confusion> {
+        let mut confusion = Confusion::default();
+        self.for_logits(data.features.view(), |first, logits| {
+            let labels = data.labels.slice(s![first..]);
+            for (&label, predicted) in
+                labels.iter().zip(predict(logits.view())).filter(|&(&label, _)| label != IGNORE_LABEL)
+            {
+                confusion.add(label as usize, predicted);
+            }
+            Ok(())
+        })?;
+        Ok(confusion)
     }
 }
 

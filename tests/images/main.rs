@@ -1,12 +1,15 @@
 //! Photographs: reading CUB-200-2011 and folders, preprocessing, augmentation, extraction of features.
 
 mod augmentation;
+#[path = "../common/command.rs"]
+mod command;
 mod cub;
 mod extraction;
 mod fixture;
 mod folder;
 #[cfg(feature = "onnx")]
 mod onnx;
+mod program;
 mod reference;
 
 use std::path::{Path, PathBuf};

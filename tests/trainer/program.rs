@@ -1,30 +1,10 @@
 //! The program as a user meets it: exit codes, messages, files.
 
+use super::command::{arcos, complaint, stdout};
 use super::numpy_file;
 use ndarray::{Array0, Array1, Array2, array};
 use ndarray_npy::{read_npy, write_npy};
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
-
-fn arcos(directory: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_arcos"));
-    command.current_dir(directory).args(arguments).output().expect("the program starts")
-}
-
-fn stdout(output: &Output) -> String {
-    let text = String::from_utf8(output.stdout.clone()).expect("UTF-8");
-    assert!(output.status.success(), "{:?}\n{text}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
-    text
-}
-
-/// What is said on stderr by a run that must fail with this code.
-fn complaint(output: &Output, code: i32) -> String {
-    let text = String::from_utf8(output.stderr.clone()).expect("UTF-8");
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    assert!(!text.contains("panicked") && !text.contains("backtrace"), "{text}");
-    text
-}
 
 /// A directory with small training and test data in `data`, made by `arcos demo`'s model.
 fn with_data() -> tempfile::TempDir {
@@ -51,7 +31,7 @@ fn with_data() -> tempfile::TempDir {
 fn help_has_examples_for_every_command() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let help = stdout(&arcos(directory.path(), &["--help"]));
-    for command in ["demo", "train", "compare", "evaluate", "predict", "grad", "bench"] {
+    for command in ["demo", "train", "compare", "extract", "evaluate", "predict", "grad", "bench"] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
         stdout(&arcos(directory.path(), &[command, "--help"]));
     }
@@ -165,6 +145,40 @@ fn compare_prints_a_table_and_draws_a_figure() {
     let figure = fs::read(directory.path().join("out/result.png")).expect("drawn");
     assert!(figure.starts_with(b"\x89PNG"));
     assert!(directory.path().join("out/arcface-margin-0.1/history.csv").exists());
+    assert!(!directory.path().join("out/class_accuracy.csv").exists(), "classes have no names here");
+}
+
+#[test]
+fn compare_reports_on_classes_that_have_names() {
+    let directory = with_data();
+    let classes = |count: usize| {
+        let lines = (1..=count).map(|id| format!("{id} {id:03}.Red_bird_{id}\n")).collect::<String>();
+        fs::create_dir_all(directory.path().join("cub")).expect("writable");
+        fs::write(directory.path().join("cub/classes.txt"), lines).expect("writable");
+    };
+    // So little training that there are mistakes.
+    let arguments = ["--data", "data", "--heads", "softmax,adacos", "--epochs", "1", "--cub", "cub", "--out", "out"];
+    let arguments = [&["compare", "--learning-rate", "1e-5"], &arguments[..]].concat();
+    classes(7);
+    let message = complaint(&arcos(directory.path(), &arguments), 1);
+    assert!(message.contains("classes.txt: names 7 classes; expected a name for each of the 8 classes"), "{message}");
+
+    classes(9);
+    let text = stdout(&arcos(directory.path(), &arguments));
+    assert!(text.contains("hardest classes") && text.contains("\nRed bird "), "{text}");
+    let csv = fs::read_to_string(directory.path().join("out/class_accuracy.csv")).expect("written");
+    let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(lines[0], ["label", "class", "test_rows", "softmax", "adacos"]);
+    assert_eq!(lines.len(), 1 + 8, "a class without rows has no accuracy");
+    assert_eq!(lines[3][..3], ["2", "Red bird 3", "10"]);
+    for (column, head) in [(3, "softmax"), (4, "adacos")] {
+        let accuracies: f64 = lines[1..].iter().map(|line| line[column].parse::<f64>().expect("a share")).sum();
+        let history = fs::read_to_string(directory.path().join(format!("out/{head}/history.csv"))).expect("written");
+        let test_accuracy: f64 =
+            history.lines().nth(1).expect("an epoch").split(',').nth(5).expect("a column").parse().expect("a share");
+        approx::assert_relative_eq!(accuracies / 8.0, test_accuracy, max_relative = 1e-12);
+    }
+    assert!(fs::read(directory.path().join("out/confusions.png")).expect("drawn").starts_with(b"\x89PNG"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! From a file to pixels.
 
 use crate::{Error, Result};
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Luma, Rgb, RgbImage};
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
@@ -27,16 +27,23 @@ fn from_bytes(bytes: &[u8]) -> Result<RgbImage, String> {
         let orientation = decoder.orientation()?;
         let mut image = DynamicImage::from_decoder(decoder)?;
         image.apply_orientation(orientation);
-        Ok(image.into_rgb8())
+        Ok(match image {
+            // Many times as fast as the conversion that knows colour spaces, to the same bytes.
+            DynamicImage::ImageLuma8(grey) => RgbImage::from_fn(grey.width(), grey.height(), |x, y| {
+                let Luma([value]) = *grey.get_pixel(x, y);
+                Rgb([value; 3])
+            }),
+            image => image.into_rgb8(),
+        })
     };
     decode().map_err(|error: image::ImageError| error.to_string())
 }
 
-/// Whether the end-of-image marker comes after the last start of a scan. Pixels hold neither: after 0xFF they have a zero or a
+/// Whether there is an end-of-image marker with no start of a scan after it. Pixels hold neither: after 0xFF they have a zero or a
 /// restart marker.
 fn jpeg_is_whole(bytes: &[u8]) -> bool {
-    let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xFF, marker]);
-    const START_OF_SCAN: u8 = 0xDA;
-    const END_OF_IMAGE: u8 = 0xD9;
-    last(END_OF_IMAGE) > last(START_OF_SCAN)
+    const START_OF_SCAN: [u8; 2] = [0xFF, 0xDA];
+    const END_OF_IMAGE: [u8; 2] = [0xFF, 0xD9];
+    let end = bytes.windows(2).rposition(|pair| pair == END_OF_IMAGE);
+    end.is_some_and(|end| bytes[end..].windows(2).all(|pair| pair != START_OF_SCAN))
 }

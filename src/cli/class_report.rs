@@ -1,0 +1,136 @@
+//! What a comparison says of single classes: accuracies, and who is taken for whom.
+
+use super::confusion_plot;
+use super::data_args::DataArgs;
+use super::print;
+use super::table::Outcome;
+use crate::data::cub;
+use crate::extract::Manifest;
+use crate::metrics::confusion::Confusion;
+use crate::{Error, Result, atomic_file};
+use std::io;
+use std::path::Path;
+
+/// Classes that the table on the terminal lists.
+const LISTED: usize = 10;
+
+/// The names of the classes of the data: those of CUB-200-2011 in `directory`, or else those that the extraction of the features noted.
+/// `None` where nobody knows.
+pub(super) fn class_names(directory: Option<&Path>, data: &DataArgs, classes: usize) -> Result<Option<Vec<String>>> {
+    let manifest = || data.data.as_deref().map_or(Ok(None), Manifest::read);
+    let (names, file) = match directory {
+        Some(directory) => (Some(cub::read_classes(directory)?), directory.join("classes.txt")),
+        None => (manifest()?.map(|manifest| manifest.classes), "manifest.json".into()),
+    };
+    match names {
+        Some(names) if names.len() < classes => Err(Error::File {
+            path: file,
+            found: format!("names {} classes", names.len()),
+            expected: format!("a name for each of the {classes} classes of the labels"),
+        }),
+        names => Ok(names),
+    }
+}
+
+/// Prints the hardest classes, and leaves `class_accuracy.csv` and `confusions.png` in `out`. Outcomes without a confusion are left
+/// out.
+pub(super) fn report(names: &[String], outcomes: &[Outcome], out: &Path) -> Result<()> {
+    let heads: Vec<(&str, &Confusion)> =
+        outcomes.iter().filter_map(|outcome| Some((outcome.name.as_str(), outcome.confusion.as_ref()?))).collect();
+    let Some((_, first)) = heads.first() else { return Ok(()) };
+    let row = |(class, name): (usize, &String)| {
+        let accuracies = heads.iter().map(|(_, confusion)| confusion.accuracy(class)).collect::<Option<Vec<f64>>>()?;
+        Some(ClassRow { label: class, name: readable(name), rows: first.rows(class), accuracies })
+    };
+    let mut rows: Vec<ClassRow> = names.iter().enumerate().filter_map(row).collect();
+    let names_of_heads: Vec<&str> = heads.iter().map(|&(name, _)| name).collect();
+    let csv = out.join("class_accuracy.csv");
+    write_csv(&csv, &names_of_heads, &rows)?;
+    rows.sort_by(|a, b| a.mean().total_cmp(&b.mean()));
+    rows.truncate(LISTED);
+    print(format_args!(
+        "\nTest accuracy of the hardest classes; of all in {}\n\n{}",
+        csv.display(),
+        table(&names_of_heads, &rows)
+    ))?;
+
+    let best = outcomes.iter().filter_map(|outcome| {
+        let accuracy = outcome.history.last()?.test_accuracy?;
+        Some((accuracy, &outcome.name, outcome.confusion.as_ref()?))
+    });
+    let Some((_, head, confusion)) = best.max_by(|a, b| a.0.total_cmp(&b.0)) else { return Ok(()) };
+    let figure = out.join("confusions.png");
+    let names: Vec<String> = names.iter().map(|name| readable(name)).collect();
+    match confusion_plot::draw(&figure, &format!("Most confused classes, {head}: test rows"), &names, confusion)? {
+        true => print(format_args!("\nconfusions of {head} in {}", figure.display())),
+        false => Ok(()),
+    }
+}
+
+struct ClassRow {
+    label: usize,
+    name: String,
+    /// Test rows.
+    rows: usize,
+    /// By head.
+    accuracies: Vec<f64>,
+}
+
+impl ClassRow {
+    fn mean(&self) -> f64 {
+        self.accuracies.iter().sum::<f64>() / self.accuracies.len() as f64
+    }
+}
+
+/// `017.Northern_Cardinal` as one would write it.
+fn readable(name: &str) -> String {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let name = name.split_once('.').filter(|(number, _)| is_number(number)).map_or(name, |(_, name)| name);
+    name.replace('_', " ")
+}
+
+fn write_csv(path: &Path, heads: &[&str], rows: &[ClassRow]) -> Result<()> {
+    atomic_file::write(path, |file| {
+        let mut writer = csv::Writer::from_writer(file);
+        let fixed = |fields: [String; 3]| fields.into_iter();
+        let heading =
+            fixed(["label", "class", "test_rows"].map(String::from)).chain(heads.iter().map(|&head| head.into()));
+        writer.write_record(heading.collect::<Vec<String>>()).map_err(io::Error::other)?;
+        for row in rows {
+            let fields = fixed([row.label.to_string(), row.name.clone(), row.rows.to_string()]);
+            let fields = fields.chain(row.accuracies.iter().map(f64::to_string));
+            writer.write_record(fields.collect::<Vec<String>>()).map_err(io::Error::other)?;
+        }
+        writer.flush()
+    })
+}
+
+fn table(heads: &[&str], rows: &[ClassRow]) -> String {
+    let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0).max(5);
+    let heading: String = heads.iter().map(|head| format!("  {head:>8}")).collect();
+    let heading = format!("{:<width$} {:>5}{heading}", "class", "rows");
+    let rule = "-".repeat(heading.chars().count());
+    let line = |row: &ClassRow| {
+        let accuracies: String = heads
+            .iter()
+            .zip(&row.accuracies)
+            .map(|(head, accuracy)| {
+                let column = head.chars().count().max(8);
+                format!("  {accuracy:>column$.4}")
+            })
+            .collect();
+        format!("{:<width$} {:>5}{accuracies}", row.name, row.rows)
+    };
+    [heading, rule].into_iter().chain(rows.iter().map(line)).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::readable;
+
+    #[test]
+    fn names_lose_their_numbers_and_underscores() {
+        let names = ["017.Northern_Cardinal", "St._Bernard", ".x", "wren", "3.14_pie"].map(readable);
+        assert_eq!(names, ["Northern Cardinal", "St. Bernard", ".x", "wren", "14 pie"]);
+    }
+}

@@ -1,0 +1,183 @@
+//! `arcos extract` as a user meets it.
+
+use super::command::{arcos, complaint};
+#[cfg(feature = "onnx")]
+use super::{
+    command::{command, stdout},
+    data_file, fixture,
+};
+
+#[test]
+fn bad_usage_exits_with_2() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let says = |arguments: &[&str], text: &str| {
+        let complaint = complaint(&arcos(directory.path(), arguments), 2);
+        assert!(complaint.contains(text), "{arguments:?}: {complaint}");
+    };
+    says(&["extract", "--model", "m.onnx"], "--cub <DIR>");
+    says(&["extract", "--cub", "a"], "--model <FILE.onnx>");
+    says(&["extract", "--cub", "a", "--folder", "b", "--model", "m.onnx"], "cannot be used with");
+    says(&["extract", "--cub", "a", "--model", "m.onnx", "--split", "val"], "invalid value 'val'");
+}
+
+#[cfg(not(feature = "onnx"))]
+#[test]
+fn a_build_without_a_runtime_says_which_feature_it_lacks() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let message = complaint(&arcos(directory.path(), &["extract", "--cub", "a", "--model", "m.onnx"]), 1);
+    let expected = "arcos: arcos extract needs an ONNX runtime, which this build lacks; build with `--features onnx`\n";
+    assert_eq!(message, expected);
+}
+
+#[cfg(feature = "onnx")]
+mod with_onnx {
+    use super::*;
+    use ndarray::{Array1, Array2};
+    use ndarray_npy::read_npy;
+    use std::fs;
+    use std::path::{Path, PathBuf};
+    use std::process::Stdio;
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
+
+    const ARRAYS: [&str; 4] = ["train_features.npy", "train_labels.npy", "test_features.npy", "test_labels.npy"];
+
+    fn network() -> String {
+        data_file("efficientnet_tiny/model.onnx").to_str().expect("UTF-8").into()
+    }
+
+    fn data_set() -> tempfile::TempDir {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let cub = directory.path().join("cub");
+        fs::create_dir(&cub).expect("writable");
+        fixture::write(&cub);
+        directory
+    }
+
+    #[test]
+    fn from_photographs_to_figures() {
+        let directory = data_set();
+        let network = network();
+        let base = ["extract", "--cub", "cub", "--model", &network];
+        let text = stdout(&arcos(directory.path(), &base));
+        assert!(text.starts_with("7 images of 3 classes; "), "{text}");
+        assert!(text.contains("64 x 64 pixels to 128 features, 1 images at a time on each of "), "{text}");
+        assert!(text.ends_with("train: 4 rows\ntest: 3 rows\nfeatures in features\n"), "{text}");
+        let features: Array2<f32> = read_npy(directory.path().join("features/train_features.npy")).expect("written");
+        assert_eq!(features.dim(), (4, 128));
+        let labels: Array1<i64> = read_npy(directory.path().join("features/test_labels.npy")).expect("written");
+        assert_eq!(labels, ndarray::array![0, 1, 2]);
+
+        stdout(&arcos(
+            directory.path(),
+            &[&base[..], &["--out", "views", "--views", "6", "--split", "train"]].concat(),
+        ));
+        let features: Array2<f32> = read_npy(directory.path().join("views/train_features.npy")).expect("written");
+        assert_eq!(features.dim(), (24, 128));
+        assert!(!directory.path().join("views/test_features.npy").exists());
+
+        // The manifest knows the names.
+        let compare = ["compare", "--data", "features", "--heads", "softmax,adacos", "--epochs", "1"];
+        let text = stdout(&arcos(directory.path(), &compare));
+        assert!(text.contains("\nCuckoo "), "{text}");
+        assert!(directory.path().join("arcos-compare/result.png").exists());
+    }
+
+    #[test]
+    fn bad_data_exits_with_1() {
+        let directory = data_set();
+        let network = network();
+        let says = |arguments: &[&str], text: &str| {
+            let complaint = complaint(&arcos(directory.path(), arguments), 1);
+            assert!(complaint.contains(text), "{arguments:?}: {complaint}");
+        };
+        says(&["extract", "--cub", "nowhere", "--model", &network], "cannot read nowhere/classes.txt");
+        says(&["extract", "--cub", "cub", "--model", "nowhere.onnx"], "cannot read nowhere.onnx");
+        says(&["extract", "--folder", "nowhere", "--model", &network], "cannot list nowhere");
+        says(&["extract", "--cub", "cub", "--model", "cub/images.txt"], "cannot be loaded");
+        fs::write(directory.path().join("cub/images/003.Cuckoo/Cuckoo_0003.jpg"), "no photograph").expect("writable");
+        let extract = ["extract", "--cub", "cub", "--model", &network];
+        says(&extract, "Cuckoo_0003.jpg: ");
+        assert!(ARRAYS.iter().all(|name| !directory.path().join("features").join(name).exists()));
+        let text = stdout(&arcos(directory.path(), &[&extract[..], &["--skip-bad"]].concat()));
+        assert!(text.contains("skipped: cub/images/003.Cuckoo/Cuckoo_0003.jpg: "), "{text}");
+        assert!(text.contains("test: 2 rows, 1 unusable images left out\n"), "{text}");
+        fs::remove_file(directory.path().join("cub/images/001.Albatross/Albatross_0001.jpg")).expect("there");
+        says(
+            &[&extract[..], &["--skip-bad"]].concat(),
+            "1 of 4 train images are missing, cub/images/001.Albatross/Albatross_0001.jpg",
+        );
+        let text = stdout(&arcos(directory.path(), &[&extract[..], &["--skip-bad", "--allow-missing"]].concat()));
+        assert!(text.contains("train: 3 rows, 1 missing images left out\n"), "{text}");
+        let complaint = complaint(&arcos(directory.path(), &[&extract[..], &["--views", "0"]].concat()), 2);
+        assert!(complaint.contains("views is 0; expected at least 1"), "{complaint}");
+    }
+
+    /// A folder with `count` photographs in each of two classes.
+    fn folder(count: u32) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        for class in ["owl", "wren"] {
+            let folder = directory.path().join("birds").join(class);
+            fs::create_dir_all(&folder).expect("writable");
+            for number in 0..count {
+                let photograph = fixture::render((70, 50 + number % 7), number, false);
+                photograph.save(folder.join(format!("{number:04}.jpg"))).expect("writable");
+            }
+        }
+        directory
+    }
+
+    fn shards(out: &Path) -> usize {
+        let is_shard = |path: PathBuf| path.extension().is_some_and(|extension| extension == "npz");
+        fs::read_dir(out.join("partial")).map_or(0, |entries| {
+            entries.filter(|entry| entry.as_ref().is_ok_and(|entry| is_shard(entry.path()))).count()
+        })
+    }
+
+    #[test]
+    fn a_killed_extraction_goes_on_and_ends_with_the_same_bytes() {
+        let directory = folder(300);
+        let network = network();
+        let arguments = |out| ["extract", "--folder", "birds", "--model", &network, "--out", out];
+        stdout(&arcos(directory.path(), &arguments("whole")));
+
+        let out = directory.path().join("killed");
+        let mut kills = 0;
+        // Each start gets one shard further than the one before, until one of them is done before it is killed.
+        loop {
+            let before = shards(&out);
+            let mut process = command(directory.path(), &arguments("killed"))
+                .stdout(Stdio::null())
+                .spawn()
+                .expect("the program starts");
+            let start = Instant::now();
+            let status = loop {
+                if let Some(status) = process.try_wait().expect("ours") {
+                    break status;
+                }
+                if shards(&out) > before {
+                    process.kill().expect("ours");
+                    break process.wait().expect("ours");
+                }
+                assert!(start.elapsed() < Duration::from_secs(120), "no progress");
+                sleep(Duration::from_millis(1));
+            };
+            if status.success() {
+                break;
+            }
+            kills += 1;
+            let is_whole = |name: &&&str| out.join(name).exists();
+            // A kill between the last rename and the manifest leaves whole arrays.
+            for name in ARRAYS.iter().filter(is_whole) {
+                let path = |run: &str| directory.path().join(run).join(name);
+                assert_eq!(fs::read(path("killed")).expect("there"), fs::read(path("whole")).expect("there"));
+            }
+        }
+        assert!(kills >= 3, "{kills} kills");
+        for name in ["train_features.npy", "train_labels.npy", "manifest.json"] {
+            let path = |run: &str| directory.path().join(run).join(name);
+            assert!(fs::read(path("killed")).expect(name) == fs::read(path("whole")).expect(name), "{name} differs");
+        }
+        assert!(!out.join("partial").exists());
+    }
+}
