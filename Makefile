@@ -3,36 +3,43 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test check suite demo-small peers plot-streaming clean
+.PHONY: demo test check suite full demo-small efficientnet peers plot-streaming clean
 
 demo:
 	@features=$$(./scripts/openblas-feature); set -x; $(CARGO) run --release $$features -- demo
 
 # What decides whether a change lands.
-test: check suite
-	@features=$$(./scripts/openblas-feature); \
-	if [ -n "$$features" ]; then \
-		set -ex; \
-		$(CARGO) clippy --all-targets $$features -- --deny warnings; \
-		$(CARGO) test $$features; \
-	fi
-	$(MAKE) demo-small
+test: check suite full demo-small
 
 check:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- --deny warnings
 	$(CARGO) clippy --no-default-features -- --deny warnings
-	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --no-deps --features train
+	$(CARGO) clippy --no-default-features --features images -- --deny warnings
 
 # Unit, property, reference and command tests, doc tests; examples are built; each benchmark runs once.
 suite:
 	$(CARGO) test
-	$(CARGO) test --bench heads --bench streaming
+	$(CARGO) test --bench heads --bench preprocessing --bench streaming
+
+# With the ONNX runtime, and with OpenBLAS where that can be had.
+full:
+	@features="--features onnx $$(./scripts/openblas-feature)"; set -ex; \
+	$(CARGO) clippy --all-targets $$features -- --deny warnings; \
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --no-deps $$features; \
+	$(CARGO) test $$features
 
 demo-small:
 	$(CARGO) run -- demo --classes 20 --train-rows 600 --test-rows 600 --dimension 64 \
 		--epochs 10 --batch-size 16 --out target/demo-small
 	test -s target/demo-small/result.png
+
+# EfficientNet-B0 through PyTorch's exporter and tract: some GB of packages from PyPI.
+efficientnet:
+	python3 -m venv target/efficientnet
+	target/efficientnet/bin/pip install --quiet torch torchvision onnx onnxscript numpy pillow
+	target/efficientnet/bin/python tests/reference/make_efficientnet.py target/efficientnet_b0
+	$(CARGO) test --release --features onnx --test images -- --ignored efficientnet --nocapture
 
 # The tables of docs/benchmarks.md: half an hour, and some GB of packages from PyPI.
 peers:

@@ -34,12 +34,14 @@
 //!
 //! # Floors
 //!
-//! A module uses only those below it: `ops` and `metrics` (primitives), `heads` and `optim`, `streaming`, `data`, `train`, and the program on top.
+//! A module uses only those below it: `ops` and `metrics` (primitives), `heads` and `optim`, `streaming`, `data`, `train` and `extract`, and the program on top.
 //!
 //! # Features
 //!
 //! - `cli` (default): the program. Libraries want `default-features = false`.
 //! - `train`: `data` and `train`, the frozen-feature trainer.
+//! - `images`: `data::cub`, `data::image_folder`, `data::image` and `extract`, from photographs to features by any network; `onnx` adds one from
+//!   an ONNX file.
 //! - `serde`: heads, optimizers and schedules can be serialised.
 //! - `openblas-system`, `openblas-static`: BLAS for matrix products, LAPACK for whitening and orthonormal initialisation.
 
