@@ -2,8 +2,8 @@
 //! augmented view, and the numbers that the network takes.
 
 use arcos::data::image::{
-    Augmentation, BoundingBox, Interpolation, Layout, Normalisation, PixelBox, Preprocessing, decode,
-    resize_with_padding, to_unit_range,
+    BoundingBox, Interpolation, Layout, Normalisation, PixelBox, Preprocessing, decode, resize_with_padding,
+    to_unit_range,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 use image::imageops::{self, FilterType};
@@ -21,14 +21,7 @@ fn preprocessing_speed(criterion: &mut Criterion) {
     let path = directory.path().join("bird.jpg");
     photograph().save_with_format(&path, ImageFormat::Jpeg).expect("writable");
     let image = decode(&path).expect("just written");
-    let preprocessing = Preprocessing {
-        width: 224,
-        height: 224,
-        layout: Layout::Nchw,
-        interpolation: Interpolation::Bilinear,
-        normalisation: Normalisation::Imagenet,
-        augmentation: Augmentation::default(),
-    };
+    let preprocessing = Preprocessing::new(224, 224, Layout::Nchw);
     let mut group = criterion.benchmark_group("preprocessing");
     group.bench_function("decode", |bencher| bencher.iter(|| decode(&path)));
     for (name, interpolation, filter) in [

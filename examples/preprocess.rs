@@ -6,7 +6,7 @@
 //! ```
 
 use arcos::data::cub;
-use arcos::data::image::{Augmentation, Interpolation, Layout, Normalisation, Preprocessing, to_unit_range};
+use arcos::data::image::{Layout, Preprocessing, to_unit_range};
 use image::{RgbImage, imageops};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -19,14 +19,7 @@ const MOST: usize = 64;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let [directory, sheet] = &arguments[..] else { return Err("usage: preprocess CUB_DIRECTORY SHEET.png".into()) };
-    let preprocessing = Preprocessing {
-        width: 224,
-        height: 224,
-        layout: Layout::Nchw,
-        interpolation: Interpolation::Bilinear,
-        normalisation: Normalisation::Imagenet,
-        augmentation: Augmentation::default(),
-    };
+    let preprocessing = Preprocessing::new(224, 224, Layout::Nchw);
     let set = cub::read(directory)?;
     let files = set.images.iter().map(|image| (set.root.join(&image.path), image.bounding_box));
     let files: Vec<_> = files.filter(|(path, _)| path.exists()).take(MOST).collect();

@@ -17,10 +17,14 @@ const LISTED: usize = 10;
 /// The names of the classes of the data: those of CUB-200-2011 in `directory`, or else those that the extraction of the features noted.
 /// `None` where nobody knows.
 pub(super) fn class_names(directory: Option<&Path>, data: &DataArgs, classes: usize) -> Result<Option<Vec<String>>> {
-    let manifest = || data.data.as_deref().map_or(Ok(None), Manifest::read);
-    let (names, file) = match directory {
-        Some(directory) => (Some(cub::read_classes(directory)?), directory.join("classes.txt")),
-        None => (manifest()?.map(|manifest| manifest.classes), "manifest.json".into()),
+    let (names, file) = match (directory, &data.data) {
+        (Some(directory), _) => (Some(cub::read_classes(directory)?), directory.join("classes.txt")),
+        // Another program's manifest is none of our business.
+        (None, Some(data)) => {
+            let manifest = Manifest::read(data).unwrap_or_default();
+            (manifest.map(|manifest| manifest.classes), data.join("manifest.json"))
+        }
+        (None, None) => return Ok(None),
     };
     match names {
         Some(names) if names.len() < classes => Err(Error::File {

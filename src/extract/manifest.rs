@@ -30,7 +30,7 @@ pub struct Manifest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelFile {
     /// Its file.
-    pub file: PathBuf,
+    pub file: String,
     /// Hash of all its bytes, those of files it refers to included.
     pub sha256: String,
 }
@@ -46,7 +46,7 @@ pub struct SplitManifest {
     /// The photograph of each row.
     pub rows: Vec<Row>,
     /// Photographs that were left out because they are unusable.
-    pub skipped: Vec<PathBuf>,
+    pub skipped: Vec<String>,
     /// Photographs that were left out because they are not there.
     pub missing: usize,
 }
@@ -55,7 +55,7 @@ pub struct SplitManifest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// The photograph, from the root of its set.
-    pub file: PathBuf,
+    pub file: String,
     /// Which of its augmented views, from 0; none for the photograph itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub view: Option<usize>,

@@ -5,9 +5,11 @@
 //! one, of an ONNX file. Work is done and kept in shards of a few images, so that a run that was killed goes on where it
 //! was; the arrays appear whole or not at all. A [`Manifest`] beside them says what they are made of.
 
+mod arrays;
 mod manifest;
 #[cfg(feature = "onnx")]
 mod network;
+mod options;
 mod plan;
 mod run;
 mod shard;
@@ -15,4 +17,5 @@ mod shard;
 pub use manifest::{Manifest, ModelFile, Row, SplitManifest};
 #[cfg(feature = "onnx")]
 pub use network::Network;
-pub use run::{Event, Options, extract};
+pub use options::{Event, Options};
+pub use run::extract;

@@ -42,7 +42,7 @@ impl Network {
         let bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
         let onnx = tract_onnx::onnx();
         let proto = onnx.proto_model_for_read(&mut bytes.as_slice()).map_err(not_onnx)?;
-        let file = ModelFile { file: path.into(), sha256: hash(path, &bytes, &proto)? };
+        let file = ModelFile { file: path.to_string_lossy().into_owned(), sha256: hash(path, &bytes, &proto)? };
         let model = onnx.model_for_path(path).map_err(not_onnx)?;
 
         let found = model.input_fact(0).map_err(not_onnx)?.shape.clone();
@@ -120,7 +120,7 @@ impl Network {
             Ok::<Vec<f32>, TractError>(output[0].to_plain_array_view::<f32>()?.iter().copied().collect())
         };
         let mut features = run().map_err(|error| Error::File {
-            path: self.file.file.clone(),
+            path: self.file.file.clone().into(),
             found: format!("fails on images: {error:#}"),
             expected: "a network from images to features".into(),
         })?;

@@ -1,11 +1,12 @@
 //! What is to be done: which photographs are there, and in which shards they are worked on.
 
 use super::manifest::{Manifest, sha256};
-use super::run::Options;
+use super::options::Options;
+use crate::data::image::{BoundingBox, Preprocessing};
 use crate::data::{ImageSet, LabelledImage, Split};
 use crate::{Error, Result};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 use std::{fs, io};
 
@@ -18,7 +19,7 @@ pub(super) struct SplitPlan<'a> {
     /// Augmented views of each image; none for the image itself.
     pub views: Option<usize>,
     pub shards: Vec<Shard<'a>>,
-    /// Of all shards.
+    /// Of all shards and labels.
     pub fingerprint: String,
     /// Images that are not there.
     pub missing: usize,
@@ -27,17 +28,24 @@ pub(super) struct SplitPlan<'a> {
 /// Some images of a split.
 pub(super) struct Shard<'a> {
     pub images: Vec<&'a LabelledImage>,
-    /// Hash of all that the features depend on; also the file's name.
+    /// Hash of all that the features depend on.
     pub fingerprint: String,
+}
+
+impl Shard<'_> {
+    /// Where its features are kept.
+    pub fn file(&self, partial: &Path) -> PathBuf {
+        partial.join(&self.fingerprint[..32]).with_extension("npz")
+    }
 }
 
 /// What a shard's features depend on.
 #[derive(Serialize)]
 struct Dependencies<'a> {
     model: &'a str,
-    preprocessing: &'a crate::data::image::Preprocessing,
+    preprocessing: &'a Preprocessing,
     views: Option<(usize, u64)>,
-    images: Vec<(String, Option<crate::data::image::BoundingBox>, FileVersion)>,
+    images: Vec<(String, Option<BoundingBox>, FileVersion)>,
 }
 
 /// Length and time of modification of a file, the latter in nanoseconds.
@@ -84,11 +92,13 @@ pub(super) fn plan<'a>(
             fingerprint: fingerprint(images, views.map(|views| (views, options.seed)), manifest),
         })
         .collect();
-    let fingerprint = sha256(shards.iter().map(|shard| shard.fingerprint.as_bytes()));
+    let labels: String = present.iter().map(|(image, _)| format!(" {}", image.label)).collect();
+    let shard_fingerprints = shards.iter().map(|shard| shard.fingerprint.as_bytes());
+    let fingerprint = sha256(shard_fingerprints.chain([labels.as_bytes()]));
     Ok(Some(SplitPlan { split, views, shards, fingerprint, missing: missing.len() }))
 }
 
-fn version(path: &std::path::Path) -> io::Result<FileVersion> {
+fn version(path: &Path) -> io::Result<FileVersion> {
     let metadata = fs::metadata(path)?;
     let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(FileVersion(metadata.len(), modified.as_nanos()))

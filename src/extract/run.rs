@@ -1,54 +1,16 @@
 //! The run: shards in parallel, then whole arrays.
 
-use super::manifest::{Manifest, ModelFile, Row, SplitManifest, array_names};
+use super::arrays::{assemble, publish};
+use super::manifest::{Manifest, ModelFile, array_names};
+use super::options::{Event, Options};
 use super::plan::{Shard, SplitPlan, plan};
 use super::shard::{Maker, ShardFeatures};
-use crate::data::image::Preprocessing;
-use crate::data::{ImageSet, LabelledImage, Split};
-use crate::{Error, Result, atomic_file};
-use ndarray::{Array1, Array2, ArrayView4};
-use ndarray_npy::{WriteNpyExt, write_zeroed_npy};
+use crate::data::{ImageSet, Split};
+use crate::{Error, Result};
+use ndarray::{Array2, ArrayView4};
 use rayon::prelude::*;
 use std::fs;
-use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-
-/// What is extracted, and how.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Options {
-    /// Which splits; one that the set has no image for is left out.
-    pub splits: Vec<Split>,
-    /// How photographs become the network's input.
-    pub preprocessing: Preprocessing,
-    /// Augmented views of each training image, in place of the image itself.
-    pub views: Option<usize>,
-    /// Seed of the views.
-    pub seed: u64,
-    /// Images given to the network at a time, on each thread.
-    pub batch_size: usize,
-    /// Whether unusable images are left out; else the first one ends the run.
-    pub skip_bad: bool,
-    /// Whether images that are not there are left out; else the first one ends the run.
-    pub allow_missing: bool,
-    /// Whether features of another network, preprocessing or set of classes are replaced; else they end the run.
-    pub overwrite: bool,
-}
-
-/// What happens while features are extracted.
-#[derive(Clone, Copy, Debug)]
-pub enum Event<'a> {
-    /// Before anything else.
-    Start {
-        /// All images.
-        images: usize,
-        /// Those that an earlier run has done.
-        resumed: usize,
-    },
-    /// An image is done, or was skipped.
-    Done,
-    /// An unusable image is left out.
-    Skipped(&'a Error),
-}
 
 /// Extracts features of `set` with `embed`, from images (n, 3, H, W) or (n, H, W, 3) to features (n, D), and writes
 /// `train_features.npy` (N, D), `train_labels.npy` (N,), the same for `test`, and `manifest.json` into `out`. `model` says what
@@ -141,7 +103,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn file(&self, partial: &Path) -> PathBuf {
-        shard_file(self.shard, partial)
+        self.shard.file(partial)
     }
 
     /// The images with features, if an earlier run did this shard. One with images left out is done again if none may be.
@@ -153,10 +115,6 @@ impl Work<'_> {
             && kept.last().is_none_or(|&last| last < images);
         (is_whole && (options.skip_bad || kept.len() == images)).then_some(kept)
     }
-}
-
-fn shard_file(shard: &Shard, partial: &Path) -> PathBuf {
-    partial.join(&shard.fingerprint[..32]).with_extension("npz")
 }
 
 /// Whether `out` may be written to: it holds nothing, or features that the new ones can stand beside, or may be overwritten.
@@ -186,83 +144,4 @@ fn is_done(plan: &SplitPlan, manifest: &Manifest, options: &Options, out: &Path)
             && (options.skip_bad || done.skipped.is_empty())
             && array_names(plan.split).iter().all(|name| out.join(name).exists())
     })
-}
-
-/// Writes the arrays of a split into `partial`; `kept` are the images with features, for each shard.
-fn assemble(
-    plan: &SplitPlan,
-    kept: &[Vec<usize>],
-    options: &Options,
-    root: &Path,
-    partial: &Path,
-) -> Result<SplitManifest> {
-    let with_kept = || plan.shards.iter().zip(kept);
-    let images: Vec<&LabelledImage> =
-        with_kept().flat_map(|(shard, kept)| kept.iter().map(|&position| shard.images[position])).collect();
-    if images.is_empty() {
-        return Err(Error::File {
-            path: root.into(),
-            found: format!("no {} image can be used", plan.split.name()),
-            expected: "at least one".into(),
-        });
-    }
-    let views = plan.views.unwrap_or(1);
-    let [features_name, labels_name] = array_names(plan.split);
-    let labels: Array1<i64> = images.iter().flat_map(|image| std::iter::repeat_n(image.label as i64, views)).collect();
-    atomic_file::write(&partial.join(labels_name), |file| labels.write_npy(file).map_err(io::Error::other))?;
-
-    let read =
-        |shard| ShardFeatures::read(&shard_file(shard, partial)).ok_or_else(|| io::Error::other("a shard has gone"));
-    atomic_file::write(&partial.join(features_name), |file| {
-        let mut dimension = 0;
-        for (shard, _) in with_kept().filter(|(_, kept)| !kept.is_empty()) {
-            let ShardFeatures { features, .. } = read(shard)?;
-            if dimension == 0 {
-                dimension = features.ncols();
-                let shape = (labels.len(), dimension);
-                write_zeroed_npy::<f32, _>(file.get_ref(), shape).map_err(io::Error::other)?;
-                file.seek(SeekFrom::End(-((shape.0 * shape.1 * size_of::<f32>()) as i64)))?;
-            }
-            if features.ncols() != dimension {
-                return Err(io::Error::other("the network's features differ in dimension"));
-            }
-            file.write_all(bytemuck::cast_slice(features.as_slice().expect("read in standard layout")))?;
-        }
-        Ok(())
-    })?;
-
-    let skipped = with_kept().flat_map(|(shard, kept)| {
-        let is_skipped = |&(position, _): &(usize, _)| !kept.contains(&position);
-        shard.images.iter().enumerate().filter(is_skipped).map(|(_, image)| image.path.clone())
-    });
-    let row = |image: &LabelledImage, view| Row { file: image.path.clone(), view };
-    Ok(SplitManifest {
-        fingerprint: plan.fingerprint.clone(),
-        seed: plan.views.map(|_| options.seed),
-        skipped: skipped.collect(),
-        missing: plan.missing,
-        rows: match plan.views {
-            None => images.into_iter().map(|image| row(image, None)).collect(),
-            Some(views) => {
-                images.into_iter().flat_map(|image| (0..views).map(move |view| row(image, Some(view)))).collect()
-            }
-        },
-    })
-}
-
-/// Puts the whole arrays in their place. In between there is no manifest, so that none stands beside arrays that it is not of.
-fn publish(plans: &[SplitPlan], manifest: &Manifest, partial: &Path, out: &Path) -> Result<()> {
-    let remove = |path: PathBuf| match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
-        _ => Ok(()),
-    };
-    remove(Manifest::path(out))?;
-    for split in Split::ALL.into_iter().filter(|split| !manifest.splits.contains_key(split.name())) {
-        array_names(split).into_iter().try_for_each(|name| remove(out.join(name)))?;
-    }
-    for name in plans.iter().flat_map(|plan| array_names(plan.split)) {
-        let path = out.join(&name);
-        fs::rename(partial.join(&name), &path).map_err(|error| Error::io("write", path, error))?;
-    }
-    manifest.write(out)
 }

@@ -1,12 +1,13 @@
 //! A few images' features: made, kept on disk, found again.
 
 use super::manifest::sha256;
+use super::options::Event;
 use super::plan::Shard;
-use super::run::Event;
+
 use crate::data::LabelledImage;
 use crate::data::image::{Preprocessing, to_unit_range};
 use crate::{Error, Result, atomic_file};
-use ndarray::{Array1, Array2, Array4, ArrayView4, Axis, s};
+use ndarray::{Array1, Array2, Array4, ArrayView3, ArrayView4, Axis, s};
 use ndarray_npy::{NpzReader, NpzWriter};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -97,7 +98,7 @@ impl<'a, E: Fn(ArrayView4<f32>) -> Result<Array2<f32>> + Sync> Batch<'a, E> {
         Self { maker, inputs, paths: Vec::new(), features: Vec::new(), dimension: 0 }
     }
 
-    fn push(&mut self, image: ndarray::ArrayView3<f32>, path: &Path) -> Result<()> {
+    fn push(&mut self, image: ArrayView3<f32>, path: &Path) -> Result<()> {
         let Preprocessing { normalisation, layout, .. } = self.maker.preprocessing;
         normalisation.write(image, *layout, self.inputs.index_axis_mut(Axis(0), self.paths.len()))?;
         self.paths.push(path.into());

@@ -1,7 +1,7 @@
 //! Networks from ONNX files, and `arcos extract` with them.
 
 use super::data_file;
-use arcos::data::image::{Augmentation, Interpolation, Layout, Normalisation, Preprocessing, to_unit_range};
+use arcos::data::image::{Layout, Preprocessing, to_unit_range};
 use arcos::extract::Network;
 use arcos::{Error, Result};
 use ndarray::{Array2, Array4, Axis, s};
@@ -17,14 +17,7 @@ fn network(name: &str, batch_size: usize) -> Result<Network> {
 fn agrees_with_pytorch(directory: &Path, batch_size: usize) {
     let network = Network::load(&directory.join("model.onnx"), batch_size).expect("EfficientNet");
     let (width, height) = network.image_size();
-    let preprocessing = Preprocessing {
-        width,
-        height,
-        layout: network.layout(),
-        interpolation: Interpolation::default(),
-        normalisation: Normalisation::Imagenet,
-        augmentation: Augmentation::default(),
-    };
+    let preprocessing = Preprocessing::new(width, height, network.layout());
     let expected: Array2<f32> = read_npy(directory.join("features.npy")).expect("features");
     assert_eq!(network.dimension(), expected.ncols());
     let [channels, rows, columns] = preprocessing.input_shape();

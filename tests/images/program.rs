@@ -1,11 +1,6 @@
 //! `arcos extract` as a user meets it.
 
-use super::command::{arcos, complaint};
-#[cfg(feature = "onnx")]
-use super::{
-    command::{command, stdout},
-    data_file, fixture,
-};
+use super::command::{arcos, complaint, stdout};
 
 #[test]
 fn bad_usage_exits_with_2() {
@@ -20,6 +15,15 @@ fn bad_usage_exits_with_2() {
     says(&["extract", "--cub", "a", "--model", "m.onnx", "--split", "val"], "invalid value 'val'");
 }
 
+#[test]
+fn help_says_what_it_takes() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let help = stdout(&arcos(directory.path(), &["extract", "--help"]));
+    for text in ["--cub <DIR>", "--views <K>", "minus-one-one", "Needs a build with --features onnx", "Examples:"] {
+        assert!(help.contains(text), "{text} is not in\n{help}");
+    }
+}
+
 #[cfg(not(feature = "onnx"))]
 #[test]
 fn a_build_without_a_runtime_says_which_feature_it_lacks() {
@@ -32,6 +36,8 @@ fn a_build_without_a_runtime_says_which_feature_it_lacks() {
 #[cfg(feature = "onnx")]
 mod with_onnx {
     use super::*;
+    use crate::command::command;
+    use crate::{data_file, fixture};
     use ndarray::{Array1, Array2};
     use ndarray_npy::read_npy;
     use std::fs;

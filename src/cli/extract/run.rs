@@ -3,7 +3,7 @@
 use super::progress::Progress;
 use super::{Args, SplitName};
 use crate::cli::print;
-use crate::data::image::{Augmentation, Preprocessing};
+use crate::data::image::Preprocessing;
 use crate::data::{ImageSet, Split, cub, image_folder};
 use crate::extract::{Event, Manifest, Network, Options, extract};
 use crate::{Error, Result};
@@ -32,12 +32,9 @@ pub(in crate::cli) fn run(args: &Args) -> Result<()> {
             SplitName::Test => vec![Split::Test],
         },
         preprocessing: Preprocessing {
-            width,
-            height,
-            layout: network.layout(),
             interpolation: args.interpolation,
             normalisation: args.normalise,
-            augmentation: Augmentation::default(),
+            ..Preprocessing::new(width, height, network.layout())
         },
         views: args.views,
         seed: args.seed,

@@ -1,7 +1,7 @@
 //! From a file to pixels.
 
 use crate::{Error, Result};
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Luma, Rgb, RgbImage};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Luma, Rgb, RgbImage};
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
@@ -24,6 +24,8 @@ fn from_bytes(bytes: &[u8]) -> Result<RgbImage, String> {
     }
     let decode = || {
         let mut decoder = reader.into_decoder()?;
+        // A file of a few bytes can claim gigabytes of pixels.
+        Limits::default().reserve(decoder.total_bytes())?;
         let orientation = decoder.orientation()?;
         let mut image = DynamicImage::from_decoder(decoder)?;
         image.apply_orientation(orientation);

@@ -24,6 +24,18 @@ pub struct Preprocessing {
 }
 
 impl Preprocessing {
+    /// For images of this size, bilinear, normalised as ImageNet's; views as the Keras project draws them.
+    pub fn new(width: u32, height: u32, layout: Layout) -> Self {
+        Self {
+            width,
+            height,
+            layout,
+            interpolation: Interpolation::default(),
+            normalisation: Normalisation::default(),
+            augmentation: Augmentation::default(),
+        }
+    }
+
     /// Decodes the photograph in `path`, cuts out `bounding_box`, or nothing, and scales it to the size of the input, padded.
     ///
     /// # Errors
