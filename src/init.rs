@@ -25,7 +25,7 @@ pub fn glorot_normal<F: Real>(classes: usize, dimension: usize, rng: &mut impl R
 /// uniformly: the Q of a Gaussian matrix, with the signs of R's diagonal.
 ///
 /// # Errors
-/// [`Error::NeedsFeature`](crate::Error::NeedsLapack) in a build without LAPACK, [`Error::Lapack`](crate::Error::Lapack).
+/// [`Error::NeedsFeature`](crate::Error::NeedsFeature) in a build without LAPACK, [`Error::Lapack`](crate::Error::Lapack).
 pub fn orthonormal<F: Real>(classes: usize, dimension: usize, rng: &mut impl Rng) -> Result<Array2<F>> {
     let (tall, wide) = (classes.max(dimension), classes.min(dimension));
     let gaussian = Array2::from_shape_simple_fn((tall, wide), || StandardNormal.sample(rng));

@@ -18,22 +18,21 @@ const LISTED: usize = 10;
 /// `None` where nobody knows.
 pub(super) fn class_names(directory: Option<&Path>, data: &DataArgs, classes: usize) -> Result<Option<Vec<String>>> {
     let (names, file) = match (directory, &data.data) {
-        (Some(directory), _) => (Some(cub::read_classes(directory)?), directory.join("classes.txt")),
-        // Another program's manifest is none of our business.
-        (None, Some(data)) => {
-            let manifest = Manifest::read(data).unwrap_or_default();
-            (manifest.map(|manifest| manifest.classes), data.join("manifest.json"))
+        (Some(directory), _) => (cub::read_classes(directory)?, directory.join("classes.txt")),
+        // Nobody asked for names: a manifest of another program, or of other features, is none of our business.
+        (None, data) => {
+            let manifest = data.as_deref().and_then(|data| Manifest::read(data).unwrap_or_default());
+            return Ok(manifest.map(|manifest| manifest.classes).filter(|names| names.len() >= classes));
         }
-        (None, None) => return Ok(None),
     };
-    match names {
-        Some(names) if names.len() < classes => Err(Error::File {
+    if names.len() < classes {
+        return Err(Error::File {
             path: file,
             found: format!("names {} classes", names.len()),
             expected: format!("a name for each of the {classes} classes of the labels"),
-        }),
-        names => Ok(names),
+        });
     }
+    Ok(Some(names))
 }
 
 /// Prints the hardest classes, and leaves `class_accuracy.csv` and `confusions.png` in `out`. Outcomes without a confusion are left
@@ -42,11 +41,11 @@ pub(super) fn report(names: &[String], outcomes: &[Outcome], out: &Path) -> Resu
     let heads: Vec<(&str, &Confusion)> =
         outcomes.iter().filter_map(|outcome| Some((outcome.name.as_str(), outcome.confusion.as_ref()?))).collect();
     let Some((_, first)) = heads.first() else { return Ok(()) };
-    let row = |(class, name): (usize, &String)| {
+    let row = |class: usize| {
         let accuracies = heads.iter().map(|(_, confusion)| confusion.accuracy(class)).collect::<Option<Vec<f64>>>()?;
-        Some(ClassRow { label: class, name: readable(name), rows: first.rows(class), accuracies })
+        Some(ClassRow { label: class, name: &names[class], rows: first.rows(class), accuracies })
     };
-    let mut rows: Vec<ClassRow> = names.iter().enumerate().filter_map(row).collect();
+    let mut rows: Vec<ClassRow> = (0..names.len()).filter_map(row).collect();
     let names_of_heads: Vec<&str> = heads.iter().map(|&(name, _)| name).collect();
     let csv = out.join("class_accuracy.csv");
     write_csv(&csv, &names_of_heads, &rows)?;
@@ -71,16 +70,16 @@ pub(super) fn report(names: &[String], outcomes: &[Outcome], out: &Path) -> Resu
     }
 }
 
-struct ClassRow {
+struct ClassRow<'a> {
     label: usize,
-    name: String,
+    name: &'a str,
     /// Test rows.
     rows: usize,
     /// By head.
     accuracies: Vec<f64>,
 }
 
-impl ClassRow {
+impl ClassRow<'_> {
     fn mean(&self) -> f64 {
         self.accuracies.iter().sum::<f64>() / self.accuracies.len() as f64
     }
@@ -101,7 +100,7 @@ fn write_csv(path: &Path, heads: &[&str], rows: &[ClassRow]) -> Result<()> {
             fixed(["label", "class", "test_rows"].map(String::from)).chain(heads.iter().map(|&head| head.into()));
         writer.write_record(heading.collect::<Vec<String>>()).map_err(io::Error::other)?;
         for row in rows {
-            let fields = fixed([row.label.to_string(), row.name.clone(), row.rows.to_string()]);
+            let fields = fixed([row.label.to_string(), row.name.to_owned(), row.rows.to_string()]);
             let fields = fields.chain(row.accuracies.iter().map(f64::to_string));
             writer.write_record(fields.collect::<Vec<String>>()).map_err(io::Error::other)?;
         }
@@ -110,7 +109,7 @@ fn write_csv(path: &Path, heads: &[&str], rows: &[ClassRow]) -> Result<()> {
 }
 
 fn table(heads: &[&str], rows: &[ClassRow]) -> String {
-    let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0).max(5);
+    let width = rows.iter().map(|row| readable(row.name).chars().count()).max().unwrap_or(0).max(5);
     let heading: String = heads.iter().map(|head| format!("  {head:>8}")).collect();
     let heading = format!("{:<width$} {:>5}{heading}", "class", "rows");
     let rule = "-".repeat(heading.chars().count());
@@ -123,7 +122,7 @@ fn table(heads: &[&str], rows: &[ClassRow]) -> String {
                 format!("  {accuracy:>column$.4}")
             })
             .collect();
-        format!("{:<width$} {:>5}{accuracies}", row.name, row.rows)
+        format!("{:<width$} {:>5}{accuracies}", readable(row.name), row.rows)
     };
     [heading, rule].into_iter().chain(rows.iter().map(line)).collect::<Vec<_>>().join("\n")
 }

@@ -7,7 +7,7 @@
 use super::image::BoundingBox;
 use super::{ImageSet, LabelledImage, Split};
 use crate::{Error, Result};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -24,35 +24,35 @@ const CLASSES: &str = "classes.txt";
 /// [`Error::Io`] for a missing file; [`Error::Line`] for a malformed line, an id given twice, a class that `classes.txt` does not
 /// list, or a box without area; [`Error::MissingId`] where a file says nothing of an image.
 pub fn read(directory: &Path) -> Result<ImageSet> {
-    let class_ids = class_records(directory)?;
-    let label_of: HashMap<u64, usize> =
-        class_ids.iter().enumerate().map(|(label, record)| (record.id, label)).collect();
-    let classes: Vec<String> = class_ids.into_iter().map(|record| record.rest).collect();
+    let path = directory.join(IMAGES);
+    let mut records = unique_records(&path)?;
+    if records.is_empty() {
+        return Err(Error::File { path, found: "lists no image".into(), expected: "lines of an id and a file".into() });
+    }
+    records.sort_by_key(|record| record.id);
+    let listed: HashSet<u64> = records.iter().map(|record| record.id).collect();
 
-    let labels = Table::read(directory, LABELS, |record, path| {
+    let class_records = class_records(directory)?;
+    let label_of: HashMap<u64, usize> =
+        class_records.iter().enumerate().map(|(label, record)| (record.id, label)).collect();
+    let classes = class_records.into_iter().map(|record| record.rest).collect();
+    let labels = Table::read(directory, LABELS, &listed, |record, path| {
         let id = record.number::<u64>(path, "a class id")?;
         let expected = || format!("one of the {} ids in {CLASSES}", label_of.len());
         label_of.get(&id).copied().ok_or_else(|| record.error(path, format!("class {id}"), expected()))
     })?;
-    let splits = Table::read(directory, SPLIT, |record, path| match record.rest.as_str() {
+    let splits = Table::read(directory, SPLIT, &listed, |record, path| match record.rest.as_str() {
         "1" => Ok(Split::Train),
         "0" => Ok(Split::Test),
         other => Err(record.error(path, format!("{other:?}"), "1 (training image) or 0 (test image)".into())),
     })?;
-    let boxes = Table::read(directory, BOXES, bounding_box)?;
+    let boxes = Table::read(directory, BOXES, &listed, bounding_box)?;
 
-    let path = directory.join(IMAGES);
-    let mut records = unique_records(&path)?;
-    records.sort_by_key(|record| record.id);
-    let image = |record: Record| {
-        let (id, file) = (record.id, record.rest);
+    let image = |Record { id, rest, .. }: Record| {
         let bounding_box = Some(boxes.get(id)?);
-        Ok(LabelledImage { path: file.into(), label: labels.get(id)?, split: splits.get(id)?, bounding_box })
+        Ok(LabelledImage { path: rest.into(), label: labels.get(id)?, split: splits.get(id)?, bounding_box })
     };
-    let images = records.into_iter().map(image).collect::<Result<Vec<_>>>()?;
-    if images.is_empty() {
-        return Err(Error::File { path, found: "lists no image".into(), expected: "lines of an id and a file".into() });
-    }
+    let images = records.into_iter().map(image).collect::<Result<_>>()?;
     Ok(ImageSet { root: directory.join("images"), classes, images })
 }
 
@@ -83,17 +83,23 @@ fn bounding_box(record: &Record, path: &Path) -> Result<BoundingBox> {
     }
 }
 
-/// What a file says of each id.
+/// What a file says of each listed id.
 struct Table<T> {
     path: PathBuf,
     by_id: HashMap<u64, T>,
 }
 
 impl<T: Copy> Table<T> {
-    fn read(directory: &Path, file: &str, parse: impl Fn(&Record, &Path) -> Result<T>) -> Result<Self> {
+    fn read(
+        directory: &Path,
+        file: &str,
+        listed: &HashSet<u64>,
+        parse: impl Fn(&Record, &Path) -> Result<T>,
+    ) -> Result<Self> {
         let path = directory.join(file);
         let parse = |record: Record| Ok((record.id, parse(&record, &path)?));
-        let by_id = unique_records(&path)?.into_iter().map(parse).collect::<Result<_>>()?;
+        let records = unique_records(&path)?.into_iter().filter(|record| listed.contains(&record.id));
+        let by_id = records.map(parse).collect::<Result<_>>()?;
         Ok(Self { path, by_id })
     }
 

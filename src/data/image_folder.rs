@@ -16,8 +16,11 @@ const EXTENSIONS: [&str; 3] = ["jpg", "jpeg", "png"];
 /// # Errors
 /// [`Error::Io`]; [`Error::File`] where there is no photograph.
 pub fn read(directory: &Path, whole: Split) -> Result<ImageSet> {
-    let has = |name: &str| directory.join(name).is_dir();
-    let splits: Vec<(&str, Split)> = match (has("train"), has("test"), has("val")) {
+    // A class may be called train.
+    let has = |name: &str| {
+        Ok(directory.join(name).is_dir() && entries(&directory.join(name))?.iter().any(|path| path.is_dir()))
+    };
+    let splits: Vec<(&str, Split)> = match (has("train")?, has("test")?, has("val")?) {
         (false, ..) => vec![("", whole)],
         (true, true, _) => vec![("train", Split::Train), ("test", Split::Test)],
         (true, false, true) => vec![("train", Split::Train), ("val", Split::Test)],

@@ -2,7 +2,7 @@
 
 use super::manifest::{Manifest, Row, SplitManifest, array_names};
 use super::options::Options;
-use super::plan::{Shard, SplitPlan};
+use super::plan::{SHARD_EXTENSION, Shard, SplitPlan};
 use super::shard::ShardFeatures;
 use crate::data::{LabelledImage, Split};
 use crate::{Error, Result, atomic_file};
@@ -10,7 +10,7 @@ use ndarray::Array1;
 use ndarray_npy::{WriteNpyExt, write_zeroed_npy};
 use std::fs;
 use std::io::{self, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Writes the arrays of a split into `partial`; `kept` are the images with features, for each shard.
 pub(super) fn assemble(
@@ -74,21 +74,47 @@ pub(super) fn assemble(
     })
 }
 
-/// Puts the whole arrays in their place. In between there is no manifest, so that none stands beside arrays that it is not of.
-pub(super) fn publish(plans: &[SplitPlan], manifest: &Manifest, partial: &Path, out: &Path) -> Result<()> {
-    let remove = |path: PathBuf| match fs::remove_file(&path) {
+/// Puts the arrays in `partial` in their place in `out`, if its manifest is there, which is written once they are whole. What a run
+/// was ended in can be done again.
+pub(super) fn publish(partial: &Path, out: &Path) -> Result<()> {
+    let Some(manifest) = Manifest::read(partial)? else { return Ok(()) };
+    let (stay, go): (Vec<_>, Vec<_>) =
+        Split::ALL.into_iter().partition(|split| manifest.splits.contains_key(split.name()));
+    for name in stay.into_iter().flat_map(array_names) {
+        let path = out.join(&name);
+        match fs::rename(partial.join(&name), &path) {
+            // Not a new one, or in its place already.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            result => result.map_err(|error| Error::io("write", path, error))?,
+        }
+    }
+    go.into_iter().flat_map(array_names).try_for_each(|name| remove(&out.join(name)))?;
+    let path = Manifest::path(out);
+    fs::rename(Manifest::path(partial), &path).map_err(|error| Error::io("write", path, error))
+}
+
+/// Removes all but shards from `partial`: arrays without a manifest, and files that a kill left half written.
+pub(super) fn remove_unfinished(partial: &Path) -> Result<()> {
+    let failed = |error| Error::io("list", partial, error);
+    let entries = match fs::read_dir(partial) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_none_or(|extension| extension != SHARD_EXTENSION) {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a file, if it is there.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
         _ => Ok(()),
-    };
-    remove(Manifest::path(out))?;
-    for split in Split::ALL.into_iter().filter(|split| !manifest.splits.contains_key(split.name())) {
-        array_names(split).into_iter().try_for_each(|name| remove(out.join(name)))?;
     }
-    for name in plans.iter().flat_map(|plan| array_names(plan.split)) {
-        let path = out.join(&name);
-        fs::rename(partial.join(&name), &path).map_err(|error| Error::io("write", path, error))?;
-    }
-    manifest.write(out)
 }
 
 /// A photograph's path as text, which JSON needs.

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// The version of the format; files of another are refused.
-const FORMAT: &str = "arcos features 1";
+/// The version of the format, and of what is done to pixels: files of another are refused, shards of another not taken up.
+pub(super) const FORMAT: &str = "arcos features 1";
 
 /// What the features of a directory are made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -111,7 +111,7 @@ impl Network {
                 expected: format!("{:?} with at most {} images", &self.input, self.input[0]),
             });
         }
-        // What is missing of a batch is black.
+        // What is missing of a batch is zero.
         let mut values: Vec<f32> = images.iter().copied().collect();
         values.resize(self.input.iter().product(), 0.0);
         let run = || {

@@ -1,6 +1,6 @@
 //! What is to be done: which photographs are there, and in which shards they are worked on.
 
-use super::manifest::{Manifest, sha256};
+use super::manifest::{FORMAT, Manifest, sha256};
 use super::options::Options;
 use crate::data::image::{BoundingBox, Preprocessing};
 use crate::data::{ImageSet, LabelledImage, Split};
@@ -10,8 +10,11 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 use std::{fs, io};
 
-/// Rows of a shard, about: what a killed run loses for each thread.
+/// Rows of a shard, about, and whole batches: what a killed run loses for each thread.
 const SHARD_ROWS: usize = 64;
+
+/// What the names of shards end in.
+pub(super) const SHARD_EXTENSION: &str = "npz";
 
 /// One split's work.
 pub(super) struct SplitPlan<'a> {
@@ -19,7 +22,7 @@ pub(super) struct SplitPlan<'a> {
     /// Augmented views of each image; none for the image itself.
     pub views: Option<usize>,
     pub shards: Vec<Shard<'a>>,
-    /// Of all shards and labels.
+    /// Of all images and labels.
     pub fingerprint: String,
     /// Images that are not there.
     pub missing: usize,
@@ -35,13 +38,15 @@ pub(super) struct Shard<'a> {
 impl Shard<'_> {
     /// Where its features are kept.
     pub fn file(&self, partial: &Path) -> PathBuf {
-        partial.join(&self.fingerprint[..32]).with_extension("npz")
+        partial.join(&self.fingerprint[..32]).with_extension(SHARD_EXTENSION)
     }
 }
 
 /// What a shard's features depend on.
 #[derive(Serialize)]
 struct Dependencies<'a> {
+    /// Of pixels and files.
+    format: &'static str,
     model: &'a str,
     preprocessing: &'a Preprocessing,
     views: Option<(usize, u64)>,
@@ -55,7 +60,7 @@ struct FileVersion(u64, u128);
 /// The shards of a split; `None` if the set has no image for it.
 ///
 /// # Errors
-/// [`Error::File`] for images that are not there, unless they may be missing; [`Error::Io`].
+/// [`Error::MissingImages`], unless they may be missing; [`Error::Io`].
 pub(super) fn plan<'a>(
     set: &'a ImageSet,
     split: Split,
@@ -85,16 +90,15 @@ pub(super) fn plan<'a>(
         });
     }
     let views = options.views.filter(|_| split == Split::Train);
-    let shards: Vec<_> = present
-        .chunks((SHARD_ROWS / views.unwrap_or(1)).max(1))
-        .map(|images| Shard {
-            images: images.iter().map(|&(image, _)| image).collect(),
-            fingerprint: fingerprint(images, views.map(|views| (views, options.seed)), manifest),
-        })
-        .collect();
+    let seeded_views = views.map(|views| (views, options.seed));
+    let rows = SHARD_ROWS.next_multiple_of(options.batch_size);
+    let shard = |images: &[(&'a LabelledImage, FileVersion)]| Shard {
+        images: images.iter().map(|&(image, _)| image).collect(),
+        fingerprint: fingerprint(images, seeded_views, manifest),
+    };
+    let shards = present.chunks((rows / views.unwrap_or(1)).max(1)).map(shard).collect();
     let labels: String = present.iter().map(|(image, _)| format!(" {}", image.label)).collect();
-    let shard_fingerprints = shards.iter().map(|shard| shard.fingerprint.as_bytes());
-    let fingerprint = sha256(shard_fingerprints.chain([labels.as_bytes()]));
+    let fingerprint = sha256([fingerprint(&present, seeded_views, manifest).as_bytes(), labels.as_bytes()]);
     Ok(Some(SplitPlan { split, views, shards, fingerprint, missing: missing.len() }))
 }
 
@@ -109,6 +113,7 @@ fn fingerprint(images: &[(&LabelledImage, FileVersion)], views: Option<(usize, u
         (image.path.to_string_lossy().into_owned(), image.bounding_box, version)
     };
     let dependencies = Dependencies {
+        format: FORMAT,
         model: &manifest.model.sha256,
         preprocessing: &manifest.preprocessing,
         views,

@@ -1,6 +1,6 @@
 //! The run: shards in parallel, then whole arrays.
 
-use super::arrays::{assemble, publish};
+use super::arrays::{assemble, publish, remove, remove_unfinished};
 use super::manifest::{Manifest, ModelFile, array_names};
 use super::options::{Event, Options};
 use super::plan::{Shard, SplitPlan, plan};
@@ -9,8 +9,11 @@ use crate::data::{ImageSet, Split};
 use crate::{Error, Result};
 use ndarray::{Array2, ArrayView4};
 use rayon::prelude::*;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::path::Path;
+
+/// The folder in the output directory for what is not done yet.
+const PARTIAL: &str = ".arcos-partial";
 
 /// Extracts features of `set` with `embed`, from images (n, 3, H, W) or (n, H, W, 3) to features (n, D), and writes
 /// `train_features.npy` (N, D), `train_labels.npy` (N,), the same for `test`, and `manifest.json` into `out`. `model` says what
@@ -21,7 +24,8 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// [`Error::MissingImages`], [`Error::BadImage`], [`Error::EmptyBox`]; [`Error::File`] where `out` holds features that these
-/// cannot stand beside, or where features are not finite; [`Error::Setting`]; [`Error::Io`]; what `embed` returns.
+/// cannot stand beside, where another run is writing there, or where features are not finite; [`Error::Shape`] for features that are
+/// not (n, D); [`Error::Setting`]; [`Error::Io`]; what `embed` returns.
 pub fn extract(
     set: &ImageSet,
     options: &Options,
@@ -30,18 +34,8 @@ pub fn extract(
     out: &Path,
     on_event: &(dyn Fn(Event) + Sync),
 ) -> Result<Manifest> {
-    for (name, value) in [("views", options.views.unwrap_or(1)), ("batch-size", options.batch_size)] {
-        if value == 0 {
-            return Err(Error::Setting { name, value: "0".into(), expected: "at least 1".into() });
-        }
-    }
+    options.check()?;
     let mut manifest = Manifest::new(model.clone(), options.preprocessing.clone(), set.classes.clone());
-    let before = Manifest::read(out)?;
-    check_replaceable(&manifest, before.as_ref(), options, out)?;
-    if let Some(before) = before.filter(|before| before.is_of_one_kind_with(&manifest)) {
-        manifest.splits = before.splits;
-    }
-
     let plans = options.splits.iter().map(|&split| plan(set, split, options, &manifest));
     let mut plans: Vec<_> = plans.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
     if plans.is_empty() {
@@ -51,70 +45,86 @@ pub fn extract(
             expected: "some, or another --split".into(),
         });
     }
-    plans.retain(|plan| !is_done(plan, &manifest, options, out));
 
-    let partial = out.join("partial");
-    fs::create_dir_all(&partial).map_err(|error| Error::io("create", &partial, error))?;
-    let work: Vec<Work> = plans.iter().flat_map(|plan| plan.shards.iter().map(|shard| Work { plan, shard })).collect();
-    let found: Vec<Option<Vec<usize>>> = work.par_iter().map(|work| work.kept_before(&partial, options)).collect();
-    on_event(Event::Start {
-        images: work.iter().map(|work| work.shard.images.len()).sum(),
-        resumed: work
-            .iter()
-            .zip(&found)
-            .filter(|(_, found)| found.is_some())
-            .map(|(work, _)| work.shard.images.len())
-            .sum(),
-    });
-    let kept = work.par_iter().zip(found).map(|(work, found)| match found {
-        Some(kept) => Ok(kept),
-        None => {
-            let maker = Maker {
-                root: &set.root,
-                preprocessing: &options.preprocessing,
-                views: work.plan.views.map(|views| (views, options.seed)),
-                skip_bad: options.skip_bad,
-                batch_size: options.batch_size,
-                embed,
-                on_event,
-            };
-            let made = maker.make(work.shard)?;
-            made.write(&work.file(&partial))?;
-            Ok(made.kept)
-        }
-    });
-    let mut kept = kept.collect::<Result<Vec<_>>>()?.into_iter();
-
-    for plan in &plans {
-        let kept: Vec<Vec<usize>> = kept.by_ref().take(plan.shards.len()).collect();
-        let split = assemble(plan, &kept, options, &set.root, &partial)?;
-        manifest.splits.insert(plan.split.name().into(), split);
+    let partial = out.join(PARTIAL);
+    fs::create_dir_all(out).map_err(|error| Error::io("create", out, error))?;
+    let _lock = lock(out)?;
+    // A run may have been ended while it put whole arrays in their place, or before all of them were whole.
+    publish(&partial, out)?;
+    remove_unfinished(&partial)?;
+    let before = Manifest::read(out)?;
+    check_replaceable(&manifest, before.as_ref(), options, out)?;
+    if let Some(before) = before.filter(|before| before.is_of_one_kind_with(&manifest)) {
+        manifest.splits = before.splits;
     }
-    publish(&plans, &manifest, &partial, out)?;
-    fs::remove_dir_all(&partial).map_err(|error| Error::io("remove", &partial, error))?;
+    plans.retain(|plan| !is_done(plan, &manifest, options, out));
+    fs::create_dir_all(&partial).map_err(|error| Error::io("create", &partial, error))?;
+
+    let shards: Vec<(&SplitPlan, &Shard)> =
+        plans.iter().flat_map(|plan| plan.shards.iter().map(move |shard| (plan, shard))).collect();
+    let found: Vec<Option<Vec<usize>>> =
+        shards.par_iter().map(|(plan, shard)| kept_before(plan, shard, options, &partial)).collect();
+    let images = |(_, shard): &(&SplitPlan, &Shard)| shard.images.len();
+    on_event(Event::Start {
+        images: shards.iter().map(images).sum(),
+        resumed: shards.iter().zip(&found).filter(|(_, found)| found.is_some()).map(|(shard, _)| images(shard)).sum(),
+    });
+    let make = |(&(plan, shard), found): (&(&SplitPlan, &Shard), Option<Vec<usize>>)| {
+        if let Some(kept) = found {
+            return Ok(kept);
+        }
+        let maker = Maker {
+            root: &set.root,
+            preprocessing: &options.preprocessing,
+            views: plan.views.map(|views| (views, options.seed)),
+            skip_bad: options.skip_bad,
+            batch_size: options.batch_size,
+            embed,
+            on_event,
+        };
+        let made = maker.make(shard)?;
+        made.write(&shard.file(&partial))?;
+        Ok(made.kept)
+    };
+    let mut kept = shards.par_iter().zip(found).map(make).collect::<Result<Vec<_>>>()?.into_iter();
+
+    if !plans.is_empty() {
+        for plan in &plans {
+            let kept: Vec<Vec<usize>> = kept.by_ref().take(plan.shards.len()).collect();
+            let split = assemble(plan, &kept, options, &set.root, &partial)?;
+            manifest.splits.insert(plan.split.name().into(), split);
+        }
+        manifest.write(&partial)?;
+        publish(&partial, out)?;
+        shards.iter().try_for_each(|(_, shard)| remove(&shard.file(&partial)))?;
+    }
+    // Shards of other runs that were ended may be left in it.
+    let _ = fs::remove_dir(&partial);
     Ok(manifest)
 }
 
-/// One shard of one split.
-struct Work<'a> {
-    plan: &'a SplitPlan<'a>,
-    shard: &'a Shard<'a>,
+/// Keeps other runs out of a directory until it is dropped, where the system can do that.
+fn lock(directory: &Path) -> Result<Option<File>> {
+    // Elsewhere directories cannot be opened.
+    let Ok(opened) = File::open(directory) else { return Ok(None) };
+    match opened.try_lock() {
+        Err(fs::TryLockError::WouldBlock) => Err(Error::File {
+            path: directory.into(),
+            found: "another run is writing here".into(),
+            expected: "one at a time".into(),
+        }),
+        _ => Ok(Some(opened)),
+    }
 }
 
-impl Work<'_> {
-    fn file(&self, partial: &Path) -> PathBuf {
-        self.shard.file(partial)
-    }
-
-    /// The images with features, if an earlier run did this shard. One with images left out is done again if none may be.
-    fn kept_before(&self, partial: &Path, options: &Options) -> Option<Vec<usize>> {
-        let ShardFeatures { kept, features } = ShardFeatures::read(&self.file(partial))?;
-        let images = self.shard.images.len();
-        let is_whole = features.nrows() == kept.len() * self.plan.views.unwrap_or(1)
-            && kept.is_sorted_by(|a, b| a < b)
-            && kept.last().is_none_or(|&last| last < images);
-        (is_whole && (options.skip_bad || kept.len() == images)).then_some(kept)
-    }
+/// The images with features, if an earlier run did this shard. One with images left out is done again if none may be.
+fn kept_before(plan: &SplitPlan, shard: &Shard, options: &Options, partial: &Path) -> Option<Vec<usize>> {
+    let ShardFeatures { kept, features } = ShardFeatures::read(&shard.file(partial))?;
+    let images = shard.images.len();
+    let is_whole = features.nrows() == kept.len() * plan.views.unwrap_or(1)
+        && kept.is_sorted_by(|a, b| a < b)
+        && kept.last().is_none_or(|&last| last < images);
+    (is_whole && (options.skip_bad || kept.len() == images)).then_some(kept)
 }
 
 /// Whether `out` may be written to: it holds nothing, or features that the new ones can stand beside, or may be overwritten.

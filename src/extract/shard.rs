@@ -110,6 +110,15 @@ impl<'a, E: Fn(ArrayView4<f32>) -> Result<Array2<f32>> + Sync> Batch<'a, E> {
             return Ok(());
         }
         let features = (self.maker.embed)(self.inputs.slice(s![..self.paths.len(), .., .., ..]))?;
+        let (rows, dimension) = features.dim();
+        let known = if self.dimension > 0 { self.dimension } else { dimension };
+        if rows != self.paths.len() || dimension != known || dimension == 0 {
+            return Err(Error::Shape {
+                what: "what embeds images",
+                found: vec![rows, dimension],
+                expected: format!("({}, D), a row of features for each image and always the same D", self.paths.len()),
+            });
+        }
         for (row, path) in features.rows().into_iter().zip(&self.paths) {
             if let Some(value) = row.iter().find(|value| !value.is_finite()) {
                 return Err(Error::File {
@@ -119,7 +128,7 @@ impl<'a, E: Fn(ArrayView4<f32>) -> Result<Array2<f32>> + Sync> Batch<'a, E> {
                 });
             }
         }
-        self.dimension = features.ncols();
+        self.dimension = dimension;
         self.features.extend(features);
         self.paths.clear();
         Ok(())

@@ -3,10 +3,10 @@
 use crate::data::{Dataset, Transform};
 use crate::metrics::accuracy::predict;
 use crate::metrics::confusion::Confusion;
-use crate::ops::IGNORE_LABEL;
+use crate::ops::{IGNORE_LABEL, Targets};
 use crate::streaming::{Evaluated, Streaming};
 use crate::{ClassificationHead, Error, Head, Parameters, Result};
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array2, ArrayView2, Axis};
 
 /// Rows that are looked at at a time, at most.
 const ROWS_AT_A_TIME: usize = 1024;
@@ -72,15 +72,14 @@ impl Model {
     /// Which classes the labelled rows of raw features are taken for.
     ///
     /// # Errors
-    /// As [`logits`](Self::logits).
+    /// As [`logits`](Self::logits); [`Error::LabelOutOfRange`], [`Error::NothingLabelled`].
     pub fn confusion(&self, data: &Dataset) -> Result<Confusion> {
+        let targets = Targets::new(data.labels.view(), data.rows(), self.parameters.weights.nrows())?;
         let mut confusion = Confusion::default();
         self.for_logits(data.features.view(), |first, logits| {
-            let labels = data.labels.slice(s![first..]);
-            for (&label, predicted) in
-                labels.iter().zip(predict(logits.view())).filter(|&(&label, _)| label != IGNORE_LABEL)
-            {
-                confusion.add(label as usize, predicted);
+            let classes = targets.class_of_row().iter().skip(first);
+            for (class, predicted) in classes.zip(predict(logits.view())) {
+                class.iter().for_each(|&class| confusion.add(class, predicted));
             }
             Ok(())
         })?;

@@ -41,7 +41,7 @@ fn a_part_of_the_images_is_a_data_set_and_gaps_between_class_ids_close() {
     )
     .expect("writable");
     fs::write(directory.path().join("classes.txt"), "200 003.Cuckoo\n2 002.Bunting\n3 x\n").expect("writable");
-    fs::write(directory.path().join("image_class_labels.txt"), "100 200\n4 2\n").expect("writable");
+    fs::write(directory.path().join("image_class_labels.txt"), "100 200\n7 999\n4 2\n").expect("writable");
     let set = cub::read(directory.path()).expect("well-formed");
     let found: Vec<_> = set.images.iter().map(|image| (image.path.to_str().expect("UTF-8"), image.label)).collect();
     assert_eq!(found, [("002.Bunting/Bunting_0001.jpg", 0), ("003.Cuckoo/a name.jpg", 2)]);

@@ -128,7 +128,7 @@ fn rows_are_the_images_in_order_and_the_manifest_says_so() {
             assert!(features.iter().zip(&expected).all(close), "{features} {expected}");
         }
     }
-    assert!(!place.out().join("partial").exists());
+    assert!(!place.out().join(".arcos-partial").exists());
 }
 
 #[test]
@@ -148,6 +148,7 @@ fn what_is_there_already_is_not_done_again() {
     assert_eq!(relabelled.labels("train"), ndarray::array![2, 1, 2, 2]);
     let place = relabelled;
     // So does a photograph that has changed.
+    let before = place.files();
     let photograph = place.photograph("001.Albatross/Albatross_0001.jpg");
     fixture::render((20, 20), 50, false).save(photograph).expect("writable");
     assert_eq!(place.extract_counting(&options()).1, 4);
@@ -174,7 +175,7 @@ fn a_run_that_ended_goes_on_where_it_was() {
         .install(|| extract(&place.set, &options(), &model(), &fails_in_the_third_shard, &place.out(), &|_| {}));
     ended.expect_err("power is off");
     assert!(place.files().is_empty(), "no array that is not whole");
-    let partial = fs::read_dir(place.out().join("partial")).expect("there");
+    let partial = fs::read_dir(place.out().join(".arcos-partial")).expect("there");
     let shards: Vec<_> = partial.map(|entry| entry.expect("readable").path()).collect();
     assert_eq!(shards.len(), 2);
 
@@ -193,7 +194,7 @@ fn a_run_that_ended_goes_on_where_it_was() {
         means(batch)
     };
     extract(&place.set, &options(), &model(), &counts, &place.out(), &on_event).expect("well-formed");
-    assert_eq!((resumed.into_inner(), count.into_inner()), (64, images - 64));
+    assert_eq!((resumed.into_inner(), count.into_inner()), (66, images - 66));
     assert_eq!(place.files(), whole, "interrupted and whole runs end with the same bytes");
 }
 
@@ -247,7 +248,7 @@ fn missing_photographs_end_the_run_or_are_left_out() {
     let message = place.extract(&options()).expect_err("missing").to_string();
     assert!(message.starts_with("2 of 4 train images are missing, "), "{message}");
     assert!(message.contains("Cuckoo_0001.jpg the first; expected all of them, or --allow-missing"), "{message}");
-    assert!(!place.out().exists());
+    assert!(!place.out().exists(), "nothing was begun");
     let allow_missing = Options { allow_missing: true, ..options() };
     let manifest = place.extract(&allow_missing).expect("the others are there");
     assert_eq!((manifest.splits["train"].missing, manifest.splits["train"].rows.len()), (2, 2));
@@ -310,6 +311,80 @@ fn splits_of_one_kind_stand_side_by_side_and_others_are_refused() {
 }
 
 #[test]
+fn a_run_that_ended_while_arrays_were_moved_is_finished_by_the_next() {
+    let place = Workplace::new();
+    place.extract(&options()).expect("well-formed");
+    let whole = place.files();
+    let names = ["train_features.npy", "train_labels.npy", "test_features.npy", "test_labels.npy", "manifest.json"];
+    for moved in 0..names.len() {
+        let partial = place.out().join(".arcos-partial");
+        fs::create_dir(&partial).expect("writable");
+        for name in &names[moved..] {
+            fs::rename(place.out().join(name), partial.join(name)).expect("there");
+        }
+        assert_eq!(place.extract_counting(&options()).1, 0, "{moved} moved");
+        assert_eq!(place.files(), whole, "{moved} moved");
+    }
+    // Arrays without a manifest are not known to be whole.
+    let partial = place.out().join(".arcos-partial");
+    fs::create_dir(&partial).expect("writable");
+    fs::write(partial.join("train_features.npy"), "half of it").expect("writable");
+    place.extract(&options()).expect("well-formed");
+    assert_eq!(place.files(), whole);
+    assert!(!partial.exists());
+}
+
+#[test]
+fn shards_of_another_run_that_ended_stay() {
+    let place = Workplace::with_shards();
+    let fails = |_: ArrayView4<f32>| Err(Error::Setting { name: "power", value: "off".into(), expected: "on".into() });
+    let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+    let count = AtomicUsize::new(0);
+    let fails_later = |batch: ArrayView4<f32>| {
+        if count.fetch_add(1, Ordering::Relaxed) > 30 { fails(batch) } else { means(batch) }
+    };
+    one_thread
+        .install(|| extract(&place.set, &options(), &model(), &fails_later, &place.out(), &|_| {}))
+        .expect_err("power is off");
+    place.extract(&Options { splits: vec![Split::Test], ..options() }).expect("the test images");
+    let (result, images) = place.extract_counting(&options());
+    result.expect("well-formed");
+    assert_eq!(images, 164 - 66, "one shard of training images was done");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_run_in_the_same_place_is_refused() {
+    let place = Workplace::new();
+    let second = std::sync::Mutex::new(None);
+    let embed = |batch: ArrayView4<f32>| {
+        let mut second = second.lock().expect("not poisoned");
+        if second.is_none() {
+            *second = place.extract(&options()).err().map(|error| error.to_string());
+        }
+        means(batch)
+    };
+    extract(&place.set, &options(), &model(), &embed, &place.out(), &|_| {}).expect("the first goes on");
+    let message = second.into_inner().expect("not poisoned").expect("refused");
+    assert!(message.ends_with("another run is writing here; expected one at a time"), "{message}");
+}
+
+#[test]
+fn what_embeds_images_is_held_to_its_shape() {
+    let place = Workplace::new();
+    let calls = AtomicUsize::new(0);
+    let grows = |images: ArrayView4<f32>| {
+        Ok(Array2::zeros((images.len_of(Axis(0)), 1 + calls.fetch_add(1, Ordering::Relaxed))))
+    };
+    let too_few = |images: ArrayView4<f32>| Ok(Array2::zeros((images.len_of(Axis(0)) - 1, 3)));
+    let none = |images: ArrayView4<f32>| Ok(Array2::zeros((images.len_of(Axis(0)), 0)));
+    let refused = |result: Result<Manifest>| assert!(matches!(result, Err(Error::Shape { .. })), "{result:?}");
+    refused(extract(&place.set, &options(), &model(), &grows, &place.out(), &|_| {}));
+    refused(extract(&place.set, &options(), &model(), &too_few, &place.out(), &|_| {}));
+    refused(extract(&place.set, &options(), &model(), &none, &place.out(), &|_| {}));
+}
+
+#[test]
 fn features_that_are_not_finite_name_their_photograph() {
     let place = Workplace::new();
     let embed = |images: ArrayView4<f32>| {
@@ -322,7 +397,8 @@ fn features_that_are_not_finite_name_their_photograph() {
 #[test]
 fn settings_out_of_range_are_refused() {
     let place = Workplace::new();
-    for wrong in [Options { views: Some(0), ..options() }, Options { batch_size: 0, ..options() }] {
+    let batch_size = |batch_size| Options { batch_size, ..options() };
+    for wrong in [Options { views: Some(0), ..options() }, batch_size(0), batch_size(usize::MAX)] {
         assert!(matches!(place.extract(&wrong), Err(Error::Setting { .. })));
     }
     let mut only_train = Workplace::new();

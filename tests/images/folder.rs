@@ -54,6 +54,10 @@ fn val_stands_for_test_and_classes_alone_for_one_split() {
     let val = ("val/wren/b.jpg".into(), 0, Split::Test);
     assert_eq!(found(directory.path(), Split::Train), [("train/wren/a.jpg".into(), 0, Split::Train), val]);
 
+    let directory = with_files(&["train/a.jpg", "bus/b.jpg"]);
+    let of = |path: &str, label| (path.into(), label, Split::Train);
+    assert_eq!(found(directory.path(), Split::Train), [of("bus/b.jpg", 0), of("train/a.jpg", 1)]);
+
     let directory = with_files(&["wren/a.jpg", "owl/b.jpg"]);
     for split in Split::ALL {
         assert_eq!(found(directory.path(), split), [("owl/b.jpg".into(), 0, split), ("wren/a.jpg".into(), 1, split)]);

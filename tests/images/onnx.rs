@@ -76,6 +76,7 @@ fn features_are_those_of_each_image_whatever_the_batch() {
     let expected: Array2<f32> = means(&images).expect("not empty");
     for images_given in 0..=4 {
         let features = network.features(images.slice(s![..images_given, .., .., ..])).expect("of this size");
+        assert_eq!(features.dim(), (images_given, 3));
         let close = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-5;
         assert!(features.iter().zip(&expected).all(close), "{features} {expected}");
     }

@@ -97,7 +97,7 @@ mod with_onnx {
             let complaint = complaint(&arcos(directory.path(), arguments), 1);
             assert!(complaint.contains(text), "{arguments:?}: {complaint}");
         };
-        says(&["extract", "--cub", "nowhere", "--model", &network], "cannot read nowhere/classes.txt");
+        says(&["extract", "--cub", "nowhere", "--model", &network], "cannot read nowhere/images.txt");
         says(&["extract", "--cub", "cub", "--model", "nowhere.onnx"], "cannot read nowhere.onnx");
         says(&["extract", "--folder", "nowhere", "--model", &network], "cannot list nowhere");
         says(&["extract", "--cub", "cub", "--model", "cub/images.txt"], "cannot be loaded");
@@ -135,7 +135,7 @@ mod with_onnx {
 
     fn shards(out: &Path) -> usize {
         let is_shard = |path: PathBuf| path.extension().is_some_and(|extension| extension == "npz");
-        fs::read_dir(out.join("partial")).map_or(0, |entries| {
+        fs::read_dir(out.join(".arcos-partial")).map_or(0, |entries| {
             entries.filter(|entry| entry.as_ref().is_ok_and(|entry| is_shard(entry.path()))).count()
         })
     }
@@ -171,7 +171,9 @@ mod with_onnx {
             if status.success() {
                 break;
             }
+            assert_eq!(status.code(), None, "it ends by a kill or well");
             kills += 1;
+            assert!(kills < 100, "it does not get further");
             let is_whole = |name: &&&str| out.join(name).exists();
             // A kill between the last rename and the manifest leaves whole arrays.
             for name in ARRAYS.iter().filter(is_whole) {
@@ -184,6 +186,6 @@ mod with_onnx {
             let path = |run: &str| directory.path().join(run).join(name);
             assert!(fs::read(path("killed")).expect(name) == fs::read(path("whole")).expect(name), "{name} differs");
         }
-        assert!(!out.join("partial").exists());
+        assert!(!out.join(".arcos-partial").exists());
     }
 }

@@ -117,8 +117,15 @@ fn files_that_are_no_whole_images_are_named() {
         for length in 0..needed {
             refused(&whole[..length]);
         }
-        fs::write(&path, [&whole[..], b"bytes after the end"].concat()).expect("writable");
+        // As in a photograph with a film behind it.
+        let behind = b"bytes after the end \xFF\xDA \xFF\xD9 \xFF\xDA";
+        fs::write(&path, [&whole[..], behind].concat()).expect("writable");
         decode(&path).expect("all pixels are there");
     }
+    // The header of an image of 65,500 pixels a side.
+    let mut claims = fs::read(data_file("images/baseline.jpg")).expect("committed");
+    let frame = claims.windows(2).position(|pair| pair == [0xFF, 0xC0]).expect("a frame");
+    claims[frame + 5..frame + 9].copy_from_slice(&[0xFF, 0xDC, 0xFF, 0xDC]);
+    refused(&claims);
     assert!(matches!(decode(&directory.path().join("gone.jpg")), Err(Error::Io { .. })));
 }

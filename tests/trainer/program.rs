@@ -170,7 +170,7 @@ fn compare_reports_on_classes_that_have_names() {
     let lines: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
     assert_eq!(lines[0], ["label", "class", "test_rows", "softmax", "adacos"]);
     assert_eq!(lines.len(), 1 + 8, "a class without rows has no accuracy");
-    assert_eq!(lines[3][..3], ["2", "Red bird 3", "10"]);
+    assert_eq!(lines[3][..3], ["2", "003.Red_bird_3", "10"]);
     for (column, head) in [(3, "softmax"), (4, "adacos")] {
         let accuracies: f64 = lines[1..].iter().map(|line| line[column].parse::<f64>().expect("a share")).sum();
         let history = fs::read_to_string(directory.path().join(format!("out/{head}/history.csv"))).expect("written");

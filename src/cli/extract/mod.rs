@@ -14,7 +14,8 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Leaves train_features.npy, train_labels.npy, test_features.npy, test_labels.npy and manifest.json in the output directory: \
-what `arcos train` and `arcos compare` take as --data. A run that was ended goes on where it was when it is started again. \
+what `arcos train` and `arcos compare` take as --data. Features that are there already, of the same network, are replaced once \
+the new ones are whole. A run that was ended goes on where it was when it is started again. \
 Photographs are cut to their bounding box (--cub), scaled to the network's input with their aspect kept, and padded with black.
 
 Needs a build with --features onnx. RAYON_NUM_THREADS sets the number of threads.
@@ -27,7 +28,8 @@ pub(super) struct Args {
     /// CUB-200-2011 as its archive unpacks: images.txt, bounding_boxes.txt, ... and images/
     #[arg(long, value_name = "DIR", required_unless_present = "folder")]
     cub: Option<PathBuf>,
-    /// Photographs in DIR/train/CLASS/ and DIR/test/CLASS/ (or val), or in DIR/CLASS/: those are all of --split, or training images
+    /// Photographs (.jpg, .jpeg, .png) in DIR/train/CLASS/ and DIR/test/CLASS/ (or val), or in DIR/CLASS/: those are all of --split, or
+    /// training images
     #[arg(long, value_name = "DIR", conflicts_with = "cub")]
     folder: Option<PathBuf>,
     /// The frozen network: images in, one vector of features each out
@@ -53,15 +55,15 @@ pub(super) struct Args {
     interpolation: Interpolation,
     /// Images given to the network at a time, on each thread, unless it was exported for a number of its own; one is fastest for
     /// EfficientNet-B0
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    batch_size: usize,
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    batch_size: u16,
     /// Leave out images that cannot be decoded, and say which
     #[arg(long)]
     skip_bad: bool,
     /// Leave out images that are listed and not there
     #[arg(long)]
     allow_missing: bool,
-    /// Replace features of another network or preprocessing in the output directory
+    /// Replace features of another network, preprocessing or set of classes in the output directory, those of the other split included
     #[arg(long)]
     overwrite: bool,
 }

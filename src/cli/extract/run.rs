@@ -10,11 +10,8 @@ use crate::{Error, Result};
 use ndarray::ArrayView4;
 
 pub(in crate::cli) fn run(args: &Args) -> Result<()> {
-    if args.batch_size == 0 {
-        return Err(Error::Setting { name: "batch-size", value: "0".into(), expected: "at least 1".into() });
-    }
     let set = read_set(args)?;
-    let network = Network::load(&args.model, args.batch_size)?;
+    let network = Network::load(&args.model, args.batch_size.into())?;
     let (width, height) = network.image_size();
     print(format_args!(
         "{} images of {} classes; {}: {width} x {height} pixels to {} features, {} images at a time on each of {} threads",

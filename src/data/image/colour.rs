@@ -1,6 +1,6 @@
 //! Brightness, hue and saturation, as TensorFlow's `tf.image` defines them.
 //!
-//! Each takes an image (H, W, 3) of values in [0, 1] and gives one; fewer than three channels are a panic.
+//! Each takes an image (H, W, 3) of values in [0, 1] and gives one; images of other than three channels are not for them.
 
 use ndarray::{Array3, ArrayView3, Axis};
 

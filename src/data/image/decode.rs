@@ -2,9 +2,13 @@
 
 use crate::{Error, Result};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Luma, Rgb, RgbImage};
+use memchr::memchr;
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
+
+const START_OF_IMAGE: u8 = 0xD8;
+const END_OF_IMAGE: u8 = 0xD9;
 
 /// The upright picture in a JPEG or PNG file: EXIF orientation is applied, grey becomes RGB, transparency is dropped.
 ///
@@ -41,11 +45,21 @@ fn from_bytes(bytes: &[u8]) -> Result<RgbImage, String> {
     decode().map_err(|error: image::ImageError| error.to_string())
 }
 
-/// Whether there is an end-of-image marker with no start of a scan after it. Pixels hold neither: after 0xFF they have a zero or a
-/// restart marker.
+/// Whether the image's end-of-image marker is there. What follows it, another image or a film, does not matter.
 fn jpeg_is_whole(bytes: &[u8]) -> bool {
-    const START_OF_SCAN: [u8; 2] = [0xFF, 0xDA];
-    const END_OF_IMAGE: [u8; 2] = [0xFF, 0xD9];
-    let end = bytes.windows(2).rposition(|pair| pair == END_OF_IMAGE);
-    end.is_some_and(|end| bytes[end..].windows(2).all(|pair| pair != START_OF_SCAN))
+    let mut rest = bytes;
+    while let Some(at) = memchr(0xFF, rest) {
+        rest = &rest[at + 1..];
+        match rest.first().copied() {
+            // Pixels hold no marker: after 0xFF they have a zero or a restart marker. Any number of 0xFF may go before one.
+            None | Some(0x00 | 0xFF | 0xD0..=0xD7 | START_OF_IMAGE) => {}
+            Some(END_OF_IMAGE) => return true,
+            // The length of the segment after its marker; a thumbnail's markers are inside.
+            Some(_) => {
+                let length = rest.get(1..3).map_or(0, |length| u16::from_be_bytes([length[0], length[1]]));
+                rest = rest.get(1 + usize::from(length)..).unwrap_or_default();
+            }
+        }
+    }
+    false
 }

@@ -1,6 +1,6 @@
 //! Flip, rotation and crop.
 //!
-//! Each takes an image (H, W, 3) and gives one of the same size; another number of channels is a panic.
+//! Each takes an image (H, W, 3) and gives one of the same size; images of other than three channels are not for them.
 
 use super::resize::resize_floats;
 use super::{Interpolation, PixelBox};
