@@ -30,6 +30,20 @@ impl Options {
     /// The largest batch.
     pub const MOST_AT_A_TIME: usize = 1024;
 
+    /// Both splits, one image at a time, each as it is; whatever is wrong ends the run.
+    pub fn new(preprocessing: Preprocessing) -> Self {
+        Self {
+            splits: Split::ALL.to_vec(),
+            preprocessing,
+            views: None,
+            seed: 0,
+            batch_size: 1,
+            skip_bad: false,
+            allow_missing: false,
+            overwrite: false,
+        }
+    }
+
     pub(super) fn check(&self) -> Result<()> {
         let refuse =
             |name, value: usize, expected: String| Err(Error::Setting { name, value: value.to_string(), expected });

@@ -3,7 +3,6 @@
 use super::manifest::sha256;
 use super::options::Event;
 use super::plan::Shard;
-
 use crate::data::LabelledImage;
 use crate::data::image::{Preprocessing, to_unit_range};
 use crate::{Error, Result, atomic_file};

@@ -12,19 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn options() -> Options {
-    Options {
-        splits: Split::ALL.to_vec(),
-        preprocessing: Preprocessing {
-            normalisation: Normalisation::ZeroOne,
-            ..Preprocessing::new(12, 10, Layout::Nchw)
-        },
-        views: None,
-        seed: 0,
-        batch_size: 3,
-        skip_bad: false,
-        allow_missing: false,
-        overwrite: false,
-    }
+    let preprocessing =
+        Preprocessing { normalisation: Normalisation::ZeroOne, ..Preprocessing::new(12, 10, Layout::Nchw) };
+    Options { batch_size: 3, ..Options::new(preprocessing) }
 }
 
 fn model() -> ModelFile {
