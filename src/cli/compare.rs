@@ -59,6 +59,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let (train, test) = args.data.read()?;
     let title = describe_data(&train, test.as_ref());
     print(&title)?;
+    if args.cub.is_some() && test.is_none() {
+        print("without test rows there is nothing to say of single classes")?;
+    }
     let class_names = class_names(args.cub.as_deref(), &args.data, train.classes())?;
     compare(configs, &train, test.as_ref(), &args.out, &title, class_names.as_deref())
 }

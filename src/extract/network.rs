@@ -2,6 +2,7 @@
 
 use super::ModelFile;
 use super::manifest::sha256;
+use super::options::check_batch_size;
 use crate::data::image::Layout;
 use crate::{Error, Result};
 use ndarray::{Array2, ArrayView4};
@@ -34,8 +35,9 @@ impl Network {
     /// H and W, which are then 224.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::File`] for a file that is no such network.
+    /// [`Error::Setting`] for a batch of none or too many; [`Error::Io`]; [`Error::File`] for a file that is no such network.
     pub fn load(path: &Path, batch_size: usize) -> Result<Self> {
+        check_batch_size(batch_size)?;
         let unusable =
             |found: String, expected: &str| Error::File { path: path.into(), found, expected: expected.into() };
         let not_onnx = |error: TractError| unusable(format!("cannot be loaded: {error:#}"), "an ONNX network");

@@ -45,13 +45,18 @@ impl Options {
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        let refuse =
-            |name, value: usize, expected: String| Err(Error::Setting { name, value: value.to_string(), expected });
-        match (self.views, self.batch_size) {
-            (Some(0), _) => refuse("views", 0, "at least 1".into()),
-            (_, 1..=Self::MOST_AT_A_TIME) => Ok(()),
-            (_, batch_size) => refuse("batch-size", batch_size, format!("1 to {}", Self::MOST_AT_A_TIME)),
+        if self.views == Some(0) {
+            return Err(Error::Setting { name: "views", value: "0".into(), expected: "at least 1".into() });
         }
+        check_batch_size(self.batch_size)
+    }
+}
+
+pub(super) fn check_batch_size(batch_size: usize) -> Result<()> {
+    const MOST: usize = Options::MOST_AT_A_TIME;
+    match batch_size {
+        1..=MOST => Ok(()),
+        value => Err(Error::Setting { name: "batch-size", value: value.to_string(), expected: format!("1 to {MOST}") }),
     }
 }
 

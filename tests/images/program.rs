@@ -115,8 +115,11 @@ mod with_onnx {
         );
         let text = stdout(&arcos(directory.path(), &[&extract[..], &["--skip-bad", "--allow-missing"]].concat()));
         assert!(text.contains("train: 3 rows, 1 missing images left out\n"), "{text}");
-        let complaint = complaint(&arcos(directory.path(), &[&extract[..], &["--views", "0"]].concat()), 2);
+        let complaint = super::complaint(&arcos(directory.path(), &[&extract[..], &["--views", "0"]].concat()), 2);
         assert!(complaint.contains("views is 0; expected at least 1"), "{complaint}");
+        let too_many = arcos(directory.path(), &[&extract[..], &["--batch-size", "100000"]].concat());
+        let complaint = super::complaint(&too_many, 2);
+        assert!(complaint.contains("batch-size is 100000; expected 1 to 1024"), "{complaint}");
     }
 
     /// A folder with `count` photographs in each of two classes.
@@ -153,6 +156,8 @@ mod with_onnx {
         loop {
             let before = shards(&out);
             let mut process = command(directory.path(), &arguments("killed"))
+                // So that there are shards left to kill it in, however many cores there are.
+                .env("RAYON_NUM_THREADS", "2")
                 .stdout(Stdio::null())
                 .spawn()
                 .expect("the program starts");

@@ -55,8 +55,8 @@ pub(super) struct Args {
     interpolation: Interpolation,
     /// Images given to the network at a time, on each thread, unless it was exported for a number of its own; one is fastest for
     /// EfficientNet-B0
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    batch_size: u16,
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    batch_size: usize,
     /// Leave out images that cannot be decoded, and say which
     #[arg(long)]
     skip_bad: bool,

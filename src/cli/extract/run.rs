@@ -11,7 +11,7 @@ use ndarray::ArrayView4;
 
 pub(in crate::cli) fn run(args: &Args) -> Result<()> {
     let set = read_set(args)?;
-    let network = Network::load(&args.model, args.batch_size.into())?;
+    let network = Network::load(&args.model, args.batch_size)?;
     let (width, height) = network.image_size();
     print(format_args!(
         "{} images of {} classes; {}: {width} x {height} pixels to {} features, {} images at a time on each of {} threads",
