@@ -17,17 +17,15 @@ const LISTED: usize = 10;
 /// The names of the classes of the data: those of CUB-200-2011 in `directory`, or else those that the extraction of the features noted.
 /// `None` where nobody knows.
 pub(super) fn class_names(directory: Option<&Path>, data: &DataArgs, classes: usize) -> Result<Option<Vec<String>>> {
-    let (names, file) = match (directory, &data.data) {
-        (Some(directory), _) => (cub::read_classes(directory)?, directory.join("classes.txt")),
+    let Some(directory) = directory else {
         // Nobody asked for names: a manifest of another program, or of other features, is none of our business.
-        (None, data) => {
-            let manifest = data.as_deref().and_then(|data| Manifest::read(data).unwrap_or_default());
-            return Ok(manifest.map(|manifest| manifest.classes).filter(|names| names.len() >= classes));
-        }
+        let manifest = data.data.as_deref().and_then(|data| Manifest::read(data).unwrap_or_default());
+        return Ok(manifest.map(|manifest| manifest.classes).filter(|names| names.len() >= classes));
     };
+    let names = cub::read_classes(directory)?;
     if names.len() < classes {
         return Err(Error::File {
-            path: file,
+            path: directory.join("classes.txt"),
             found: format!("names {} classes", names.len()),
             expected: format!("a name for each of the {classes} classes of the labels"),
         });
@@ -95,14 +93,12 @@ fn readable(name: &str) -> String {
 fn write_csv(path: &Path, heads: &[&str], rows: &[ClassRow]) -> Result<()> {
     atomic_file::write(path, |file| {
         let mut writer = csv::Writer::from_writer(file);
-        let fixed = |fields: [String; 3]| fields.into_iter();
-        let heading =
-            fixed(["label", "class", "test_rows"].map(String::from)).chain(heads.iter().map(|&head| head.into()));
-        writer.write_record(heading.collect::<Vec<String>>()).map_err(io::Error::other)?;
+        let heading = ["label", "class", "test_rows"].into_iter().chain(heads.iter().copied());
+        writer.write_record(heading).map_err(io::Error::other)?;
         for row in rows {
-            let fields = fixed([row.label.to_string(), row.name.to_owned(), row.rows.to_string()]);
-            let fields = fields.chain(row.accuracies.iter().map(f64::to_string));
-            writer.write_record(fields.collect::<Vec<String>>()).map_err(io::Error::other)?;
+            let fields = [row.label.to_string(), row.name.to_owned(), row.rows.to_string()];
+            let fields = fields.into_iter().chain(row.accuracies.iter().map(f64::to_string));
+            writer.write_record(fields.collect::<Vec<_>>()).map_err(io::Error::other)?;
         }
         writer.flush()
     })

@@ -1,8 +1,8 @@
 //! A matrix of the classes that are most often taken for each other.
 
-use super::plot::{DrawResult, FONT, register_fonts};
+use super::plot::{COLOURS, DrawResult, FONT, draw_file};
+use crate::Result;
 use crate::metrics::confusion::Confusion;
-use crate::{Error, Result};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::path::Path;
@@ -15,21 +15,19 @@ const TITLE_HEIGHT: i32 = 56;
 /// Of the words along the axes.
 const AXIS_HEIGHT: i32 = 34;
 /// The darkest cell: all rows of a class.
-const COLOUR: RGBColor = RGBColor(0, 114, 178);
+const COLOUR: RGBColor = COLOURS[0];
 
 /// Draws the classes of the most frequent mistakes into a PNG: a row for what they are, a column for what they were taken for. Draws
 /// nothing, and returns false, where there is no mistake.
 ///
 /// # Errors
-/// [`Error::Io`] if the file cannot be written.
+/// [`Error::Io`](crate::Error::Io) if the file cannot be written.
 pub(super) fn draw(path: &Path, title: &str, names: &[String], confusion: &Confusion) -> Result<bool> {
     let classes = most_confused(confusion);
     if classes.is_empty() {
         return Ok(false);
     }
-    register_fonts();
-    draw_matrix(path, title, names, confusion, &classes)
-        .map_err(|error| Error::io("draw", path, std::io::Error::other(error.to_string())))?;
+    draw_file(path, || draw_matrix(path, title, names, confusion, &classes))?;
     Ok(true)
 }
 

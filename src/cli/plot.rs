@@ -36,7 +36,7 @@ const LEGEND_ROW_HEIGHT: u32 = 34;
 pub(super) const FONT: &str = "sans-serif";
 
 /// Okabe and Ito's colours, which the colour-blind can tell apart, without the faint yellow.
-const COLOURS: [RGBColor; 7] = [
+pub(super) const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -51,13 +51,17 @@ const COLOURS: [RGBColor; 7] = [
 /// # Errors
 /// [`Error::Io`] if the file cannot be written.
 pub(super) fn draw(path: &Path, title: &str, panels: &[Panel]) -> Result<()> {
-    register_fonts();
-    draw_panels(path, title, panels).map_err(|error| Error::io("draw", path, std::io::Error::other(error.to_string())))
+    draw_file(path, || draw_panels(path, title, panels))
 }
 
-/// Before anything is drawn. Fonts are a program's own here: system fonts would need system libraries. Registering one twice does
-/// no harm.
-pub(super) fn register_fonts() {
+/// Draws the file `path` with the program's own font.
+pub(super) fn draw_file(path: &Path, draw: impl FnOnce() -> DrawResult) -> Result<()> {
+    register_fonts();
+    draw().map_err(|error| Error::io("draw", path, std::io::Error::other(error.to_string())))
+}
+
+/// Fonts are a program's own here: system fonts would need system libraries. Registering one twice does no harm.
+fn register_fonts() {
     let font = epaint_default_fonts::UBUNTU_LIGHT;
     register_font(FONT, FontStyle::Normal, font).unwrap_or_else(|_| unreachable!("the font is well-formed"));
 }

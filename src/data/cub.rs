@@ -37,7 +37,8 @@ pub fn read(directory: &Path) -> Result<ImageSet> {
         class_records.iter().enumerate().map(|(label, record)| (record.id, label)).collect();
     let classes = class_records.into_iter().map(|record| record.rest).collect();
     let labels = Table::read(directory, LABELS, &listed, |record, path| {
-        let id = record.number::<u64>(path, "a class id")?;
+        let malformed = |_| record.error(path, format!("{:?}", record.rest), "a class id".into());
+        let id: u64 = record.rest.parse().map_err(malformed)?;
         let expected = || format!("one of the {} ids in {CLASSES}", label_of.len());
         label_of.get(&id).copied().ok_or_else(|| record.error(path, format!("class {id}"), expected()))
     })?;
@@ -118,10 +119,6 @@ struct Record {
 }
 
 impl Record {
-    fn number<N: std::str::FromStr>(&self, path: &Path, expected: &str) -> Result<N> {
-        self.rest.parse().map_err(|_| self.error(path, format!("{:?}", self.rest), expected.into()))
-    }
-
     fn error(&self, path: &Path, found: String, expected: String) -> Error {
         Error::Line { path: path.into(), line: self.line, found, expected }
     }
