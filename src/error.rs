@@ -150,6 +150,16 @@ pub enum Error {
         /// Median angle to the labelled class, in radians.
         median_angle: f64,
     },
+    /// Fewer rows than something is defined for.
+    #[error("{what} of {rows} rows is not defined; expected at least {minimum}")]
+    TooFewRows {
+        /// What was to be computed.
+        what: &'static str,
+        /// Rows given.
+        rows: usize,
+        /// Rows needed.
+        minimum: usize,
+    },
     /// Something that only a build with a certain cargo feature can do.
     #[error("{what} needs {needs}, which this build lacks; build with `--features {feature}`")]
     NeedsFeature {

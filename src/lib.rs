@@ -52,6 +52,7 @@
 pub mod cli;
 #[cfg(feature = "train")]
 pub mod data;
+pub mod embedder;
 #[cfg(feature = "images")]
 pub mod extract;
 pub mod heads;

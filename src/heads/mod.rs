@@ -24,7 +24,7 @@ pub use arcface::PastPi;
 pub use form::{LogitForm, Normalizes, Scale};
 pub use normalized::{CosineHead, Margin, NormalizedCache};
 pub use options::HeadOptions;
-pub use parameters::{BatchStatistics, Gradients, Parameters, Trained};
+pub use parameters::{BatchStatistics, Gradients, Parameters};
 
 use crate::ops::Angle;
 use crate::{Error, Real, Result};

@@ -1,9 +1,9 @@
 //! What a head trains, what it remembers, and what it reports.
 
 use crate::ops::{Angle, Targets};
+use crate::optim::Trained;
 use crate::{Error, Real, Result};
-use ndarray::{Array, Array1, Array2, ArrayView1, Dimension};
-use std::borrow::Cow;
+use ndarray::{Array1, Array2, ArrayView1};
 
 /// The values of a head that change during training. The caller owns them: nothing is hidden in the head.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,26 +25,12 @@ impl<F> From<Array2<F>> for Parameters<F> {
     }
 }
 
-/// A tensor that an optimizer updates.
-#[derive(Debug)]
-pub struct Trained<'a, F: Real> {
-    /// The tensor's elements.
-    pub values: &'a mut [F],
-    /// The loss's derivative with respect to each.
-    pub gradient: Cow<'a, [F]>,
-    /// Whether weight decay is for it: for class vectors, not for bias or α.
-    pub decays: bool,
-}
-
 impl<F: Real> Parameters<F> {
     /// The tensors that an optimizer updates, in a fixed order: weights, bias, and α if it is learned.
     pub fn trained_mut<'a>(&'a mut self, gradients: &'a Gradients<F>, learn_alpha: bool) -> Vec<Trained<'a, F>> {
-        self.make_standard();
-        let values = self.weights.as_slice_mut().expect("in standard layout since the line above");
-        let mut trained = vec![Trained { values, gradient: in_order(&gradients.d_weights), decays: true }];
+        let mut trained = vec![Trained::new(&mut self.weights, &gradients.d_weights, true)];
         if let (Some(bias), Some(d_bias)) = (&mut self.bias, &gradients.d_bias) {
-            let values = bias.as_slice_mut().expect("in standard layout since the line above");
-            trained.push(Trained { values, gradient: in_order(d_bias), decays: false });
+            trained.push(Trained::new(bias, d_bias, false));
         }
         if let (Some(alpha), Some(d_alpha), true) = (&mut self.alpha, &gradients.d_alpha, learn_alpha) {
             let (values, gradient) = (std::slice::from_mut(alpha), std::slice::from_ref(d_alpha).into());
@@ -90,14 +76,6 @@ pub struct Gradients<F> {
     pub d_bias: Option<Array1<F>>,
     /// Where the head has α, learned or not.
     pub d_alpha: Option<F>,
-}
-
-/// The elements in row-major order, without a copy if they are so already.
-fn in_order<F: Real, D: Dimension>(array: &Array<F, D>) -> Cow<'_, [F]> {
-    match array.as_slice() {
-        Some(elements) => elements.into(),
-        None => array.iter().copied().collect(),
-    }
 }
 
 /// Figures of one training batch for logs. Means are over labelled rows.

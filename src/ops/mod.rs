@@ -3,12 +3,28 @@
 //! Gradients are derivatives of the mean loss and have the shape of the thing they belong to.
 
 pub mod angle;
+pub mod batch_norm;
 pub mod cosine;
+pub mod dropout;
 pub mod l2_normalize;
 pub mod labels;
 pub mod linear;
+pub mod prelu;
+pub mod relu;
 pub(crate) mod rows;
 pub mod softmax_cross_entropy;
 
 pub use angle::Angle;
 pub use labels::{IGNORE_LABEL, Targets};
+
+use crate::{Error, Real, Result};
+use ndarray::{ArrayView1, ArrayView2};
+
+/// Checks that `values`, called `what`, have one element for each column of `features`.
+fn check_per_column<F: Real>(what: &'static str, values: ArrayView1<F>, features: ArrayView2<F>) -> Result<()> {
+    if values.len() == features.ncols() {
+        return Ok(());
+    }
+    let expected = format!("({},), one element for each column of features {:?}", features.ncols(), features.shape());
+    Err(Error::Shape { what, found: values.shape().to_vec(), expected })
+}

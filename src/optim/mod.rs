@@ -11,7 +11,7 @@ pub mod sgd;
 mod optimizer;
 
 pub use adamw::AdamW;
-pub use optimizer::{Moments, MomentsMut, Optimizer};
+pub use optimizer::{Moments, MomentsMut, Optimizer, Trained};
 pub use rmsprop::RmsProp;
 pub use schedule::{Decay, Schedule};
 pub use sgd::Sgd;

@@ -2,7 +2,9 @@
 
 use super::{AdamW, RmsProp, Sgd};
 use crate::{Real, Result};
+use ndarray::{Array, Dimension};
 use pulp::{Arch, Simd, WithSimd};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// An optimizer chosen at run time.
@@ -53,6 +55,35 @@ impl<F> MomentsMut<'_, F> {
             if moments.is_empty() { moments } else { &mut moments[elements] }
         }
         MomentsMut { first: part(self.first, elements.clone()), second: part(self.second, elements) }
+    }
+}
+
+/// A tensor that an optimizer updates.
+#[derive(Debug)]
+pub struct Trained<'a, F: Real> {
+    /// The tensor's elements.
+    pub values: &'a mut [F],
+    /// The loss's derivative with respect to each.
+    pub gradient: Cow<'a, [F]>,
+    /// Whether weight decay is for it: for weights, not for bias, α, γ or β.
+    pub decays: bool,
+}
+
+impl<'a, F: Real> Trained<'a, F> {
+    /// All elements of `values` with their `gradient`, of the same shape. `values` are put in row-major order if they are not.
+    pub(crate) fn new<D: Dimension>(values: &'a mut Array<F, D>, gradient: &'a Array<F, D>, decays: bool) -> Self {
+        if !values.is_standard_layout() {
+            *values = values.as_standard_layout().into_owned();
+        }
+        let gradient = gradient.as_slice().map_or_else(|| gradient.iter().copied().collect(), Cow::from);
+        Self { values: values.as_slice_mut().expect("in standard layout since the lines above"), gradient, decays }
+    }
+
+    /// Step number `step` (counted from 1); returns the squared Euclidean norm of the gradient.
+    pub fn update(self, optimizer: Optimizer, moments: MomentsMut<F>, step: u64, learning_rate: f64) -> f64 {
+        let optimizer = if self.decays { optimizer } else { optimizer.without_weight_decay() };
+        optimizer.update(self.values, &self.gradient, moments, step, learning_rate);
+        self.gradient.iter().map(|gradient| gradient.to_double().powi(2)).sum()
     }
 }
 

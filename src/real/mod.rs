@@ -1,7 +1,10 @@
 //! The element types: `f32` and `f64` behind one trait.
 
+mod blas_threads;
 mod exp;
 mod product;
+
+pub(crate) use blas_threads::SingleThreaded;
 
 use ndarray::{ArrayView2, ArrayViewMut2, NdFloat};
 use num_traits::FromPrimitive;

@@ -1,12 +1,13 @@
 //! Loss and accuracy without gradients: the first pass alone.
 
+use super::Streaming;
 use super::batch::Batch;
 use super::group::{Group, Target};
 use super::prepare::{Inputs, in_parallel, in_pool};
 use super::scores::{OwnClass, correct, merge, targets};
-use super::{SingleThreaded, Streaming};
 use crate::heads::{ClassificationHead, Parameters};
 use crate::ops::{l2_normalize, linear, rows};
+use crate::real::SingleThreaded;
 use crate::{Real, Result};
 use ndarray::{ArrayView1, ArrayView2};
 use rayon::prelude::*;

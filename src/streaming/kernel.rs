@@ -1,13 +1,14 @@
 //! The kernel as callers see it: a step with gradients, or with the optimizer's update at once.
 
+use super::StreamingOptions;
 use super::gradients::{ClassVectors, Task, WeightUpdate, merge_d_features};
 use super::group::{Group, Target};
 use super::prepare::{Inputs, in_parallel, in_pool};
 use super::scores::{RowState, correct, merge, next_scale, targets};
-use super::{SingleThreaded, StreamingOptions};
 use crate::heads::{BatchStatistics, ClassificationHead, Gradients, Normalizes, Parameters, Scale};
 use crate::ops::{Targets, linear};
 use crate::optim::{Moments, Optimizer};
+use crate::real::SingleThreaded;
 use crate::{Error, Real, Result};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use std::slice::from_mut;

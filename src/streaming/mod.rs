@@ -45,7 +45,6 @@
 //! additions: differences are of the size of rounding.
 
 mod batch;
-mod blas_threads;
 mod blocks;
 mod evaluate;
 mod gradients;
@@ -58,8 +57,6 @@ mod unit_block;
 
 pub use evaluate::Evaluated;
 pub use kernel::{Step, Streaming, Update};
-
-pub(crate) use blas_threads::SingleThreaded;
 
 use crate::Result;
 use crate::optim::check_setting;

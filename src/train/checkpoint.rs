@@ -1,13 +1,14 @@
 //! A run at the end of an epoch, on disk: tensors as safetensors, the rest as JSON.
 //!
-//! `NAME.safetensors` holds `weights`, and where they exist `bias`, `alpha`, `scale`, the feature transform (`transform.*`) and
-//! the optimizer's moments (`moments.<number>.first`, `moments.<number>.second`); all are f32. `NAME.json` holds the
+//! `NAME.safetensors` holds `weights`, and where they exist `bias`, `alpha`, `scale`, the feature transform (`transform.*`), the
+//! embedder (`embedder.*`) and the optimizer's moments (`moments.<number>.first`, `moments.<number>.second`); all are f32. `NAME.json` holds the
 //! configuration, the history, and the shape of the data. The JSON is written last: a checkpoint without one is
 //! not whole and is not found.
 
-use super::{EpochRecord, Model, TrainConfig};
+use super::{EpochRecord, Model, TrainConfig, TrainedEmbedder};
 use crate::atomic_file;
 use crate::data::{Dataset, Transform};
+use crate::embedder::{Embedder, EmbedderParameters};
 use crate::optim::Moments;
 use crate::{Error, Parameters, Result};
 use ndarray::{Array, ArrayD, Dimension};
@@ -24,7 +25,7 @@ use std::path::Path;
 pub struct Checkpoint {
     /// What the run was asked to do.
     pub config: TrainConfig,
-    /// The head, its parameters and the feature transform.
+    /// The head, its parameters, the feature transform and the embedder.
     pub model: Model,
     /// What the optimizer remembers of each trained tensor.
     pub moments: Vec<Moments<f32>>,
@@ -99,8 +100,9 @@ impl Checkpoint {
             });
         }
         let found = vec![train.rows(), train.dimension(), train.classes()];
-        let weights = &self.model.parameters.weights;
-        let dimension = self.model.transform.input_dimension().unwrap_or(weights.ncols());
+        let Model { parameters: Parameters { weights, .. }, transform, embedder, .. } = &self.model;
+        let transformed = embedder.as_ref().map_or(weights, |embedder| &embedder.parameters.weights).ncols();
+        let dimension = transform.input_dimension().unwrap_or(transformed);
         let expected = vec![self.train_rows, dimension, weights.nrows()];
         if found != expected {
             return Err(Error::Shape {
@@ -114,7 +116,7 @@ impl Checkpoint {
 
     /// All tensors by name; large ones are borrowed, since at a million classes each takes gigabytes.
     fn tensors(&self) -> BTreeMap<String, Tensor<'_>> {
-        let Model { parameters, transform, .. } = &self.model;
+        let Model { parameters, transform, embedder, .. } = &self.model;
         let mut tensors = BTreeMap::from([("weights".into(), Tensor::of(&parameters.weights))]);
         tensors.extend(parameters.bias.iter().map(|bias| ("bias".into(), Tensor::of(bias))));
         let scalars = [("alpha", &parameters.alpha), ("scale", &parameters.scale)];
@@ -127,6 +129,11 @@ impl Checkpoint {
             (format!("transform.{name}"), Tensor { shape: tensor.shape().to_vec(), values })
         });
         tensors.extend(transform);
+        if let Some(TrainedEmbedder { parameters, .. }) = embedder {
+            tensors.insert("embedder.weights".into(), Tensor::of(&parameters.weights));
+            let vectors = parameters.vectors().into_iter();
+            tensors.extend(vectors.map(|(name, vector)| (format!("embedder.{name}"), Tensor::of(vector))));
+        }
         for (number, moments) in self.moments.iter().enumerate() {
             for (order, values) in [("first", &moments.first), ("second", &moments.second)] {
                 let tensor = Tensor { shape: vec![values.len()], values: values.into() };
@@ -203,7 +210,9 @@ fn from_tensors(config: &TrainConfig, mut tensors: Tensors) -> Result<(Model, Ve
     parameters.alpha = scalar("alpha");
     parameters.scale = scalar("scale");
 
-    let lengths = parameters.trained_lengths(config.head.learns_alpha());
+    let embedder = config.embedder.map(|embedder| embedder_from_tensors(embedder, &mut tensors)).transpose()?;
+    let model = Model { head: config.head.clone(), parameters, transform, embedder };
+    let lengths = model.trained_lengths();
     let mut moments = Vec::new();
     for (number, length) in lengths.into_iter().enumerate() {
         let mut values = |order| {
@@ -222,5 +231,22 @@ fn from_tensors(config: &TrainConfig, mut tensors: Tensors) -> Result<(Model, Ve
         }
         moments.push(Moments { first, second });
     }
-    Ok((Model { head: config.head.clone(), parameters, transform }, moments))
+    Ok((model, moments))
+}
+
+fn embedder_from_tensors(embedder: Embedder, tensors: &mut Tensors) -> Result<TrainedEmbedder, String> {
+    let mut take = |name: &str| {
+        let name = format!("embedder.{name}");
+        tensors.remove(&name).ok_or_else(|| format!("no tensor {name:?}"))
+    };
+    let weights = take("weights")?.into_dimensionality();
+    let weights = weights.map_err(|_| "tensor \"embedder.weights\" has the wrong number of dimensions".to_owned())?;
+    let vector = |name, length| {
+        let vector = take(name)?;
+        let found = vector.shape().to_vec();
+        let fitting = vector.into_dimensionality().ok().filter(|vector| vector.len() == length);
+        fitting.ok_or_else(|| format!("tensor \"embedder.{name}\" has the shape {found:?}, not [{length}]"))
+    };
+    let parameters = EmbedderParameters::from_vectors(&embedder, weights, vector)?;
+    Ok(TrainedEmbedder { embedder, parameters })
 }

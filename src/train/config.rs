@@ -1,6 +1,7 @@
 //! What a training run is asked to do.
 
 use crate::data::TransformKind;
+use crate::embedder::Embedder;
 use crate::heads::AdaCos;
 use crate::optim::{Optimizer, RmsProp, Schedule};
 use crate::streaming::StreamingOptions;
@@ -37,6 +38,9 @@ pub struct TrainConfig {
     /// How losses and gradients are computed.
     #[serde(default)]
     pub kernel: Kernel,
+    /// What is trained between features and head; without it the features stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedder: Option<Embedder>,
 }
 
 /// How losses and gradients are computed. Both give the same results but for rounding.
@@ -100,6 +104,7 @@ impl TrainConfig {
             transform: TransformKind::Centre,
             init: WeightInit::default(),
             kernel: Kernel::default(),
+            embedder: None,
         }
     }
 
@@ -121,6 +126,15 @@ impl TrainConfig {
         };
         at_least_one("batch size", self.batch_size)?;
         at_least_one("epochs", self.epochs)?;
+        if let Some(embedder) = self.embedder {
+            embedder.check()?;
+            let smallest = embedder.smallest_batch();
+            if self.batch_size < smallest {
+                let expected =
+                    format!("at least {smallest} with this embedder, whose batch normalisation needs other rows");
+                return Err(Error::Setting { name: "batch size", value: self.batch_size.to_string(), expected });
+            }
+        }
         crate::optim::check_setting("learning rate", rate, rate > 0.0 && rate.is_finite(), "a positive finite number")
     }
 }

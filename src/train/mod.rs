@@ -14,7 +14,7 @@ mod trainer;
 pub use checkpoint::Checkpoint;
 pub use config::{Kernel, MAX_SCALE, TrainConfig, WeightInit};
 pub use history::{EpochRecord, read_history, write_history};
-pub use model::{Evaluation, Model};
+pub use model::{Evaluation, Model, TrainedEmbedder};
 pub use run_directory::RunDirectory;
 pub use tensorboard::EventWriter;
 pub use trainer::{Progress, Trainer};

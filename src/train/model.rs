@@ -1,12 +1,13 @@
-//! A trained head with its feature transform: what is left of a run.
+//! A trained head with its embedder and feature transform: what is left of a run.
 
 use crate::data::{Dataset, Transform};
+use crate::embedder::{Embedder, EmbedderParameters};
 use crate::metrics::accuracy::predict;
 use crate::metrics::confusion::Confusion;
 use crate::ops::{IGNORE_LABEL, Targets};
 use crate::streaming::{Evaluated, Streaming};
 use crate::{ClassificationHead, Error, Head, Parameters, Result};
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2};
 
 /// Rows that are looked at at a time, at most.
 const ROWS_AT_A_TIME: usize = 1024;
@@ -14,15 +15,26 @@ const ROWS_AT_A_TIME: usize = 1024;
 /// Logits that are in memory at a time, at most, if one row has not more.
 const MOST_LOGITS: usize = 1 << 24;
 
-/// A trained head with its feature transform.
+/// A trained head with its embedder, if there is one, and its feature transform.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     /// The head and its hyper-parameters.
     pub head: Head,
     /// What was trained.
     pub parameters: Parameters<f32>,
-    /// What is done to features before the head.
+    /// What is done to features first.
     pub transform: Transform,
+    /// What is between transformed features and head, where something is.
+    pub embedder: Option<TrainedEmbedder>,
+}
+
+/// An embedder with its values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainedEmbedder {
+    /// The hyper-parameters.
+    pub embedder: Embedder,
+    /// What was trained.
+    pub parameters: EmbedderParameters<f32>,
 }
 
 /// How well a model does on labelled rows, without margins.
@@ -39,12 +51,43 @@ pub struct Evaluation {
 }
 
 impl Model {
+    /// Embeddings of raw `features` (N, D), a few rows at a time: (N, E), of whatever length. Without an embedder these are the
+    /// transformed features.
+    ///
+    /// # Errors
+    /// [`Error::Shape`].
+    pub fn embeddings(&self, features: ArrayView2<f32>) -> Result<Array2<f32>> {
+        let mut embeddings = Array2::zeros((features.nrows(), self.parameters.weights.ncols()));
+        let targets = embeddings.axis_chunks_iter_mut(Axis(0), ROWS_AT_A_TIME);
+        for (features, mut target) in features.axis_chunks_iter(Axis(0), ROWS_AT_A_TIME).zip(targets) {
+            let transformed = self.transform.apply(features)?;
+            target.assign(&self.embed(transformed.view())?);
+        }
+        Ok(embeddings)
+    }
+
+    /// The number of elements of each tensor that training updates: the head's, then the embedder's.
+    pub fn trained_lengths(&self) -> Vec<usize> {
+        let mut lengths = self.parameters.trained_lengths(self.head.learns_alpha());
+        lengths.extend(self.embedder.iter().flat_map(|embedder| embedder.parameters.trained_lengths()));
+        lengths
+    }
+
+    /// What the head takes, of transformed features.
+    fn embed<'a>(&self, transformed: ArrayView2<'a, f32>) -> Result<CowArray<'a, f32, Ix2>> {
+        match &self.embedder {
+            Some(TrainedEmbedder { embedder, parameters }) => Ok(embedder.embed(transformed, parameters)?.into()),
+            None => Ok(transformed.into()),
+        }
+    }
+
     /// Inference logits (B, C) of raw `features` (B, D).
     ///
     /// # Errors
     /// [`Error::Shape`], [`Error::NotFinite`], [`Error::ZeroNorm`].
     pub fn logits(&self, features: ArrayView2<f32>) -> Result<Array2<f32>> {
-        self.head.logits(self.transform.apply(features)?.view(), &self.parameters)
+        let transformed = self.transform.apply(features)?;
+        self.head.logits(self.embed(transformed.view())?.view(), &self.parameters)
     }
 
     /// Calls `each` with the first row's number and the logits of a few rows of raw `features` at a time.
@@ -66,7 +109,7 @@ impl Model {
     /// # Errors
     /// As [`logits`](Self::logits); [`Error::LabelOutOfRange`], [`Error::NothingLabelled`].
     pub fn evaluate(&self, data: &Dataset) -> Result<Evaluation> {
-        evaluate(&mut Streaming::default(), &self.head, &self.parameters, Some(&self.transform), data)
+        self.evaluate_with(&mut Streaming::default(), data, Some(&self.transform))
     }
 
     /// Which classes the labelled rows of raw features are taken for.
@@ -85,28 +128,29 @@ impl Model {
         })?;
         Ok(confusion)
     }
-}
 
-/// Loss and accuracy of `head` on features after `transform`, if they are not transformed already.
-pub(super) fn evaluate(
-    kernel: &mut Streaming<f32>,
-    head: &Head,
-    parameters: &Parameters<f32>,
-    transform: Option<&Transform>,
-    data: &Dataset,
-) -> Result<Evaluation> {
-    let mut sums = Sums::default();
-    let features = data.features.view();
-    let chunks = features.axis_chunks_iter(Axis(0), ROWS_AT_A_TIME);
-    for (chunk, (features, labels)) in chunks.zip(data.labels.axis_chunks_iter(Axis(0), ROWS_AT_A_TIME)).enumerate() {
-        if labels.iter().any(|&label| label != IGNORE_LABEL) {
-            let transformed = transform.map(|transform| transform.apply(features)).transpose()?;
-            let features = transformed.as_ref().map_or(features, |transformed| transformed.view());
-            let evaluated = kernel.evaluate(head, features, parameters, labels);
-            sums.add(evaluated.map_err(|error| from_row(error, chunk * ROWS_AT_A_TIME))?);
+    /// Loss and accuracy on features after `transform`, if they are not transformed already.
+    pub(super) fn evaluate_with(
+        &self,
+        kernel: &mut Streaming<f32>,
+        data: &Dataset,
+        transform: Option<&Transform>,
+    ) -> Result<Evaluation> {
+        let mut sums = Sums::default();
+        let features = data.features.view();
+        let chunks = features.axis_chunks_iter(Axis(0), ROWS_AT_A_TIME);
+        let labels = data.labels.axis_chunks_iter(Axis(0), ROWS_AT_A_TIME);
+        for (chunk, (features, labels)) in chunks.zip(labels).enumerate() {
+            if labels.iter().any(|&label| label != IGNORE_LABEL) {
+                let transformed = transform.map(|transform| transform.apply(features)).transpose()?;
+                let transformed = transformed.as_ref().map_or(features, |transformed| transformed.view());
+                let embeddings = self.embed(transformed)?;
+                let evaluated = kernel.evaluate(&self.head, embeddings.view(), &self.parameters, labels);
+                sums.add(evaluated.map_err(|error| from_row(error, chunk * ROWS_AT_A_TIME))?);
+            }
         }
+        sums.evaluation(data.labels.len())
     }
-    sums.evaluation(data.labels.len())
 }
 
 /// `error` about some of the rows, with the row's number among all.

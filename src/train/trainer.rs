@@ -1,14 +1,14 @@
 //! The training loop.
 
-use super::model::{Evaluation, evaluate};
-use super::{Checkpoint, EpochRecord, Kernel, Model, TrainConfig};
+use super::{Checkpoint, EpochRecord, Evaluation, Kernel, Model, TrainConfig, TrainedEmbedder};
 use crate::data::{Dataset, Transform};
 use crate::heads::BatchStatistics;
 use crate::ops::IGNORE_LABEL;
+use crate::optim::{Moments, Optimizer, Trained};
 use crate::streaming::{Streaming, Update};
 use crate::{ClassificationHead, Error, Result};
 use ndarray::parallel::prelude::*;
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 /// Labels that reach past this many classes a training row are not numbers of classes; class vectors for all of them could
 /// exceed any memory.
 const MOST_CLASSES_A_ROW: usize = 1000;
+
+/// Dropout draws from streams of the seed's generator past those of the orders of rows, one an epoch.
+const DROPOUT_STREAM: u64 = 1 << 32;
 
 /// Trains one head on one data set.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub struct Trainer {
     /// The training rows with a label.
     labelled_rows: Vec<usize>,
     kernel: Streaming<f32>,
+    /// (B, E) the gradient of the last batch's embeddings, where there is an embedder.
+    d_embeddings: Array2<f32>,
 }
 
 /// How far an epoch has come, and its means so far.
@@ -68,10 +73,15 @@ impl Trainer {
         let transform = Transform::fit(config.transform, train.features.view())?;
         let dimension = transform.dimension(train.dimension());
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
-        let parameters = config.head.initial_parameters(config.init.weights(classes, dimension, &mut rng)?)?;
-        let lengths = parameters.trained_lengths(config.head.learns_alpha());
-        let moments = lengths.into_iter().map(|length| config.optimizer.moments(length)).collect();
-        let model = Model { head: config.head.clone(), parameters, transform };
+        let embedding_dimension = config.embedder.map_or(dimension, |embedder| embedder.dimension);
+        let weights = config.init.weights(classes, embedding_dimension, &mut rng)?;
+        let parameters = config.head.initial_parameters(weights)?;
+        let embedder = config.embedder.map(|embedder| {
+            let parameters = embedder.initial_parameters(dimension, &mut rng)?;
+            Ok::<_, Error>(TrainedEmbedder { embedder, parameters })
+        });
+        let model = Model { head: config.head.clone(), parameters, transform, embedder: embedder.transpose()? };
+        let moments = model.trained_lengths().into_iter().map(|length| config.optimizer.moments(length)).collect();
         let state = Checkpoint { config, model, moments, history: Vec::new(), train_rows: train.rows() };
         Self::assemble(state, train, test)
     }
@@ -98,7 +108,7 @@ impl Trainer {
             Kernel::Streaming(options) => Streaming::new(options)?,
             Kernel::Explicit => Streaming::default(),
         };
-        Ok(Self { state, train, test, labelled_rows, kernel })
+        Ok(Self { state, train, test, labelled_rows, kernel, d_embeddings: Array2::zeros((0, 0)) })
     }
 
     /// The configuration.
@@ -144,14 +154,20 @@ impl Trainer {
         rng.set_stream(epoch as u64);
         rows.shuffle(&mut rng);
 
+        let mut dropout_rng = ChaCha8Rng::seed_from_u64(config.seed);
+        dropout_rng.set_stream(DROPOUT_STREAM + epoch as u64);
+
         let start = Instant::now();
-        let batches = rows.len().div_ceil(config.batch_size);
+        let smallest = config.embedder.map_or(1, |embedder| embedder.smallest_batch());
+        let batches_of_rows = batches(&rows, config.batch_size, smallest);
+        let batches = batches_of_rows.len();
         let mut means = Means::default();
-        for (batch, rows) in rows.chunks(config.batch_size).enumerate() {
+        for (batch, rows) in batches_of_rows.into_iter().enumerate() {
             let in_epoch = |source| Error::Training { epoch, batch: batch + 1, source: Box::new(source) };
             let step = (epoch - 1) * batches + batch;
             let learning_rate = config.learning_rate * config.schedule.factor(step, batches, config.epochs);
-            let (loss, statistics, gradient_norm) = self.step(rows, step, learning_rate).map_err(in_epoch)?;
+            let (loss, statistics, gradient_norm) =
+                self.step(rows, step, learning_rate, &mut dropout_rng).map_err(in_epoch)?;
             means.add(loss, &statistics, gradient_norm, learning_rate);
             on_batch(&Progress {
                 epoch,
@@ -170,44 +186,101 @@ impl Trainer {
     }
 
     /// Forward, backward and update on some training rows: the loss, figures of the batch, the norm of all gradients.
-    fn step(&mut self, rows: &[usize], step: usize, learning_rate: f64) -> Result<(f64, BatchStatistics, f64)> {
+    fn step(
+        &mut self,
+        rows: &[usize],
+        step: usize,
+        learning_rate: f64,
+        dropout_rng: &mut ChaCha8Rng,
+    ) -> Result<(f64, BatchStatistics, f64)> {
         let features = gather(self.train.features.view(), rows);
         let labels = self.train.labels.select(Axis(0), rows);
+        let step = Step { number: step as u64 + 1, learning_rate };
+        let Some(TrainedEmbedder { embedder, parameters }) = &self.state.model.embedder else {
+            return self.head_step(features.view(), labels.view(), step, false);
+        };
+        let embedder = *embedder;
+        let (embeddings, cache) = embedder.forward(features.view(), parameters, dropout_rng)?;
+        let (loss, statistics, head_norm) = self.head_step(embeddings.view(), labels.view(), step, true)?;
+        let Checkpoint { config, model, moments, .. } = &mut self.state;
+        let TrainedEmbedder { parameters, .. } = model.embedder.as_mut().expect("there is one, as above");
+        let gradients = embedder.backward_to_parameters(self.d_embeddings.view(), parameters, &cache);
+        parameters.update_running_statistics(&cache);
+        let of_head = model.parameters.trained_lengths(model.head.learns_alpha()).len();
+        let norm = update(parameters.trained_mut(&gradients), &mut moments[of_head..], &config.optimizer, step);
+        Ok((loss, statistics, head_norm.hypot(norm)))
+    }
+
+    /// [`step`](Self::step) of the head alone, on what it takes. The gradient of that goes into `d_embeddings` if it is wanted.
+    fn head_step(
+        &mut self,
+        embeddings: ArrayView2<f32>,
+        labels: ArrayView1<i64>,
+        step: Step,
+        wants_d_embeddings: bool,
+    ) -> Result<(f64, BatchStatistics, f64)> {
         let Checkpoint { config, model: Model { head, parameters, .. }, moments, .. } = &mut self.state;
-        let (step, learn_alpha) = (step as u64 + 1, head.learns_alpha());
+        let learn_alpha = head.learns_alpha();
+        let (of_head, _) = moments.split_at_mut(parameters.trained_lengths(learn_alpha).len());
         match config.kernel {
             Kernel::Streaming(_) => {
-                let optimizer = &config.optimizer;
-                let update = Update { optimizer, moments, step, learning_rate, learn_alpha, d_features: None };
-                let step = self.kernel.train_step(head, features.view(), parameters, labels.view(), update)?;
+                let update = Update {
+                    optimizer: &config.optimizer,
+                    moments: of_head,
+                    step: step.number,
+                    learning_rate: step.learning_rate,
+                    learn_alpha,
+                    d_features: wants_d_embeddings.then_some(&mut self.d_embeddings),
+                };
+                let step = self.kernel.train_step(head, embeddings, parameters, labels, update)?;
                 Ok((step.loss.into(), step.statistics, step.gradient_norm))
             }
             Kernel::Explicit => {
-                let (loss, cache) = head.forward(features.view(), parameters, labels.view())?;
+                let (loss, cache) = head.forward(embeddings, parameters, labels)?;
                 let statistics = *cache.statistics();
                 // AdaCos's scale is state: the scale of this step is where the next begins.
                 if let Some(scale) = &mut parameters.scale {
                     *scale = statistics.scale as f32;
                 }
                 let gradients = head.backward(cache);
-                let mut squared_norm = 0.0;
-                for (tensor, moments) in parameters.trained_mut(&gradients, learn_alpha).into_iter().zip(moments) {
-                    let optimizer = config.optimizer;
-                    let optimizer = if tensor.decays { optimizer } else { optimizer.without_weight_decay() };
-                    optimizer.update(tensor.values, &tensor.gradient, moments.view_mut(), step, learning_rate);
-                    squared_norm += tensor.gradient.iter().map(|&gradient| f64::from(gradient).powi(2)).sum::<f64>();
-                }
-                Ok((loss.into(), statistics, squared_norm.sqrt()))
+                let norm = update(parameters.trained_mut(&gradients, learn_alpha), of_head, &config.optimizer, step);
+                self.d_embeddings = gradients.d_features;
+                Ok((loss.into(), statistics, norm))
             }
         }
     }
 
     fn evaluate_test(&mut self) -> Result<Option<Evaluation>> {
-        let Model { head, parameters, .. } = &self.state.model;
-        let kernel = &mut self.kernel;
-        let test = self.test.as_ref();
-        test.map(|test| evaluate(kernel, head, parameters, None, test)).transpose()
+        let (model, kernel) = (&self.state.model, &mut self.kernel);
+        self.test.as_ref().map(|test| model.evaluate_with(kernel, test, None)).transpose()
     }
+}
+
+/// A step's number, counted from 1, and its learning rate.
+#[derive(Clone, Copy)]
+struct Step {
+    number: u64,
+    learning_rate: f64,
+}
+
+/// Updates each tensor; the Euclidean norm of all gradients.
+fn update(trained: Vec<Trained<f32>>, moments: &mut [Moments<f32>], optimizer: &Optimizer, step: Step) -> f64 {
+    let pairs = trained.into_iter().zip(moments);
+    let squared_norms =
+        pairs.map(|(tensor, moments)| tensor.update(*optimizer, moments.view_mut(), step.number, step.learning_rate));
+    squared_norms.sum::<f64>().sqrt()
+}
+
+/// The rows of each batch; a last one of fewer than `smallest` rows joins the one before.
+fn batches(rows: &[usize], size: usize, smallest: usize) -> Vec<&[usize]> {
+    let mut batches: Vec<_> = rows.chunks(size).collect();
+    if batches.len() > 1 && batches.last().is_some_and(|last| last.len() < smallest) {
+        batches.pop();
+        let start = (batches.len() - 1) * size;
+        batches.pop();
+        batches.push(&rows[start..]);
+    }
+    batches
 }
 
 /// Some rows of `features`.

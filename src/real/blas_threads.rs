@@ -1,6 +1,6 @@
 //! OpenBLAS's number of threads, the one thing in this crate that needs `unsafe`.
 //!
-//! Tasks of the kernel multiply side by side: were each product to start threads as well, they would fight over the cores.
+//! Parallel tasks multiply side by side: were each product to start threads as well, they would fight over the cores.
 
 #![allow(unsafe_code)]
 
