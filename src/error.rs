@@ -160,6 +160,16 @@ pub enum Error {
         /// Rows needed.
         minimum: usize,
     },
+    /// Data on which a measure is not defined.
+    #[error("{what} of {found}, is not defined; expected {expected}")]
+    Unmeasurable {
+        /// The measure.
+        what: &'static str,
+        /// What there is.
+        found: String,
+        /// What it takes.
+        expected: &'static str,
+    },
     /// Something that only a build with a certain cargo feature can do.
     #[error("{what} needs {needs}, which this build lacks; build with `--features {feature}`")]
     NeedsFeature {

@@ -1,4 +1,20 @@
-//! How good are the predictions?
+//! How good are predictions, and how good are embeddings?
+//!
+//! Of predictions: [`accuracy`], [`confusion`]. Of embeddings of classes that need not be known: [`retrieval`],
+//! [`clustering`](mutual_information), [`verification`] and [`identification`], all by cosine similarity, and all of them at once in
+//! [`open_set`]. Similarities of all rows to all rows are computed a block at a time on rayon's current thread pool, and
+//! never all in memory.
 
 pub mod accuracy;
+pub mod angles;
 pub mod confusion;
+pub mod folds;
+pub mod identification;
+pub mod k_means;
+pub mod mutual_information;
+pub mod open_set;
+pub mod retrieval;
+pub mod verification;
+
+mod neighbours;
+mod similarity;

@@ -41,6 +41,11 @@ pub(crate) fn count_above<F: Real>(row: &[F], threshold: F, or_equal: bool) -> u
     count.to_double() as usize
 }
 
+/// Calls `each` with every k where `row_k ≥ thresholds_k`; most elements are below.
+pub(crate) fn for_each_reaching<F: Real>(row: &[F], thresholds: &[F], each: impl FnMut(usize)) {
+    Arch::new().dispatch(Reaching { row, thresholds, each });
+}
+
 /// `target_k = source_k / divisor`
 pub(crate) fn divide_into<F: Real>(source: &[F], divisor: F, target: &mut [F]) {
     update(target, source, |_, value| value / divisor);
@@ -107,6 +112,30 @@ impl<F: Real, T: Fn(F, F) -> F> WithSimd for Sum<'_, F, T> {
         }
         let rest = a_rest.iter().zip(b_rest).fold(F::zero(), |sum, (&a, &b)| sum + (self.term)(a, b));
         lanes.into_iter().fold(rest, |sum, lane| sum + lane)
+    }
+}
+
+struct Reaching<'a, F, E> {
+    row: &'a [F],
+    thresholds: &'a [F],
+    each: E,
+}
+
+impl<F: Real, E: FnMut(usize)> WithSimd for Reaching<'_, F, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) {
+        let mut start = 0;
+        for (row, thresholds) in self.row.chunks(LANES).zip(self.thresholds.chunks(LANES)) {
+            let reaches = |(value, threshold): (&F, &F)| value >= threshold;
+            // Without a way out of the loop, so that it vectorises.
+            if row.iter().zip(thresholds).fold(false, |any, pair| any | reaches(pair)) {
+                let found = row.iter().zip(thresholds).enumerate().filter(|&(_, pair)| reaches(pair));
+                found.for_each(|(k, _)| (self.each)(start + k));
+            }
+            start += LANES;
+        }
     }
 }
 

@@ -1,0 +1,107 @@
+//! Cosine similarities of many rows to many, a block at a time.
+
+use crate::ops::l2_normalize;
+use crate::real::SingleThreaded;
+use crate::{Error, Real, Result};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2, s};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Rows of a block: its similarities fit a core's cache.
+pub(super) const BLOCK: usize = 512;
+
+/// The similarities of some rows to some others.
+pub(super) struct Block<'a, F> {
+    pub queries: Range<usize>,
+    pub references: Range<usize>,
+    /// In row-major order, a row a query.
+    pub similarities: &'a [F],
+}
+
+impl<'a, F> Block<'a, F> {
+    /// Each query with its similarities.
+    pub fn rows(&self) -> impl Iterator<Item = (usize, &'a [F])> {
+        self.queries.clone().zip(self.similarities.chunks_exact(self.references.len()))
+    }
+}
+
+/// Unit rows of embeddings (N, D) in row-major order, checked along with their labels (N,).
+///
+/// # Errors
+/// [`Error::Empty`], [`Error::Shape`], [`Error::NotFinite`], [`Error::ZeroNorm`].
+pub(super) fn unit_rows<F: Real>(
+    what: &'static str,
+    embeddings: ArrayView2<F>,
+    labels: ArrayView1<i64>,
+) -> Result<Array2<F>> {
+    if labels.len() != embeddings.nrows() {
+        let expected = format!("({},), one label for each row of {what}", embeddings.nrows());
+        return Err(Error::Shape { what: "labels", found: labels.shape().to_vec(), expected });
+    }
+    unit(what, embeddings)
+}
+
+/// Unit rows of embeddings (N, D) in row-major order.
+///
+/// # Errors
+/// [`Error::Empty`], [`Error::NotFinite`], [`Error::ZeroNorm`].
+pub(super) fn unit<F: Real>(what: &'static str, embeddings: ArrayView2<F>) -> Result<Array2<F>> {
+    if embeddings.is_empty() {
+        return Err(Error::Empty { what, found: embeddings.shape().to_vec() });
+    }
+    Ok(l2_normalize::forward(what, embeddings)?.unit)
+}
+
+/// Checks that both have the same dimension.
+///
+/// # Errors
+/// [`Error::Shape`].
+pub(super) fn check_dimensions<F>(what: &'static str, rows: ArrayView2<F>, dimension: usize) -> Result<()> {
+    if rows.ncols() == dimension {
+        return Ok(());
+    }
+    let expected = format!("(rows, {dimension}), the dimension of what it is compared with");
+    Err(Error::Shape { what, found: rows.shape().to_vec(), expected })
+}
+
+/// Calls `each`, in parallel and in any order, with all blocks of `queries` (N, D) to `references` (M, D); both are unit rows.
+pub(super) fn for_each_block<F: Real>(
+    queries: ArrayView2<F>,
+    references: ArrayView2<F>,
+    each: impl Fn(Block<F>) + Sync,
+) {
+    let pairs =
+        blocks(queries.nrows()).flat_map(|query| blocks(references.nrows()).map(move |other| (query.clone(), other)));
+    multiply(queries, references, pairs.collect(), each);
+}
+
+/// [`for_each_block`] of `embeddings` (N, D) to themselves, each pair of blocks once: references are never before the queries. A block
+/// of rows to themselves has both halves.
+pub(super) fn for_each_pair_of_blocks<F: Real>(embeddings: ArrayView2<F>, each: impl Fn(Block<F>) + Sync) {
+    let rows = embeddings.nrows();
+    let upper = |query: Range<usize>| blocks(rows).skip(query.start / BLOCK).map(move |other| (query.clone(), other));
+    multiply(embeddings, embeddings, blocks(rows).flat_map(upper).collect(), each);
+}
+
+/// `0..rows` in parts.
+pub(super) fn blocks(rows: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..rows).step_by(BLOCK).map(move |start| start..rows.min(start + BLOCK))
+}
+
+fn multiply<F: Real>(
+    queries: ArrayView2<F>,
+    references: ArrayView2<F>,
+    pairs: Vec<(Range<usize>, Range<usize>)>,
+    each: impl Fn(Block<F>) + Sync,
+) {
+    let _single_threaded = SingleThreaded::new();
+    let scratch = || vec![F::zero(); BLOCK * BLOCK];
+    pairs.into_par_iter().for_each_init(scratch, |scratch, (query, other)| {
+        let shape = (query.len(), other.len());
+        let similarities = &mut scratch[..shape.0 * shape.1];
+        let product = ArrayViewMut2::from_shape(shape, &mut *similarities).expect("the slice has this length");
+        let (a, b) = (queries.slice(s![query.clone(), ..]), references.slice(s![other.clone(), ..]));
+        F::product(F::one(), a, b.t(), false, product);
+        each(Block { queries: query, references: other, similarities });
+    });
+}

@@ -1,0 +1,195 @@
+//! Measures against plain loops over their definitions, on random embeddings of more than one block, in both precisions.
+
+use arcos::Error;
+use arcos::metrics::identification::{cmc, cmc_among_distractors};
+use arcos::metrics::k_means::k_means;
+use arcos::metrics::open_set::{OpenSetOptions, measure};
+use arcos::metrics::retrieval::retrieval;
+use arcos::metrics::verification::{Pair, all_pairs};
+use arcos::ops::IGNORE_LABEL;
+use ndarray::{Array1, Array2, Axis, array};
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Vectors of norm 1 whose inner products are exact in single precision, with many ties; labels, some of them none.
+fn exact(rows: usize, classes: i64, seed: u64) -> (Array2<f32>, Array1<i64>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let embeddings = Array2::from_shape_simple_fn((rows, 16), || if rng.random_bool(0.5) { 0.25 } else { -0.25 });
+    let label = |row: usize| if row % 17 == 5 { IGNORE_LABEL } else { rng.random_range(0..classes) };
+    (embeddings, (0..rows).map(label).collect())
+}
+
+fn similarities(a: &Array2<f32>, b: &Array2<f32>) -> Array2<f32> {
+    a.dot(&b.t())
+}
+
+fn is_unmeasurable<T>(found: &arcos::Result<T>) -> bool {
+    matches!(found, Err(Error::Unmeasurable { .. }))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn retrieval_of_plain_loops(rows in 4usize..700, classes in 2i64..40, seed: u64) {
+        let (embeddings, labels) = exact(rows, classes, seed);
+        let similarities = similarities(&embeddings, &embeddings);
+        let (mut queries, mut recall, mut r_precision, mut map) = (0, [0, 0], 0.0, 0.0);
+        for query in 0..rows {
+            let r = (0..rows).filter(|&other| other != query && labels[other] == labels[query]).count();
+            if labels[query] == IGNORE_LABEL || r == 0 {
+                continue;
+            }
+            let mut others: Vec<usize> = (0..rows).filter(|&other| other != query).collect();
+            others.sort_by(|&a, &b| similarities[[query, b]].total_cmp(&similarities[[query, a]]));
+            let right: Vec<bool> = others.iter().map(|&other| labels[other] == labels[query]).collect();
+            queries += 1;
+            for (recall, k) in recall.iter_mut().zip([1, 5]) {
+                *recall += usize::from(right.iter().take(k).any(|&right| right));
+            }
+            let precision = |i: usize| right[..i].iter().filter(|&&right| right).count() as f64 / i as f64;
+            r_precision += precision(r);
+            map += (1..=r).filter(|&i| right[i - 1]).map(precision).sum::<f64>() / r as f64;
+        }
+        let found = retrieval(embeddings.view(), labels.view(), &[1, 5]);
+        if queries == 0 {
+            prop_assert!(is_unmeasurable(&found));
+            return Ok(());
+        }
+        let found = found.expect("queries");
+        let share = |sum: f64| sum / queries as f64;
+        prop_assert_eq!(found.queries, queries);
+        prop_assert_eq!(found.recall[0].recall, share(recall[0] as f64));
+        prop_assert_eq!(found.recall[1].recall, share(recall[1] as f64));
+        prop_assert!((found.r_precision - share(r_precision)).abs() < 1e-12);
+        prop_assert!((found.map_at_r - share(map)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn pairs_of_plain_loops(rows in 4usize..700, classes in 2i64..40, seed: u64) {
+        let (embeddings, labels) = exact(rows, classes, seed);
+        let similarities = similarities(&embeddings, &embeddings);
+        let (mut scores, mut same) = (Vec::new(), Vec::new());
+        for first in 0..rows {
+            for second in first + 1..rows {
+                if labels[first] != IGNORE_LABEL && labels[second] != IGNORE_LABEL {
+                    scores.push(similarities[[first, second]]);
+                    same.push(labels[first] == labels[second]);
+                }
+            }
+        }
+        let expected = arcos::metrics::verification::Roc::new(&scores, &same);
+        let found = all_pairs(embeddings.view(), labels.view());
+        let (Ok(found), Ok(expected)) = (found, expected) else { return Err(TestCaseError::reject("one kind")) };
+        prop_assert_eq!(&found.roc.true_accepts, &expected.true_accepts);
+        prop_assert_eq!(&found.roc.false_accepts, &expected.false_accepts);
+        prop_assert_eq!(found.genuine.total(), expected.genuine());
+        for (found, expected) in found.roc.thresholds.iter().zip(&expected.thresholds).skip(1) {
+            prop_assert!((found - expected).abs() <= 7.7e-6);
+        }
+    }
+
+    #[test]
+    fn ranks_of_plain_loops(probes in 1usize..600, others in 1usize..600, classes in 1i64..30, seed: u64) {
+        let (probes, probe_labels) = exact(probes, classes, seed);
+        let (gallery, gallery_labels) = exact(others, classes, seed ^ 1);
+        let to_gallery = similarities(&probes, &gallery);
+        let mut ranks = Vec::new();
+        let mut among_distractors = Vec::new();
+        let to_each_other = similarities(&probes, &probes);
+        for (probe, &label) in probe_labels.iter().enumerate().filter(|(_, label)| **label != IGNORE_LABEL) {
+            let (own, foreign): (Vec<usize>, Vec<usize>) = (0..gallery.nrows()).partition(|&row| gallery_labels[row] == label);
+            let of = |rows: &[usize]| rows.iter().map(|&row| to_gallery[[probe, row]]).collect::<Vec<_>>();
+            if let Some(best) = of(&own).into_iter().reduce(f32::max) {
+                ranks.push(1 + of(&foreign).into_iter().filter(|&similarity| similarity >= best).count());
+            }
+            for mate in (0..probes.nrows()).filter(|&mate| mate != probe && probe_labels[mate] == label) {
+                let nearer = |&&similarity: &&f32| similarity >= to_each_other[[probe, mate]];
+                among_distractors.push(1 + to_gallery.row(probe).iter().filter(nearer).count());
+            }
+        }
+        let found = cmc(probes.view(), probe_labels.view(), gallery.view(), gallery_labels.view(), 10);
+        let found_distractors = cmc_among_distractors(probes.view(), probe_labels.view(), gallery.view(), 10);
+        for (found, ranks) in [(found, ranks), (found_distractors, among_distractors)] {
+            if ranks.is_empty() {
+                prop_assert!(is_unmeasurable(&found));
+                continue;
+            }
+            let found = found.expect("searches");
+            prop_assert_eq!(found.searches, ranks.len());
+            for rank in 1..=10 {
+                let share = ranks.iter().filter(|&&found| found <= rank).count() as f64 / ranks.len() as f64;
+                prop_assert_eq!(found.rate_at(rank), share);
+            }
+        }
+    }
+}
+
+/// Rows around as many centres as there are classes, `spread` from them.
+fn clusters(rows: usize, classes: usize, spread: f32, seed: u64) -> (Array2<f32>, Array1<i64>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut draw = |rows: usize| Array2::from_shape_simple_fn((rows, 24), || rng.random_range(-1.0f32..1.0));
+    let (centres, noise) = (draw(classes), draw(rows));
+    let labels: Vec<usize> = (0..rows).map(|row| row % classes).collect();
+    (centres.select(Axis(0), &labels) + noise * spread, labels.into_iter().map(|label| label as i64).collect())
+}
+
+#[test]
+fn clusters_that_lie_apart_are_found_and_measured_as_perfect() {
+    let (embeddings, labels) = clusters(640, 20, 0.02, 7);
+    let pairs = [Pair { first: 0, second: 20, same: true }, Pair { first: 0, second: 1, same: false }].repeat(10);
+    let distractors = clusters(100, 50, 0.02, 8).0;
+    let options =
+        OpenSetOptions { pairs: Some(&pairs), distractors: Some(distractors.view()), ..OpenSetOptions::default() };
+    let found = measure(embeddings.view(), labels.view(), &options).expect("measurable");
+    assert_eq!((found.rows, found.classes, found.retrieval.queries), (640, 20, 640));
+    assert_eq!((found.retrieval.map_at_r, found.nmi), (1.0, Some(1.0)));
+    assert_eq!((found.all_pairs.roc.auc(), found.all_pairs.roc.eer()), (1.0, 0.0));
+    assert_eq!((found.enrolled.searches, found.enrolled.rate_at(1)), (620, 1.0));
+    assert_eq!(found.among_distractors.map(|cmc| (cmc.searches, cmc.rate_at(1))), Some((640 * 31, 1.0)));
+    assert_eq!(found.given_pairs.map(|(_, folds)| folds.mean), Some(1.0));
+}
+
+#[test]
+fn the_same_measures_in_both_precisions_and_for_any_number_of_threads() {
+    let (embeddings, labels) = clusters(1300, 100, 0.9, 3);
+    let options = OpenSetOptions { clusters: false, ..OpenSetOptions::default() };
+    let single = measure(embeddings.view(), labels.view(), &options).expect("measurable");
+    let double = OpenSetOptions { clusters: false, ..OpenSetOptions::default() };
+    let double = measure(embeddings.mapv(f64::from).view(), labels.view(), &double).expect("measurable");
+    assert!((0.3..0.95).contains(&single.retrieval.map_at_r), "{}", single.retrieval.map_at_r);
+    assert!((single.retrieval.map_at_r - double.retrieval.map_at_r).abs() < 1e-4);
+    assert!((single.all_pairs.roc.auc() - double.all_pairs.roc.auc()).abs() < 1e-5);
+    for threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        assert_eq!(pool.install(|| measure(embeddings.view(), labels.view(), &options)).expect("measurable"), single);
+    }
+}
+
+#[test]
+fn empty_clusters_get_a_row_and_impossible_numbers_are_refused() {
+    // Three directions, four clusters: one is empty, however the first centres are drawn.
+    let points = array![[1.0f64, 0.0], [2.0, 0.0], [0.0, 1.0], [0.0, 3.0], [-1.0, 0.0]];
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let found = k_means(points.view(), 4, 3, &mut rng).expect("enough rows");
+    assert!(found.inertia < 1e-20 && found.centres.iter().all(|value| value.is_finite()), "{found:?}");
+    for clusters in [0, 6] {
+        let error = k_means(points.view(), clusters, 1, &mut rng).expect_err("no such clustering").to_string();
+        assert!(error.contains(&format!("{clusters}; expected 1 to 5")), "{error}");
+    }
+}
+
+#[test]
+fn what_cannot_be_measured_is_said() {
+    let labels = array![0, 0, 1];
+    let embeddings = array![[1.0f32, 0.0], [0.0, 0.0], [1.0, 1.0]];
+    let said = |embeddings: &Array2<f32>, labels: &Array1<i64>| {
+        retrieval(embeddings.view(), labels.view(), &[1]).expect_err("not measurable").to_string()
+    };
+    assert!(said(&embeddings, &labels).contains("embeddings row 1 has norm 0"), "{}", said(&embeddings, &labels));
+    assert!(said(&embeddings, &array![0, 1]).contains("labels have shape [2]"), "{}", said(&embeddings, &array![0, 1]));
+    let gallery = Array2::zeros((3, 5));
+    let error = cmc(embeddings.view(), labels.view(), gallery.view(), labels.view(), 5).expect_err("3 columns");
+    assert!(error.to_string().contains("gallery have shape [3, 5]"), "{error}");
+}

@@ -1,0 +1,4 @@
+//! Measures of embeddings against other implementations, and against their definitions.
+
+mod definitions;
+mod reference;
