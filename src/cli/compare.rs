@@ -1,14 +1,15 @@
 //! `arcos compare`
 
 use super::class_report::{self, class_names};
-use super::data_args::DataArgs;
+use super::data_args::{Data, DataArgs};
 use super::head_args::{TrainedHeadArgs, borrowed, head};
 use super::plot::{self, Curve, Panel, X};
-use super::print;
-use super::table::{Outcome, table};
-use super::train::{describe_data, train_to_end};
+use super::table::{Outcome, open_set_table, table};
+use super::train::{retrieve, train_to_end};
 use super::train_args::TrainArgs;
-use crate::data::Dataset;
+use super::{open_set, print};
+use crate::data::Transform;
+use crate::metrics::open_set::{OpenSetOptions, measure};
 use crate::train::{EpochRecord, TrainConfig, Trainer};
 use crate::{Error, Head, Result};
 use std::fs;
@@ -21,7 +22,7 @@ pub(super) const CLASSIC_HEADS: [&str; 5] = ["softmax", "l2-softmax", "fixed-ada
 #[derive(clap::Args)]
 #[command(after_help = "\
 A head is a name and, after colons, options of its own: arcface:margin=0.1:past-pi=easy. An option given as an argument \
-goes to every head that has it. Leaves result.png and a run for each head in the output directory; where classes have names, \
+goes to every head that has it. Leaves result.png and a run for each head in the output directory; with --open-set also open_set.png; where classes have names \
 also class_accuracy.csv, and confusions.png of the classes that are most often taken for each other.
 
 Examples:
@@ -29,7 +30,8 @@ Examples:
   arcos compare --data features --cub CUB_200_2011
   arcos compare --data DIR --heads all --scale 32 --epochs 60 --out by-head
   arcos compare --data DIR --heads arcface:margin=0.05,arcface:margin=0.1,arcface:margin=0.5 --scale 32
-  arcos compare --data DIR --heads norm-softmax,adacos --transform none")]
+  arcos compare --data DIR --heads norm-softmax,adacos --transform none
+  arcos compare --data DIR --open-set --embed 128 --embed-block linear")]
 pub(super) struct Args {
     #[arg(long, value_name = "HEAD[:OPTION=VALUE]...", value_delimiter = ',', default_values = CLASSIC_HEADS)]
     #[arg(help = format!("Heads, separated by commas, or all: {}", Head::names().collect::<Vec<_>>().join(", ")))]
@@ -56,14 +58,19 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let heads = named_heads(&names, &args.head_args.given())?;
     let with_config = |(name, head)| Ok((name, args.train.config(head)?));
     let configs = heads.into_iter().map(with_config).collect::<Result<Vec<_>>>()?;
-    let (train, test) = args.data.read()?;
-    let title = describe_data(&train, test.as_ref());
+    let data = args.data.read()?;
+    let title = data.describe();
     print(&title)?;
-    if args.cub.is_some() && test.is_none() {
+    if data.unseen.is_some() && args.train.embed.embed.is_none() {
+        print(
+            "without --embed the features stay where they are: every head retrieves as well as the features themselves",
+        )?;
+    }
+    if args.cub.is_some() && data.test.is_none() {
         print("without test rows there is nothing to say of single classes")?;
     }
-    let class_names = class_names(args.cub.as_deref(), &args.data, train.classes())?;
-    compare(configs, &train, test.as_ref(), &args.out, &title, class_names.as_deref())
+    let class_names = class_names(args.cub.as_deref(), &args.data, data.train.classes())?;
+    compare(configs, &data, &args.out, &title, class_names.as_deref())
 }
 
 /// The heads of `NAME[:OPTION=VALUE]...`, each with those of the shared options that it has.
@@ -90,15 +97,23 @@ fn option_and_value(text: &str) -> Result<(&str, &str)> {
     text.split_once('=').ok_or_else(wrong)
 }
 
-/// Trains each configuration on the same data, prints the table, draws the figure; where classes have names, reports on them too.
+/// Trains each configuration on the same data, prints the table, draws the figure; reports on unseen classes where there are some, and on
+/// single classes where they have names.
 pub(super) fn compare(
     configs: Vec<(String, TrainConfig)>,
-    train: &Dataset,
-    test: Option<&Dataset>,
+    data: &Data,
     out: &Path,
     title: &str,
     class_names: Option<&[String]>,
 ) -> Result<()> {
+    let Data { train, test, unseen } = data;
+    let test = test.as_ref();
+    let features = unseen.as_ref().zip(configs.first()).map(|(unseen, (_, config))| {
+        let transform = Transform::fit(config.transform, train.features.view())?;
+        let features = transform.apply(unseen.features.view())?;
+        measure(features.view(), unseen.labels.view(), &OpenSetOptions::default())
+    });
+    let features = features.transpose()?;
     let mut outcomes = Vec::new();
     for (name, config) in configs {
         let run = out.join(name.replace([':', '='], "-"));
@@ -109,9 +124,16 @@ pub(super) fn compare(
         let trainer = train_to_end(&name, Trainer::new(config, train.clone(), test.cloned())?, &run, 1)?;
         let test_of_classes = test.filter(|_| class_names.is_some());
         let confusion = test_of_classes.map(|test| trainer.model().confusion(test)).transpose()?;
-        outcomes.push(Outcome { name, head, history: trainer.history().to_vec(), confusion });
+        let open_set = unseen.as_ref().map(|unseen| retrieve(trainer.model(), unseen, &run)).transpose()?;
+        outcomes.push(Outcome { name, head, history: trainer.history().to_vec(), confusion, open_set });
     }
     print(format_args!("\n{title}\n\n{}", table(&outcomes)))?;
+    if let Some(features) = &features {
+        print(format_args!("\nOn classes that were not trained on\n\n{}", open_set_table(&outcomes, features)))?;
+        let of_heads = outcomes.iter().filter_map(|outcome| Some((outcome.name.as_str(), outcome.open_set.as_ref()?)));
+        let measured: Vec<_> = of_heads.chain([("(features)", features)]).collect();
+        open_set::draw_several(&out.join("open_set.png"), &title, &measured)?;
+    }
     let figure = out.join("result.png");
     plot::draw(&figure, title, &panels(&outcomes))?;
     print(format_args!("\nfigure in {}", figure.display()))?;

@@ -1,7 +1,8 @@
 //! Training and test data as arguments.
 
-use crate::data::Dataset;
+use crate::data::{Dataset, OpenSetSplit, open_set_split};
 use crate::{Error, Result};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Where the data are.
@@ -26,18 +27,51 @@ pub(super) struct DataArgs {
     /// The label of the first class; the value -100 means no label
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub labels_start: i64,
+    /// Train on the first half of the classes, and measure how well rows of the second half, training and test rows alike, find each other
+    #[arg(long)]
+    pub open_set: bool,
+}
+
+/// What there is to train and test on.
+pub(super) struct Data {
+    pub train: Dataset,
+    pub test: Option<Dataset>,
+    /// Rows of classes that training does not see, with --open-set.
+    pub unseen: Option<Dataset>,
+}
+
+impl Data {
+    /// As they are, or split into known and unseen classes.
+    pub fn new(train: Dataset, test: Option<Dataset>, open_set: bool) -> Result<Self> {
+        if !open_set {
+            return Ok(Self { train, test, unseen: None });
+        }
+        let OpenSetSplit { train, test, unseen } = open_set_split(&train, test.as_ref())?;
+        Ok(Self { train, test, unseen: Some(unseen) })
+    }
+
+    /// The sizes, in a line.
+    pub fn describe(&self) -> String {
+        let test = self.test.as_ref().map_or("no test rows".into(), |test| format!("{} test rows", test.rows()));
+        let (rows, dimension, classes) = (self.train.rows(), self.train.dimension(), self.train.classes());
+        let unseen = self.unseen.as_ref().map_or(String::new(), |unseen| {
+            let classes: HashSet<i64> = unseen.labels.iter().copied().collect();
+            format!("; {} rows of {} other classes to retrieve", unseen.rows(), classes.len())
+        });
+        format!("{rows} training rows, {test}, {dimension} dimensions, {classes} classes{unseen}")
+    }
 }
 
 impl DataArgs {
-    /// The training set and the test set.
-    pub fn read(&self) -> Result<(Dataset, Option<Dataset>)> {
+    /// The training set, the test set, and what is retrieved.
+    pub fn read(&self) -> Result<Data> {
         let read = |features: &Path, labels: &Path| Dataset::read(features, labels, self.labels_start);
         if let Some(directory) = &self.data {
             let file = |name: &str| directory.join(name);
             let train = read(&file("train_features.npy"), &file("train_labels.npy"))?;
             let has_test = file("test_features.npy").exists() || file("test_labels.npy").exists();
             let test = has_test.then(|| read(&file("test_features.npy"), &file("test_labels.npy"))).transpose()?;
-            return Ok((train, test));
+            return Data::new(train, test, self.open_set);
         }
         let pair = |features: &Option<PathBuf>, labels: &Option<PathBuf>| {
             let (features, labels) = (features.as_ref()?, labels.as_ref()?);
@@ -49,6 +83,6 @@ impl DataArgs {
             value: "missing".into(),
             expected: "--data, or --train-features and --train-labels".into(),
         })?;
-        Ok((train, pair(&self.test_features, &self.test_labels).transpose()?))
+        Data::new(train, pair(&self.test_features, &self.test_labels).transpose()?, self.open_set)
     }
 }

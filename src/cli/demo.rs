@@ -1,6 +1,8 @@
 //! `arcos demo`
 
 use super::compare::{CLASSIC_HEADS, compare, named_heads};
+use super::data_args::Data;
+use super::embed_args::EmbedArgs;
 use super::print;
 use crate::Result;
 use crate::data::synthetic::SyntheticBirds;
@@ -38,6 +40,11 @@ pub(super) struct Args {
     /// Feature dimension
     #[arg(long, value_name = "D", default_value_t = 1280)]
     dimension: usize,
+    /// Train on the first half of the species, retrieve the second
+    #[arg(long)]
+    open_set: bool,
+    #[command(flatten)]
+    embed: EmbedArgs,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
@@ -48,10 +55,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
     print(&title)?;
     let (train, test) = birds.generate()?;
     let dataset = |(features, labels)| Dataset::new(Features::from(features), labels);
-    let (train, test) = (dataset(train)?, dataset(test)?);
+    let data = Data::new(dataset(train)?, Some(dataset(test)?), args.open_set)?;
+    let embedder = args.embed.embedder()?;
     // The Keras project's scale for ArcFace; its other settings are the defaults here.
     let scale = [("scale", "32".into())];
-    let config = |head| TrainConfig { epochs, seed, batch_size, ..TrainConfig::new(head) };
+    let config = |head| TrainConfig { epochs, seed, batch_size, embedder, ..TrainConfig::new(head) };
     let configs = named_heads(&CLASSIC_HEADS, &scale)?.into_iter().map(|(name, head)| (name, config(head))).collect();
-    compare(configs, &train, Some(&test), &args.out, &title, None)
+    compare(configs, &data, &args.out, &title, None)
 }

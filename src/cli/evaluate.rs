@@ -1,41 +1,178 @@
 //! `arcos evaluate`
 
-use super::print;
-use crate::data::Dataset;
+use super::{open_set, print};
+use crate::data::{Dataset, read_features, read_pairs, rows_of_stems};
+use crate::extract::Manifest;
+use crate::metrics::open_set::{OpenSetOptions, measure};
 use crate::train::{Checkpoint, Model, RunDirectory};
-use crate::{Error, Result};
+use crate::{Error, Result, atomic_file};
+use ndarray::Array2;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `arcos evaluate`.
 #[derive(clap::Args)]
-#[command(after_help = "Prints one JSON line: rows, loss, accuracy, top5_accuracy.")]
+#[command(after_help = "\
+Without --open-set: loss and accuracy of the head on classes that it was trained on. With it: how well rows of one class find each other, \
+whatever the classes, by the cosine similarity of their embeddings. Recall@k, MAP@R, R-precision: each row among all others. NMI: k-means. \
+AUC, EER, TAR at FAR: all pairs of rows, or --pairs with the ten-fold protocol of LFW. Identification: the first row of each class is the \
+gallery, the others are looked up in it.
+
+Examples:
+  arcos evaluate --run arcos-run --features X.npy --labels y.npy
+  arcos evaluate --run arcos-run --features X.npy --labels y.npy --open-set --classes 100..200 --out report
+  arcos evaluate --embeddings E.npy --labels y.npy --pairs pairs.txt --manifest DIR
+  arcos evaluate --embeddings E.npy --labels y.npy --distractors megaface.npy --no-nmi --json")]
 pub(super) struct Args {
     /// A run directory (its newest checkpoint), or a checkpoint
     #[arg(long, value_name = "PATH", default_value = "arcos-run")]
     run: PathBuf,
     /// Features (N, D): .npy, .npz or archive.npz:name; as given to training, the run's transform is applied
-    #[arg(long, value_name = "FILE")]
-    features: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "embeddings")]
+    features: Option<PathBuf>,
+    /// Embeddings (N, E) of any origin, measured as they are: no run is needed
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["features", "run"])]
+    embeddings: Option<PathBuf>,
     /// Labels (N,)
     #[arg(long, value_name = "FILE")]
     labels: PathBuf,
     /// The label of the first class
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     labels_start: i64,
+    /// Only rows of these classes: A..B is from A to below B, either may be left out; counted from 0
+    #[arg(long, value_name = "A..B", value_parser = class_range)]
+    classes: Option<Range<i64>>,
+    /// Measure embeddings rather than the head
+    #[arg(long)]
+    open_set: bool,
+    /// Pairs for verification: lines of `i j same` (rows from 0; 1 or 0), or LFW's pairs.txt
+    #[arg(long, value_name = "FILE", conflicts_with = "classes", help_heading = "Open set")]
+    pairs: Option<PathBuf>,
+    /// Directory whose manifest.json, left by `arcos extract`, names the photograph of each row: for the names in pairs.txt
+    #[arg(long, value_name = "DIR", requires = "pairs", help_heading = "Open set")]
+    manifest: Option<PathBuf>,
+    /// Features (or embeddings) of nobody, that rows of a class have to find each other among, as in MegaFace
+    #[arg(long, value_name = "FILE", help_heading = "Open set")]
+    distractors: Option<PathBuf>,
+    /// Leave out NMI: with thousands of classes, clustering takes longer than all the rest
+    #[arg(long, help_heading = "Open set")]
+    no_nmi: bool,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+    /// Leave evaluation.json here and, of an open set, open_set.png
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let model = read_model(&args.run)?;
-    let data = Dataset::read(&args.features, &args.labels, args.labels_start)?;
-    let evaluation = model.evaluate(&data)?;
-    let line = serde_json::json!({
+    let model = if args.embeddings.is_some() { None } else { Some(read_model(&args.run)?) };
+    let path = args.embeddings.as_ref().or(args.features.as_ref()).expect("clap requires one of the two");
+    let data = Dataset::read(path, &args.labels, args.labels_start)?;
+    let data = match &args.classes {
+        Some(classes) => data.select(|label| classes.contains(&label))?,
+        None => data,
+    };
+    let measures_embeddings =
+        args.open_set || args.embeddings.is_some() || args.pairs.is_some() || args.distractors.is_some();
+    let (report, text) = match &model {
+        Some(model) if !measures_embeddings => closed_set(model, &data)?,
+        model => measured(model.as_ref(), &data, args)?,
+    };
+    if let Some(directory) = &args.out {
+        std::fs::create_dir_all(directory).map_err(|error| Error::io("create", directory, error))?;
+        let path = directory.join("evaluation.json");
+        atomic_file::write(&path, |file| {
+            serde_json::to_writer_pretty(&mut *file, &report)?;
+            writeln!(file)
+        })?;
+    }
+    if args.json { print(report) } else { print(text) }
+}
+
+/// Figures of the head, as JSON and as text.
+fn closed_set(model: &Model, data: &Dataset) -> Result<(Value, String)> {
+    let evaluation = model.evaluate(data).map_err(|error| match error {
+        Error::LabelOutOfRange { row, label, classes, .. } => Error::Label {
+            row,
+            label,
+            expected: format!("one of the head's {classes} classes; --open-set measures embeddings of others, --classes leaves rows out"),
+        },
+        other => other,
+    })?;
+    let report = json!({
         "head": model.head.name(),
         "rows": evaluation.rows,
         "loss": evaluation.loss,
         "accuracy": evaluation.accuracy,
         "top5_accuracy": evaluation.top5_accuracy,
     });
-    print(line)
+    let text = format!(
+        "{}, {} rows: loss {:.4}  accuracy {:.4}  top-5 {:.4}",
+        model.head.name(),
+        evaluation.rows,
+        evaluation.loss,
+        evaluation.accuracy,
+        evaluation.top5_accuracy
+    );
+    Ok((report, text))
+}
+
+/// Measures of the embeddings of `model`, or of the data themselves, as JSON and as text; the figure goes where it was asked for.
+fn measured(model: Option<&Model>, data: &Dataset, args: &Args) -> Result<(Value, String)> {
+    let embed = |features: ndarray::ArrayView2<f32>| -> Result<Array2<f32>> {
+        model.map_or_else(|| Ok(features.to_owned()), |model| model.embeddings(features))
+    };
+    let embeddings = embed(data.features.view())?;
+    let distractors = args.distractors.as_deref().map(|path| embed(read_features(path)?.view())).transpose()?;
+    let pairs = args.pairs.as_deref().map(|pairs| {
+        let rows = args.manifest.as_deref().map(|directory| files_of_rows(directory, data.rows())).transpose()?;
+        read_pairs(pairs, &rows_of_stems(rows.iter().flatten().map(String::as_str)))
+    });
+    let pairs = pairs.transpose()?;
+    let options = OpenSetOptions {
+        clusters: !args.no_nmi,
+        pairs: pairs.as_deref(),
+        distractors: distractors.as_ref().map(|distractors| distractors.view()),
+        ..OpenSetOptions::default()
+    };
+    let measures = measure(embeddings.view(), data.labels.view(), &options)?;
+    if let Some(directory) = &args.out {
+        let title =
+            format!("{} rows of {} classes, {} dimensions", measures.rows, measures.classes, embeddings.ncols());
+        open_set::draw_one(&directory.join("open_set.png"), &title, &measures)?;
+    }
+    let mut report = open_set::json(&measures);
+    report["dimension"] = embeddings.ncols().into();
+    report["head"] = model.map(|model| model.head.name()).into();
+    Ok((report, open_set::text(&measures)))
+}
+
+/// The photograph of each row, of the one split in the manifest that has as many rows.
+fn files_of_rows(directory: &Path, rows: usize) -> Result<Vec<String>> {
+    let wrong = |found: String| Error::File {
+        path: directory.join("manifest.json"),
+        found,
+        expected: format!("one split of {rows} rows, as many as there are features"),
+    };
+    let manifest = Manifest::read(directory)?.ok_or_else(|| wrong("is not there".into()))?;
+    let fitting: Vec<_> = manifest.splits.into_iter().filter(|(_, split)| split.rows.len() == rows).collect();
+    match <[_; 1]>::try_from(fitting) {
+        Ok([(_, split)]) => Ok(split.rows.into_iter().map(|row| row.file).collect()),
+        Err(fitting) => Err(wrong(format!("has {} such splits", fitting.len()))),
+    }
+}
+
+/// `A..B`, either of which may be left out.
+fn class_range(text: &str) -> std::result::Result<Range<i64>, String> {
+    let (start, end) = text.split_once("..").ok_or("expected A..B")?;
+    let bound = |text: &str, default: i64| match text {
+        "" => Ok(default),
+        text => text.parse::<i64>().map_err(|error| format!("expected a whole number: {error}")),
+    };
+    Ok(bound(start, 0)?..bound(end, i64::MAX)?)
 }
 
 /// The model of a run's newest checkpoint, or of the checkpoint itself.

@@ -6,18 +6,22 @@ mod compare;
 mod confusion_plot;
 mod data_args;
 mod demo;
+mod embed;
+mod embed_args;
 mod evaluate;
 mod extract;
 mod grad;
 mod head_args;
 mod kernel_args;
 mod npy;
+mod open_set;
 mod plot;
 mod predict;
 mod progress;
 mod table;
 mod train;
 mod train_args;
+mod training_plot;
 
 use crate::Error;
 use clap::{Parser, Subcommand};
@@ -38,6 +42,7 @@ Examples:
   arcos train --head arcface --scale 32 --data DIR     one head on your own features
   arcos compare --data DIR --heads all                 every head on the same features
   arcos extract --cub CUB_200_2011 --model efficientnet_b0.onnx --out DIR
+  arcos compare --data DIR --open-set --embed 128      heads ranked on classes that they have not seen
   arcos evaluate --run arcos-run --features X.npy --labels y.npy
   arcos grad --head cosface --features X.npy --weights W.npy --labels y.npy --out DIR
 
@@ -53,7 +58,9 @@ enum Command {
     Compare(compare::Args),
     /// Features of photographs, by a frozen network, as .npy: what train and compare take
     Extract(extract::Args),
-    /// Loss and accuracy of a trained head on labelled features
+    /// Embeddings of features, as .npy
+    Embed(embed::Args),
+    /// Accuracy of a trained head, or retrieval, verification and identification by its embeddings
     Evaluate(evaluate::Args),
     /// Classes and probabilities of unlabelled features, as CSV
     Predict(predict::Args),
@@ -70,6 +77,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Extract(args) => extract::run(&args),
+        Command::Embed(args) => embed::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Grad(args) => grad::run(&args),

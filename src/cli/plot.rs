@@ -18,8 +18,42 @@ pub(super) struct Panel {
 pub(super) enum X {
     /// Epochs from 0, both axes linear.
     Epochs,
+    /// Steps from 0, both axes linear.
+    Iterations,
+    /// Degrees, both axes linear.
+    Angle,
+    /// Nearest rows, or rows of a gallery, from 0, both axes linear.
+    Rank,
+    /// False accept rates, logarithmic; the other axis linear.
+    FalseAcceptRate,
     /// Numbers of classes, both axes logarithmic.
     Classes,
+}
+
+impl X {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Epochs => "epoch",
+            Self::Iterations => "iteration",
+            Self::Angle => "angle, degrees",
+            Self::Rank => "rank",
+            Self::FalseAcceptRate => "false accept rate",
+            Self::Classes => "classes",
+        }
+    }
+
+    fn is_logarithmic(self) -> bool {
+        matches!(self, Self::FalseAcceptRate | Self::Classes)
+    }
+
+    fn begins_at_0(self) -> bool {
+        matches!(self, Self::Epochs | Self::Iterations | Self::Rank)
+    }
+
+    /// Whether the first values may be left out to make room for the rest.
+    fn is_time(self) -> bool {
+        matches!(self, Self::Epochs | Self::Iterations)
+    }
 }
 
 /// One head's values over epochs, or one method's over numbers of classes.
@@ -109,21 +143,22 @@ type Area<'a> = DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>;
 
 fn draw_panel(area: &Area, panel: &Panel, style: &dyn Fn(&str) -> Line) -> DrawResult {
     // Logarithmic axes are linear ones of exponents.
-    let exponent = |value: f64| if panel.x == X::Classes { value.log10() } else { value };
+    let of_x = |value: f64| if panel.x.is_logarithmic() { value.log10() } else { value };
+    let of_y = |value: f64| if panel.x == X::Classes { value.log10() } else { value };
     let finite = |curve: &Curve| -> Vec<(f64, f64)> {
-        let points = curve.points.iter().map(|&(x, y)| (exponent(x), exponent(y)));
-        points.filter(|(_, value)| value.is_finite()).collect()
+        let points = curve.points.iter().map(|&(x, y)| (of_x(x), of_y(y)));
+        points.filter(|(x, value)| x.is_finite() && value.is_finite()).collect()
     };
     let curves: Vec<_> = panel.curves.iter().map(|curve| (style(&curve.name), finite(curve))).collect();
     let points = || curves.iter().flat_map(|(_, points)| points);
     let values: Vec<_> = points().map(|&(_, value)| value).collect();
     let (left, right) = match panel.x {
-        X::Epochs => (0.0, points().map(|&(x, _)| x).fold(1.0, f64::max) * 1.02),
-        X::Classes => whole_range(points().map(|&(x, _)| x)),
+        x if x.begins_at_0() => (0.0, points().map(|&(x, _)| x).fold(1.0, f64::max) * 1.02),
+        _ => whole_range(points().map(|&(x, _)| x)),
     };
     let (bottom, top) = match panel.x {
-        X::Epochs => value_range(values),
         X::Classes => whole_range(values.into_iter()),
+        x => value_range(values, x.is_time()),
     };
 
     // Enough to tell eight labels apart.
@@ -131,9 +166,9 @@ fn draw_panel(area: &Area, panel: &Panel, style: &dyn Fn(&str) -> Line) -> DrawR
     let whole = |value: &f64| value.fract() == 0.0;
     let power = |exponent: &f64| if whole(exponent) { short(10f64.powf(*exponent)) } else { String::new() };
     let x_format = |x: &f64| match panel.x {
-        X::Epochs if whole(x) => format!("{x}"),
-        X::Epochs => String::new(),
-        X::Classes => power(x),
+        x_axis if x_axis.is_logarithmic() => power(x),
+        _ if whole(x) => format!("{x}"),
+        _ => String::new(),
     };
     let y_format = |y: &f64| if panel.x == X::Classes { power(y) } else { format!("{y:.decimals$}") };
 
@@ -145,7 +180,7 @@ fn draw_panel(area: &Area, panel: &Panel, style: &dyn Fn(&str) -> Line) -> DrawR
         .build_cartesian_2d(left..right, bottom..top)?;
     chart
         .configure_mesh()
-        .x_desc(if panel.x == X::Classes { "classes" } else { "epoch" })
+        .x_desc(panel.x.label())
         .y_desc(&panel.y_label)
         .x_labels(7)
         .y_labels(8)
@@ -172,14 +207,14 @@ fn draw_panel(area: &Area, panel: &Panel, style: &dyn Fn(&str) -> Line) -> DrawR
     Ok(())
 }
 
-/// The axis of a panel: all values, with some room; without the lowest tenth, the first epochs of curves that rise, where
-/// those would leave little room for the rest.
-fn value_range(mut values: Vec<f64>) -> (f64, f64) {
+/// The axis of a panel: all values, with some room; of values over time without the lowest tenth, the first epochs of curves that
+/// rise, where those would leave little room for the rest.
+fn value_range(mut values: Vec<f64>, over_time: bool) -> (f64, f64) {
     values.sort_by(f64::total_cmp);
     let (Some(&low), Some(&top)) = (values.get(values.len() / 10), values.last()) else { return (0.0, 1.0) };
     let lowest = values[0];
     // A handful of points has no outliers.
-    let bottom = if values.len() < 20 || (top - lowest) < 4.0 * (top - low) { lowest } else { low };
+    let bottom = if !over_time || values.len() < 20 || (top - lowest) < 4.0 * (top - low) { lowest } else { low };
     let room = (0.06 * (top - bottom)).max(0.01 * top.abs()).max(1e-3);
     (bottom - room, top + room)
 }
@@ -299,8 +334,8 @@ mod tests {
     fn the_axis_leaves_the_first_epochs_out() {
         let rising: Vec<f64> =
             (0..40).map(|epoch| if epoch == 0 { 0.0 } else { 0.8 + 0.001 * f64::from(epoch) }).collect();
-        let (bottom, top) = value_range(rising);
+        let (bottom, top) = value_range(rising, true);
         assert!(bottom > 0.75 && top < 0.9, "{bottom} to {top}");
-        assert_eq!(value_range(vec![]), (0.0, 1.0));
+        assert_eq!(value_range(vec![], true), (0.0, 1.0));
     }
 }

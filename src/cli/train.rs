@@ -1,24 +1,27 @@
 //! `arcos train`
 
-use super::data_args::DataArgs;
+use super::data_args::{Data, DataArgs};
 use super::head_args::{TrainedHeadArgs, borrowed, head, head_names};
-use super::print;
 use super::progress::Report;
 use super::train_args::TrainArgs;
+use super::{open_set, print, training_plot};
 use crate::data::Dataset;
-use crate::train::{Checkpoint, RunDirectory, TrainConfig, Trainer};
-use crate::{Error, Head, Result};
+use crate::metrics::open_set::{OpenSet, OpenSetOptions, measure};
+use crate::train::{Checkpoint, Model, RunDirectory, TrainConfig, Trainer};
+use crate::{Error, Head, Result, atomic_file};
 use std::path::{Path, PathBuf};
 
 /// Arguments of `arcos train`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Leaves history.csv, checkpoints/ and tensorboard/ in the output directory.
+Leaves history.csv, iterations.csv, target_angles.csv, training.png, checkpoints/ and tensorboard/ in the output directory, and with \
+--open-set open_set.json and open_set.png.
 
 Examples:
   arcos train --head adacos --data DIR
   arcos train --head arcface --scale 16 --margin 0.2 --train-features X.npy --train-labels y.npy --labels-start 1
   arcos train --head cosface --data DIR --optimizer sgd --schedule cosine --warm-up 2 --epochs 60
+  arcos train --head arcface --data DIR --open-set --embed 128
   arcos train --head adacos --data DIR --epochs 60 --resume")]
 pub(super) struct Args {
     /// The head
@@ -56,8 +59,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
         None => None,
     };
-    let (train, test) = args.data.read()?;
-    print(format_args!("{}", describe_data(&train, test.as_ref())))?;
+    let data = args.data.read()?;
+    print(data.describe())?;
+    let Data { train, test, unseen } = data;
     let trainer = match resumed {
         Some(checkpoint) => {
             print(format_args!("going on after epoch {}", checkpoint.history.len()))?;
@@ -65,13 +69,17 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
         None => Trainer::new(config, train, test)?,
     };
-    train_to_end(&args.head, trainer, &args.out, args.keep)?;
+    let trainer = train_to_end(&args.head, trainer, &args.out, args.keep)?;
+    if let Some(unseen) = unseen {
+        let measures = retrieve(trainer.model(), &unseen, &args.out)?;
+        print(format_args!("\n{}\n", open_set::text(&measures)))?;
+    }
     print(format_args!("run in {}", args.out.display()))
 }
 
 /// Runs all epochs that are left, reports each under `name`, and leaves the run in `out`.
 pub(super) fn train_to_end(name: &str, mut trainer: Trainer, out: &Path, keep: usize) -> Result<Trainer> {
-    let mut directory = RunDirectory::create(out, keep)?;
+    let mut directory = RunDirectory::create(out, keep, trainer.history().len())?;
     let report = Report::new(name, trainer.config().epochs);
     let mut said_bound = false;
     while !trainer.is_done() {
@@ -81,9 +89,10 @@ pub(super) fn train_to_end(name: &str, mut trainer: Trainer, out: &Path, keep: u
                 .remark(&format!("the scale has reached its bound, {bound}; see --max-scale and --transform centre"))?;
             said_bound = true;
         }
-        directory.save(trainer.checkpoint())?;
+        directory.save(trainer.checkpoint(), trainer.epoch_log())?;
     }
     report.finish();
+    training_plot::draw(out, name)?;
     Ok(trainer)
 }
 
@@ -94,9 +103,14 @@ fn bound_reached(config: &TrainConfig, trainer: &Trainer) -> Option<f64> {
     (scale >= bound as f32).then_some(bound)
 }
 
-/// The sizes of the data, in a line.
-pub(super) fn describe_data(train: &Dataset, test: Option<&Dataset>) -> String {
-    let test = test.map_or("no test rows".into(), |test| format!("{} test rows", test.rows()));
-    let (rows, dimension, classes) = (train.rows(), train.dimension(), train.classes());
-    format!("{rows} training rows, {test}, {dimension} dimensions, {classes} classes")
+/// Measures a model on rows of classes that it was not trained on, and leaves `open_set.json` and `open_set.png` in its run directory.
+pub(super) fn retrieve(model: &Model, unseen: &Dataset, directory: &Path) -> Result<OpenSet> {
+    let embeddings = model.embeddings(unseen.features.view())?;
+    let measures = measure(embeddings.view(), unseen.labels.view(), &OpenSetOptions::default())?;
+    atomic_file::write(&directory.join("open_set.json"), |file| {
+        Ok(serde_json::to_writer_pretty(file, &open_set::json(&measures))?)
+    })?;
+    let title = format!("{}: {} rows of {} unseen classes", model.head.name(), measures.rows, measures.classes);
+    open_set::draw_one(&directory.join("open_set.png"), &title, &measures)?;
+    Ok(measures)
 }

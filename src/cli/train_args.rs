@@ -1,5 +1,6 @@
 //! The settings of a training run as arguments.
 
+use super::embed_args::EmbedArgs;
 use super::kernel_args::KernelArgs;
 use crate::data::TransformKind;
 use crate::optim::{AdamW, Decay, Optimizer, RmsProp, Schedule, Sgd};
@@ -64,6 +65,8 @@ pub(super) struct TrainArgs {
     pub kernel: KernelName,
     #[command(flatten)]
     pub streaming: KernelArgs,
+    #[command(flatten)]
+    pub embed: EmbedArgs,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -127,6 +130,7 @@ impl TrainArgs {
                 KernelName::Streaming => Kernel::Streaming(self.streaming.options()?),
                 KernelName::Explicit => Kernel::Explicit,
             },
+            embedder: self.embed.embedder()?,
             ..TrainConfig::new(head)
         })
     }

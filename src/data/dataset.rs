@@ -3,7 +3,7 @@
 use super::{Features, Transform, TransformKind, read_features, read_labels};
 use crate::ops::{IGNORE_LABEL, l2_normalize};
 use crate::{Error, Result};
-use ndarray::Array1;
+use ndarray::{Array1, Axis, concatenate};
 use std::path::Path;
 
 /// Features (N, D) with labels (N,).
@@ -69,6 +69,30 @@ impl Dataset {
     /// The largest label and one: labels count from 0.
     pub fn classes(&self) -> usize {
         self.labels.iter().max().map_or(0, |&largest| largest as usize + 1)
+    }
+
+    /// A copy of the rows whose label `is_wanted`.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] if there is none, [`Error::NothingLabelled`] if none has a label.
+    pub fn select(&self, is_wanted: impl Fn(i64) -> bool) -> Result<Self> {
+        let rows: Vec<usize> = (0..self.rows()).filter(|&row| is_wanted(self.labels[row])).collect();
+        let features = self.features.view().select(Axis(0), &rows);
+        Self::new(features.into(), self.labels.select(Axis(0), &rows))
+    }
+
+    /// The rows of this data set, then those of `other`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless both have the same dimension.
+    pub fn joined(&self, other: &Self) -> Result<Self> {
+        let (features, others) = (self.features.view(), other.features.view());
+        let joined = concatenate(Axis(0), &[features, others]).map_err(|_| Error::Shape {
+            what: "features",
+            found: others.shape().to_vec(),
+            expected: format!("(rows, {}), the dimension of the others", features.ncols()),
+        })?;
+        Ok(Self { features: joined.into(), labels: concatenate![Axis(0), self.labels, other.labels] })
     }
 
     /// This data set with transformed features: a copy in memory, unless the transform changes nothing.

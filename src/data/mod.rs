@@ -14,6 +14,8 @@ mod element;
 mod features;
 #[cfg(feature = "images")]
 mod image_set;
+mod open_set;
+mod pairs;
 mod transform;
 
 pub use arrays::{Matrix, read_labels, read_matrix, read_vector};
@@ -21,4 +23,6 @@ pub use dataset::Dataset;
 pub use features::{Features, read_features};
 #[cfg(feature = "images")]
 pub use image_set::{ImageSet, LabelledImage, Split};
+pub use open_set::{OpenSetSplit, open_set_split};
+pub use pairs::{RowOfStem, read_pairs, rows_of_stems};
 pub use transform::{Transform, TransformKind};

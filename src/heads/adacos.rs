@@ -82,7 +82,7 @@ fn ln_b_avg<F: Real>(scale: F, cosines: &Cosines<F>) -> F {
 }
 
 /// The middle value, or the midpoint of the two middle values.
-fn median<F: Real>(mut values: Vec<F>) -> F {
+pub(super) fn median<F: Real>(mut values: Vec<F>) -> F {
     values.sort_by(|a, b| a.partial_cmp(b).expect("angles of checked inputs are numbers"));
     let (lower, upper) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
     lower + (upper - lower) / F::of(2.0)

@@ -1,5 +1,7 @@
 //! What a head trains, what it remembers, and what it reports.
 
+use super::adacos::median;
+use crate::metrics::angles::AngleHistogram;
 use crate::ops::{Angle, Targets};
 use crate::optim::Trained;
 use crate::{Error, Real, Result};
@@ -89,6 +91,10 @@ pub struct BatchStatistics {
     pub target_cosine: Option<f64>,
     /// Mean angle between a feature and its class vector, in radians.
     pub target_angle: Option<f64>,
+    /// The median of these angles; AdaCos's scale follows it.
+    pub median_target_angle: Option<f64>,
+    /// How many of these angles fall in each degree; rows without a direction are left out.
+    pub target_angles: AngleHistogram,
     /// The scale of the logits: s, α, or 1 for softmax.
     pub scale: f64,
 }
@@ -101,13 +107,22 @@ impl BatchStatistics {
         scale: F,
     ) -> Self {
         let labelled = targets.labelled();
-        let sum = angles.map(|angle| angle.map(|angle| (angle.cos.to_double(), angle.theta().to_double())));
-        let sum = sum.reduce(|sum, angle| Some((sum?.0 + angle?.0, sum?.1 + angle?.1))).flatten();
+        let mut target_angles = AngleHistogram::default();
+        let (mut cosine, mut thetas) = (0.0, Vec::with_capacity(labelled));
+        for angle in angles.flatten() {
+            let theta = angle.theta().to_double();
+            target_angles.add(theta);
+            cosine += angle.cos.to_double();
+            thetas.push(theta);
+        }
+        let all = (labelled > 0 && thetas.len() == labelled).then_some(labelled as f64);
         Self {
             labelled,
             correct,
-            target_cosine: sum.map(|(cosine, _)| cosine / labelled as f64),
-            target_angle: sum.map(|(_, theta)| theta / labelled as f64),
+            target_cosine: all.map(|rows| cosine / rows),
+            target_angle: all.map(|rows| thetas.iter().sum::<f64>() / rows),
+            median_target_angle: all.map(|_| median(thetas)),
+            target_angles,
             scale: scale.to_double(),
         }
     }

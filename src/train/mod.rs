@@ -1,10 +1,11 @@
-//! The frozen-feature trainer: a head on precomputed features.
+//! The frozen-feature trainer: a head on precomputed features, with an embedder between them if one is asked for.
 //!
 //! A [`Trainer`] runs epochs, keeps a [history](EpochRecord) and gives [checkpoints](Checkpoint); a [`Model`] is what is left
 //! at the end. Same configuration, data, machine and thread count: the same bits, resumed or not.
 
 mod checkpoint;
 mod config;
+mod epoch_log;
 mod history;
 mod model;
 mod run_directory;
@@ -13,6 +14,7 @@ mod trainer;
 
 pub use checkpoint::Checkpoint;
 pub use config::{Kernel, MAX_SCALE, TrainConfig, WeightInit};
+pub use epoch_log::{EpochLog, StepRecord, read_steps, read_target_angles};
 pub use history::{EpochRecord, read_history, write_history};
 pub use model::{Evaluation, Model, TrainedEmbedder};
 pub use run_directory::RunDirectory;

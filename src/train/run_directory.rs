@@ -1,6 +1,7 @@
-//! The directory of a run: `history.csv`, `checkpoints/epoch-NNNN.{safetensors,json}`, `tensorboard/`.
+//! The directory of a run: `history.csv`, `iterations.csv`, `target_angles.csv`, `checkpoints/epoch-NNNN.{safetensors,json}`,
+//! `tensorboard/`.
 
-use super::{Checkpoint, EpochRecord, EventWriter, write_history};
+use super::{Checkpoint, EpochLog, EpochRecord, EventWriter, epoch_log, write_history};
 use crate::{Error, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,23 +16,27 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Makes the directory if it is missing. The newest `keep` checkpoints stay in it, at least one.
+    /// Makes the directory if it is missing. The newest `keep` checkpoints stay in it, at least one. A run that goes on does so after
+    /// `epochs_done`: what its logs have of later ones is dropped.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn create(path: &Path, keep: usize) -> Result<Self> {
+    pub fn create(path: &Path, keep: usize, epochs_done: usize) -> Result<Self> {
         let checkpoints = checkpoints_in(path);
         fs::create_dir_all(&checkpoints).map_err(|error| Error::io("create", &checkpoints, error))?;
+        epoch_log::truncate(path, epochs_done)?;
         let events = EventWriter::create(&path.join("tensorboard"))?;
         Ok(Self { path: path.into(), keep: keep.max(1), events })
     }
 
-    /// Writes checkpoint, history and TensorBoard scalars after an epoch.
+    /// Writes logs, checkpoint, history and TensorBoard scalars after an epoch.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn save(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+    pub fn save(&mut self, checkpoint: &Checkpoint, log: &EpochLog) -> Result<()> {
         let Some(record) = checkpoint.history.last() else { return Ok(()) };
+        // Before the checkpoint: rows without one are dropped later, but rows that are missing would stay so.
+        epoch_log::append(&self.path, record.epoch, log)?;
         checkpoint.save(&checkpoints_in(&self.path).join(format!("epoch-{:04}", record.epoch)))?;
         write_history(&self.path.join("history.csv"), &checkpoint.history)?;
         self.events.scalars(record.epoch, &scalars(record))?;

@@ -1,6 +1,6 @@
 //! The training loop.
 
-use super::{Checkpoint, EpochRecord, Evaluation, Kernel, Model, TrainConfig, TrainedEmbedder};
+use super::{Checkpoint, EpochLog, EpochRecord, Evaluation, Kernel, Model, StepRecord, TrainConfig, TrainedEmbedder};
 use crate::data::{Dataset, Transform};
 use crate::heads::BatchStatistics;
 use crate::ops::IGNORE_LABEL;
@@ -32,6 +32,8 @@ pub struct Trainer {
     /// The training rows with a label.
     labelled_rows: Vec<usize>,
     kernel: Streaming<f32>,
+    /// The last epoch, step by step.
+    log: EpochLog,
     /// (B, E) the gradient of the last batch's embeddings, where there is an embedder.
     d_embeddings: Array2<f32>,
 }
@@ -108,7 +110,15 @@ impl Trainer {
             Kernel::Streaming(options) => Streaming::new(options)?,
             Kernel::Explicit => Streaming::default(),
         };
-        Ok(Self { state, train, test, labelled_rows, kernel, d_embeddings: Array2::zeros((0, 0)) })
+        Ok(Self {
+            state,
+            train,
+            test,
+            labelled_rows,
+            kernel,
+            log: EpochLog::default(),
+            d_embeddings: Array2::zeros((0, 0)),
+        })
     }
 
     /// The configuration.
@@ -124,6 +134,11 @@ impl Trainer {
     /// The epochs done.
     pub fn history(&self) -> &[EpochRecord] {
         &self.state.history
+    }
+
+    /// The last epoch that was run here, step by step.
+    pub fn epoch_log(&self) -> &EpochLog {
+        &self.log
     }
 
     /// Whether all epochs are done.
@@ -162,6 +177,7 @@ impl Trainer {
         let batches_of_rows = batches(&rows, config.batch_size, smallest);
         let batches = batches_of_rows.len();
         let mut means = Means::default();
+        self.log = EpochLog::default();
         for (batch, rows) in batches_of_rows.into_iter().enumerate() {
             let in_epoch = |source| Error::Training { epoch, batch: batch + 1, source: Box::new(source) };
             let step = (epoch - 1) * batches + batch;
@@ -169,6 +185,15 @@ impl Trainer {
             let (loss, statistics, gradient_norm) =
                 self.step(rows, step, learning_rate, &mut dropout_rng).map_err(in_epoch)?;
             means.add(loss, &statistics, gradient_norm, learning_rate);
+            self.log.target_angles.merge(&statistics.target_angles);
+            self.log.steps.push(StepRecord {
+                epoch,
+                batch: batch + 1,
+                loss,
+                scale: statistics.scale,
+                target_angle: statistics.target_angle,
+                median_target_angle: statistics.median_target_angle,
+            });
             on_batch(&Progress {
                 epoch,
                 batch: batch + 1,

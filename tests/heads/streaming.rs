@@ -94,6 +94,7 @@ fn assert_statistics(found: &BatchStatistics, expected: &BatchStatistics, tolera
         (Some(found.scale), Some(expected.scale)),
         (found.target_cosine, expected.target_cosine),
         (found.target_angle, expected.target_angle),
+        (found.median_target_angle, expected.median_target_angle),
     ] {
         prop_assert_eq!(found.is_some(), expected.is_some());
         let (found, expected) = (found.unwrap_or_default(), expected.unwrap_or_default());

@@ -188,8 +188,8 @@ fn what_cannot_be_measured_is_said() {
         retrieval(embeddings.view(), labels.view(), &[1]).expect_err("not measurable").to_string()
     };
     assert!(said(&embeddings, &labels).contains("embeddings row 1 has norm 0"), "{}", said(&embeddings, &labels));
-    assert!(said(&embeddings, &array![0, 1]).contains("labels have shape [2]"), "{}", said(&embeddings, &array![0, 1]));
+    assert!(said(&embeddings, &array![0, 1]).contains("labels has shape [2]"), "{}", said(&embeddings, &array![0, 1]));
     let gallery = Array2::zeros((3, 5));
     let error = cmc(embeddings.view(), labels.view(), gallery.view(), labels.view(), 5).expect_err("3 columns");
-    assert!(error.to_string().contains("gallery have shape [3, 5]"), "{error}");
+    assert!(error.to_string().contains("gallery has shape [3, 5]"), "{error}");
 }

@@ -258,11 +258,11 @@ fn a_run_directory_holds_history_events_and_the_newest_checkpoints() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let path = directory.path().join("run");
     assert_eq!(RunDirectory::newest_checkpoint(&path).expect("nothing yet"), None);
-    let mut run = RunDirectory::create(&path, 2).expect("writable");
+    let mut run = RunDirectory::create(&path, 2, 0).expect("writable");
     let mut trainer = trainer(config(adacos()));
     while !trainer.is_done() {
         trainer.run_epoch(|_| ()).expect("training goes on");
-        run.save(trainer.checkpoint()).expect("writable");
+        run.save(trainer.checkpoint(), trainer.epoch_log()).expect("writable");
     }
     let kept = ["epoch-0003.json", "epoch-0003.safetensors", "epoch-0004.json", "epoch-0004.safetensors"];
     assert_eq!(files_in(&path.join("checkpoints")), kept);

@@ -4,6 +4,7 @@ use super::case::Case;
 use super::memory;
 use crate::heads::Gradients;
 use crate::optim::{Moments, Optimizer, Sgd};
+use crate::real::SingleThreaded;
 use crate::streaming::{Streaming, StreamingOptions, Update};
 use crate::{ClassificationHead, Parameters, Real, Result};
 use ndarray::linalg::general_mat_mul;

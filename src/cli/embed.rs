@@ -1,0 +1,44 @@
+//! `arcos embed`
+
+use super::evaluate::read_model;
+use super::print;
+use crate::data::read_features;
+use crate::ops::l2_normalize;
+use crate::{Result, atomic_file};
+use ndarray_npy::WriteNpyExt;
+use std::io;
+use std::path::PathBuf;
+
+/// Arguments of `arcos embed`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Writes (N, E), f32: what the head of the run works on. Of a run without --embed these are the transformed features.
+
+Example:
+  arcos embed --run arcos-run --features X.npy --out embeddings.npy --normalize")]
+pub(super) struct Args {
+    /// A run directory (its newest checkpoint), or a checkpoint
+    #[arg(long, value_name = "PATH", default_value = "arcos-run")]
+    run: PathBuf,
+    /// Features (N, D): .npy, .npz or archive.npz:name; as given to training, the run's transform is applied
+    #[arg(long, value_name = "FILE")]
+    features: PathBuf,
+    /// Where embeddings go
+    #[arg(long, value_name = "FILE.npy")]
+    out: PathBuf,
+    /// Divide each embedding by its length
+    #[arg(long)]
+    normalize: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let model = read_model(&args.run)?;
+    let mut embeddings = model.embeddings(read_features(&args.features)?.view())?;
+    l2_normalize::check_finite("embeddings", embeddings.view())?;
+    if args.normalize {
+        embeddings = l2_normalize::forward("embeddings", embeddings.view())?.unit;
+    }
+    atomic_file::write(&args.out, |file| embeddings.write_npy(file).map_err(io::Error::other))?;
+    let (rows, dimension) = embeddings.dim();
+    print(format_args!("{rows} embeddings of {dimension} dimensions in {}", args.out.display()))
+}

@@ -1,0 +1,116 @@
+//! What happened inside epochs: `iterations.csv`, a row a step, and `target_angles.csv`, a row an epoch.
+//!
+//! Both grow by an epoch at a time. Rows of an epoch that a run did not come to save are dropped when it goes on.
+
+use crate::metrics::angles::AngleHistogram;
+use crate::{Error, Result, atomic_file};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+
+/// An epoch, step by step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EpochLog {
+    /// Its steps.
+    pub steps: Vec<StepRecord>,
+    /// Angles between training rows and their class vectors, each at its step.
+    pub target_angles: AngleHistogram,
+}
+
+/// One step: a row of `iterations.csv`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// The batch in its epoch, counted from 1.
+    pub batch: usize,
+    /// Mean over the batch, margins included; nats.
+    pub loss: f64,
+    /// The scale of the logits.
+    pub scale: f64,
+    /// Mean angle between a row and its class vector; radians.
+    pub target_angle: Option<f64>,
+    /// The median of these angles.
+    pub median_target_angle: Option<f64>,
+}
+
+const STEPS: &str = "iterations.csv";
+const ANGLES: &str = "target_angles.csv";
+
+/// Appends an epoch to both files in `directory`.
+pub(super) fn append(directory: &Path, epoch: usize, log: &EpochLog) -> Result<()> {
+    append_rows(&directory.join(STEPS), |writer| log.steps.iter().try_for_each(|step| writer.serialize(step)))?;
+    let path = directory.join(ANGLES);
+    let is_new = !path.exists();
+    append_rows(&path, |writer| {
+        if is_new {
+            writer.write_field("epoch")?;
+            writer.write_record((0..log.target_angles.counts.len()).map(|degree| degree.to_string()))?;
+        }
+        writer.write_field(epoch.to_string())?;
+        writer.write_record(log.target_angles.counts.map(|count| count.to_string()))
+    })
+}
+
+/// Drops the rows of epochs after `epoch` from both files in `directory`.
+pub(super) fn truncate(directory: &Path, epoch: usize) -> Result<()> {
+    for path in [STEPS, ANGLES].map(|name| directory.join(name)) {
+        if !path.exists() {
+            continue;
+        }
+        let text = fs::read_to_string(&path).map_err(|error| Error::io("read", &path, error))?;
+        // A row that a killed process left unfinished has no end of line.
+        let is_kept = |line: &&str| {
+            let of_epoch = line.split(',').next().and_then(|field| field.parse::<usize>().ok());
+            line.ends_with('\n') && of_epoch.is_none_or(|row| row <= epoch)
+        };
+        let kept: String = text.split_inclusive('\n').filter(is_kept).collect();
+        if kept.len() < text.len() {
+            atomic_file::write(&path, |file| file.write_all(kept.as_bytes()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The steps of all epochs in a run directory.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn read_steps(directory: &Path) -> Result<Vec<StepRecord>> {
+    let path = directory.join(STEPS);
+    let mut reader = csv::Reader::from_path(&path).map_err(|error| unreadable(&path, error))?;
+    reader.deserialize().collect::<Result<_, _>>().map_err(|error| unreadable(&path, error))
+}
+
+/// The angles between training rows and their class vectors in each epoch of a run directory, with the epoch.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn read_target_angles(directory: &Path) -> Result<Vec<(usize, AngleHistogram)>> {
+    let path = directory.join(ANGLES);
+    let mut reader = csv::Reader::from_path(&path).map_err(|error| unreadable(&path, error))?;
+    let rows = reader.deserialize::<(usize, Vec<u64>)>();
+    let epoch = |row: csv::Result<(usize, Vec<u64>)>| {
+        let (epoch, counts) = row.map_err(|error| unreadable(&path, error))?;
+        let counts = counts.try_into();
+        let counts = counts.map_err(|counts: Vec<u64>| unreadable(&path, format!("{} counts", counts.len())))?;
+        Ok((epoch, AngleHistogram { counts }))
+    };
+    rows.map(epoch).collect()
+}
+
+fn unreadable(path: &Path, found: impl std::fmt::Display) -> Error {
+    Error::File { path: path.into(), found: found.to_string(), expected: "a log as training writes it".into() }
+}
+
+fn append_rows(path: &Path, rows: impl FnOnce(&mut csv::Writer<Vec<u8>>) -> csv::Result<()>) -> Result<()> {
+    let failed = |error| Error::io("write", path, error);
+    let file = OpenOptions::new().append(true).create(true).open(path);
+    let mut file = file.map_err(failed)?;
+    let is_empty = file.metadata().map_err(failed)?.len() == 0;
+    let mut writer = csv::WriterBuilder::new().has_headers(is_empty).flexible(true).from_writer(Vec::new());
+    rows(&mut writer).map_err(|error| failed(std::io::Error::other(error)))?;
+    let bytes = writer.into_inner().map_err(|error| failed(std::io::Error::other(error.to_string())))?;
+    file.write_all(&bytes).map_err(failed)
+}
