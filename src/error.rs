@@ -161,7 +161,7 @@ pub enum Error {
         minimum: usize,
     },
     /// Data on which a measure is not defined.
-    #[error("{what} of {found}, is not defined; expected {expected}")]
+    #[error("{what} of {found} is not defined; expected {expected}")]
     Unmeasurable {
         /// The measure.
         what: &'static str,

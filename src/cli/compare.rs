@@ -9,7 +9,6 @@ use super::train::{retrieve, train_to_end};
 use super::train_args::TrainArgs;
 use super::{open_set, print};
 use crate::data::Transform;
-use crate::metrics::open_set::{OpenSetOptions, measure};
 use crate::train::{EpochRecord, TrainConfig, Trainer};
 use crate::{Error, Head, Result};
 use std::fs;
@@ -111,7 +110,7 @@ pub(super) fn compare(
     let features = unseen.as_ref().zip(configs.first()).map(|(unseen, (_, config))| {
         let transform = Transform::fit(config.transform, train.features.view())?;
         let features = transform.apply(unseen.features.view())?;
-        measure(features.view(), unseen.labels.view(), &OpenSetOptions::default())
+        open_set::measure_unseen(features.view(), unseen)
     });
     let features = features.transpose()?;
     let mut outcomes = Vec::new();

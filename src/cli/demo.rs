@@ -59,7 +59,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let embedder = args.embed.embedder()?;
     // The Keras project's scale for ArcFace; its other settings are the defaults here.
     let scale = [("scale", "32".into())];
-    let config = |head| TrainConfig { epochs, seed, batch_size, embedder, ..TrainConfig::new(head) };
+    let config = |head| {
+        let config = TrainConfig { epochs, seed, batch_size, embedder, ..TrainConfig::new(head) };
+        TrainConfig { learning_rate: args.embed.learning_rate(config.learning_rate), ..config }
+    };
     let configs = named_heads(&CLASSIC_HEADS, &scale)?.into_iter().map(|(name, head)| (name, config(head))).collect();
     compare(configs, &data, &args.out, &title, None)
 }

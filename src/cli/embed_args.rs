@@ -10,15 +10,15 @@ pub(super) struct EmbedArgs {
     /// Train an embedding of this dimension between features and head
     #[arg(long, value_name = "E")]
     pub embed: Option<usize>,
-    /// What the embedding is made by
-    #[arg(long, value_enum, default_value_t = BlockName::E)]
-    pub embed_block: BlockName,
+    /// What the embedding is made by [default: linear]
+    #[arg(long, value_enum, requires = "embed")]
+    pub embed_block: Option<BlockName>,
     /// Share of features that each step of block e leaves out [default: 0.4]
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    #[arg(long, value_name = "P", allow_negative_numbers = true, requires = "embed")]
     pub dropout: Option<f64>,
 }
 
-#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+#[derive(Clone, Copy, clap::ValueEnum)]
 pub(super) enum BlockName {
     /// A projection
     Linear,
@@ -28,18 +28,21 @@ pub(super) enum BlockName {
 
 impl EmbedArgs {
     pub fn embedder(&self) -> Result<Option<Embedder>> {
-        let needs = |name, given: bool, expected: &str| match given {
-            true => Err(Error::Setting { name, value: "given".into(), expected: expected.into() }),
-            false => Ok(()),
-        };
-        let has_dropout = self.embed.is_some() && self.embed_block == BlockName::E;
-        needs("--dropout", self.dropout.is_some() && !has_dropout, "--embed with block e")?;
-        needs("--embed-block", self.embed_block != BlockName::E && self.embed.is_none(), "--embed with it")?;
-        let block = match (self.embed_block, self.dropout) {
-            (BlockName::Linear, _) => EmbedBlock::Linear,
+        let block = match (self.embed_block.unwrap_or(BlockName::Linear), self.dropout) {
+            (BlockName::Linear, None) => EmbedBlock::Linear,
+            (BlockName::Linear, Some(_)) => {
+                let expected = "--embed-block e with it".into();
+                return Err(Error::Setting { name: "--dropout", value: "given".into(), expected });
+            }
             (BlockName::E, None) => EmbedBlock::E,
             (BlockName::E, Some(dropout)) => EmbedBlock::E { dropout },
         };
         Ok(self.embed.map(|dimension| Embedder { dimension, block }))
+    }
+
+    /// The full learning rate unless another is asked for, where that of a head alone would be `of_head`.
+    pub fn learning_rate(&self, of_head: f64) -> f64 {
+        // At a head's own rate the embedding fits the training classes and forgets what tells others apart: docs/open-set.md.
+        if self.embed.is_some() { 0.1 * of_head } else { of_head }
     }
 }

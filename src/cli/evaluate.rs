@@ -8,6 +8,7 @@ use crate::train::{Checkpoint, Model, RunDirectory};
 use crate::{Error, Result, atomic_file};
 use ndarray::Array2;
 use serde_json::{Value, json};
+use std::fs;
 use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -75,6 +76,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
         Some(classes) => data.select(|label| classes.contains(&label))?,
         None => data,
     };
+    if let Some(directory) = &args.out {
+        fs::create_dir_all(directory).map_err(|error| Error::io("create", directory, error))?;
+    }
     let measures_embeddings =
         args.open_set || args.embeddings.is_some() || args.pairs.is_some() || args.distractors.is_some();
     let (report, text) = match &model {
@@ -82,7 +86,6 @@ pub(super) fn run(args: &Args) -> Result<()> {
         model => measured(model.as_ref(), &data, args)?,
     };
     if let Some(directory) = &args.out {
-        std::fs::create_dir_all(directory).map_err(|error| Error::io("create", directory, error))?;
         let path = directory.join("evaluation.json");
         atomic_file::write(&path, |file| {
             serde_json::to_writer_pretty(&mut *file, &report)?;

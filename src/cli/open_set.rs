@@ -2,11 +2,24 @@
 
 use super::plot::{self, Curve, Panel, X};
 use crate::Result;
+use crate::data::Dataset;
 use crate::metrics::identification::Cmc;
-use crate::metrics::open_set::{OpenSet, RANKS, Verification};
+use crate::metrics::open_set::{OpenSet, OpenSetOptions, Verification, measure};
 use crate::metrics::verification::Roc;
+use ndarray::ArrayView2;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::path::Path;
+
+/// Rows times classes past which a run is not followed by clustering: it would take longer than training.
+const MOST_TO_CLUSTER: usize = 100_000_000;
+
+/// The measures of a training run on rows of unseen classes; of very many without NMI.
+pub(super) fn measure_unseen(embeddings: ArrayView2<f32>, unseen: &Dataset) -> Result<OpenSet> {
+    let classes: HashSet<i64> = unseen.labels.iter().copied().collect();
+    let clusters = unseen.rows().saturating_mul(classes.len()) <= MOST_TO_CLUSTER;
+    measure(embeddings, unseen.labels.view(), &OpenSetOptions { clusters, ..OpenSetOptions::default() })
+}
 
 /// A few lines for the terminal.
 pub(super) fn text(measures: &OpenSet) -> String {
@@ -80,7 +93,7 @@ pub(super) fn draw_one(path: &Path, title: &str, measures: &OpenSet) -> Result<(
         title: "angles of pairs".into(),
         x: X::Angle,
         y_label: "share of pairs a degree".into(),
-        curves: angles.map(|(name, angles)| Curve { name: name.into(), points: angles.shares() }).into(),
+        curves: angles.map(|(name, angles)| Curve { name: name.into(), points: angles.shares(1) }).into(),
     });
     plot::draw(path, title, &panels)
 }
@@ -140,5 +153,5 @@ fn roc_points(roc: &Roc) -> Vec<(f64, f64)> {
 }
 
 fn cmc_points(cmc: &Cmc) -> Vec<(f64, f64)> {
-    (1..=RANKS).map(|rank| (rank as f64, cmc.rate_at(rank))).collect()
+    cmc.rates.iter().enumerate().map(|(index, &rate)| ((index + 1) as f64, rate)).collect()
 }

@@ -6,7 +6,7 @@ use super::progress::Report;
 use super::train_args::TrainArgs;
 use super::{open_set, print, training_plot};
 use crate::data::Dataset;
-use crate::metrics::open_set::{OpenSet, OpenSetOptions, measure};
+use crate::metrics::open_set::OpenSet;
 use crate::train::{Checkpoint, Model, RunDirectory, TrainConfig, Trainer};
 use crate::{Error, Head, Result, atomic_file};
 use std::path::{Path, PathBuf};
@@ -106,7 +106,7 @@ fn bound_reached(config: &TrainConfig, trainer: &Trainer) -> Option<f64> {
 /// Measures a model on rows of classes that it was not trained on, and leaves `open_set.json` and `open_set.png` in its run directory.
 pub(super) fn retrieve(model: &Model, unseen: &Dataset, directory: &Path) -> Result<OpenSet> {
     let embeddings = model.embeddings(unseen.features.view())?;
-    let measures = measure(embeddings.view(), unseen.labels.view(), &OpenSetOptions::default())?;
+    let measures = open_set::measure_unseen(embeddings.view(), unseen)?;
     atomic_file::write(&directory.join("open_set.json"), |file| {
         Ok(serde_json::to_writer_pretty(file, &open_set::json(&measures))?)
     })?;

@@ -21,7 +21,7 @@ pub(super) struct TrainArgs {
     /// Optimizer
     #[arg(long, value_enum, default_value_t = OptimizerName::Rmsprop)]
     pub optimizer: OptimizerName,
-    /// Full learning rate [default: 0.001 rmsprop and adamw, 0.1 sgd]
+    /// Full learning rate [default: 0.001 rmsprop and adamw, 0.1 sgd; a tenth of it with --embed]
     #[arg(long, value_name = "RATE", allow_negative_numbers = true)]
     pub learning_rate: Option<f64>,
     /// Momentum of sgd [default: 0.9]
@@ -102,10 +102,10 @@ pub(super) enum TransformName {
 impl TrainArgs {
     pub fn config(&self, head: Head) -> Result<TrainConfig> {
         let optimizer = self.optimizer()?;
-        let learning_rate = self.learning_rate.unwrap_or(match self.optimizer {
+        let learning_rate = self.learning_rate.unwrap_or(self.embed.learning_rate(match self.optimizer {
             OptimizerName::Sgd => 0.1,
             OptimizerName::Rmsprop | OptimizerName::Adamw => 1e-3,
-        });
+        }));
         let decay = match self.schedule {
             DecayName::Constant => Decay::Constant,
             DecayName::Step => Decay::Step { every: self.step_every, factor: self.step_factor },

@@ -2,6 +2,7 @@
 
 use super::plot::{self, Curve, Panel, X};
 use crate::Result;
+use crate::metrics::angles::AngleHistogram;
 use crate::train::{StepRecord, read_steps, read_target_angles};
 use std::path::Path;
 
@@ -17,7 +18,7 @@ pub(super) fn draw(directory: &Path, title: &str) -> Result<()> {
     let distributions = shown
         .into_iter()
         .filter_map(|index| epochs.get(index))
-        .map(|(epoch, angles)| Curve { name: format!("epoch {epoch}"), points: angles.shares() });
+        .map(|(epoch, angles)| Curve { name: format!("epoch {epoch}"), points: angles.shares(degrees_a_step(angles)) });
     let over_steps = |name: &str, value: &dyn Fn(&StepRecord) -> Option<f64>| Curve {
         name: name.into(),
         points: averaged(&steps, value),
@@ -42,6 +43,11 @@ pub(super) fn draw(directory: &Path, title: &str) -> Result<()> {
     panels.iter_mut().for_each(|panel| panel.curves.retain(|curve| !curve.points.is_empty()));
     panels.retain(|panel| !panel.curves.is_empty());
     plot::draw(&directory.join("training.png"), title, &panels)
+}
+
+/// Of few rows, a share for each degree would be noise.
+fn degrees_a_step(angles: &AngleHistogram) -> usize {
+    if angles.total() < 10_000 { 4 } else { 1 }
 }
 
 /// A value of each step, or means of as many steps as it takes.

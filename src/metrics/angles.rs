@@ -35,15 +35,17 @@ impl AngleHistogram {
         self.counts.iter().sum()
     }
 
-    /// The middle of each bin in degrees, and the share of all angles in it, from the first bin that holds some to the last.
-    pub fn shares(&self) -> Vec<(f64, f64)> {
-        let total = self.total().max(1) as f64;
-        let used = |&(_, &count): &(usize, &u64)| count > 0;
-        let mut bins = self.counts.iter().enumerate();
-        let (first, last) = (bins.find(used), bins.rfind(used));
-        let Some((first, _)) = first else { return Vec::new() };
-        let last = last.map_or(first, |(last, _)| last);
-        (first..=last).map(|degree| (degree as f64 + 0.5, self.counts[degree] as f64 / total)).collect()
+    /// The share of all angles that a degree holds, in steps of `width` degrees: the middle of each step, from the first that holds an
+    /// angle to the last.
+    pub fn shares(&self, width: usize) -> Vec<(f64, f64)> {
+        let sums: Vec<u64> = self.counts.chunks(width).map(|counts| counts.iter().sum()).collect();
+        let (Some(first), Some(last)) = (sums.iter().position(|&sum| sum > 0), sums.iter().rposition(|&sum| sum > 0))
+        else {
+            return Vec::new();
+        };
+        let angles_a_share = self.total() as f64 * width as f64;
+        let middle = |step: usize| (step as f64 + 0.5) * width as f64;
+        (first..=last).map(|step| (middle(step), sums[step] as f64 / angles_a_share)).collect()
     }
 }
 
@@ -57,11 +59,12 @@ mod tests {
         let mut histogram = AngleHistogram::default();
         [0.0, 0.6f64.to_radians(), 2.5f64.to_radians(), PI].into_iter().for_each(|theta| histogram.add(theta));
         assert_eq!((histogram.counts[0], histogram.counts[2], histogram.counts[179]), (2, 1, 1));
-        let shares = histogram.shares();
+        let shares = histogram.shares(1);
         assert_eq!((shares.len(), shares[0], shares[1], shares[179]), (180, (0.5, 0.5), (1.5, 0.0), (179.5, 0.25)));
-        assert_eq!(AngleHistogram::default().shares(), []);
+        assert_eq!(histogram.shares(3)[..2], [(1.5, 0.25), (4.5, 0.0)]);
+        assert_eq!(AngleHistogram::default().shares(1), []);
         let mut one = AngleHistogram::default();
         one.add(1.0);
-        assert_eq!(one.shares(), [(57.5, 1.0)]);
+        assert_eq!(one.shares(1), [(57.5, 1.0)]);
     }
 }

@@ -36,8 +36,8 @@ impl Cmc {
         if searches == 0 {
             return Err(Error::Unmeasurable {
                 what: "identification",
-                found: "no probe with a row of its class to find".into(),
-                expected: "at least one",
+                found: "probes without a row of their class to find".into(),
+                expected: "at least one that has one",
             });
         }
         let cumulative = found_at.iter().scan(0, |sum, &count| {

@@ -38,7 +38,7 @@ impl<F> Default for OpenSetOptions<'_, F> {
 /// The false accept rates at which verification is reported.
 pub const FALSE_ACCEPT_RATES: [f64; 6] = [1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6];
 
-/// Ranks that the cumulative match characteristic goes to.
+/// Ranks that the cumulative match characteristic goes to, in a gallery that has so many rows.
 pub const RANKS: usize = 50;
 
 /// Folds of pairs.
@@ -122,8 +122,9 @@ pub fn measure<F: Real>(
         let clustering = k_means(embeddings.view(), classes.len(), 3, &mut rng)?;
         Ok(normalized_mutual_information(&labels.to_vec(), &clustering.clusters))
     });
-    let among_distractors =
-        options.distractors.map(|distractors| cmc_among_distractors(embeddings, labels, distractors, RANKS));
+    let among_distractors = options
+        .distractors
+        .map(|distractors| cmc_among_distractors(embeddings, labels, distractors, RANKS.min(distractors.nrows() + 1)));
     Ok(OpenSet {
         rows: labelled.len(),
         classes: classes.len(),
@@ -151,5 +152,5 @@ fn enrolled<F: Real>(
         gallery = concatenate![Axis(0), gallery, distractors];
         gallery_labels = concatenate![Axis(0), gallery_labels, Array1::from_elem(distractors.nrows(), IGNORE_LABEL)];
     }
-    cmc(probes.view(), probe_labels.view(), gallery.view(), gallery_labels.view(), RANKS)
+    cmc(probes.view(), probe_labels.view(), gallery.view(), gallery_labels.view(), RANKS.min(gallery.nrows()))
 }

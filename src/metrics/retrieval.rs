@@ -57,7 +57,7 @@ pub fn retrieval<F: Real>(embeddings: ArrayView2<F>, labels: ArrayView1<i64>, ks
     if of_queries.is_empty() {
         return Err(Error::Unmeasurable {
             what: "retrieval",
-            found: format!("{} rows, no two of one class", labels.len()),
+            found: format!("{} rows without two of one class", labels.len()),
             expected: "a class with two rows at least",
         });
     }
@@ -135,7 +135,7 @@ mod tests {
         let error = retrieval(embeddings.view(), array![0, 1].view(), &[1]).expect_err("nothing to find").to_string();
         assert_eq!(
             error,
-            "retrieval of 2 rows, no two of one class, is not defined; expected a class with two rows at least"
+            "retrieval of 2 rows without two of one class is not defined; expected a class with two rows at least"
         );
     }
 }

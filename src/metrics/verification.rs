@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn one_kind_of_pairs_cannot_be_measured() {
         let error = Roc::new(&[0.1, 0.2], &[true, true]).expect_err("no impostors").to_string();
-        assert!(error.starts_with("verification of 2 genuine pairs and 0 impostors, is not defined"), "{error}");
+        assert!(error.starts_with("verification of 2 genuine pairs and 0 impostors is not defined"), "{error}");
         assert!(matches!(Roc::new(&[f32::NAN, 0.2], &[true, false]), Err(Error::NotFinite { what: "scores", .. })));
         let pair = Pair { first: 0, second: 9, same: true };
         let error = scores(ndarray::array![[1.0], [2.0]].view(), &[pair]).expect_err("no such row").to_string();

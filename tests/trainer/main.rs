@@ -4,6 +4,7 @@
 mod command;
 mod data_files;
 mod linear_algebra;
+mod open_set;
 mod program;
 mod training;
 mod transforms;

@@ -7,7 +7,7 @@ use ndarray_npy::{read_npy, write_npy};
 use std::fs;
 
 /// A directory with small training and test data in `data`, made by `arcos demo`'s model.
-fn with_data() -> tempfile::TempDir {
+pub fn with_data() -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("temporary directory");
     let birds = arcos::data::synthetic::SyntheticBirds {
         classes: 8,
@@ -31,7 +31,7 @@ fn with_data() -> tempfile::TempDir {
 fn help_has_examples_for_every_command() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let help = stdout(&arcos(directory.path(), &["--help"]));
-    for command in ["demo", "train", "compare", "extract", "evaluate", "predict", "grad", "bench"] {
+    for command in ["demo", "train", "compare", "extract", "embed", "evaluate", "predict", "grad", "bench"] {
         assert!(help.contains(&format!("\n  {command} ")), "{help}");
         stdout(&arcos(directory.path(), &[command, "--help"]));
     }
@@ -112,12 +112,22 @@ fn train_resume_evaluate_predict() {
         fs::read(directory.path().join(run).join("checkpoints/epoch-0006.safetensors")).expect("the last checkpoint")
     };
     assert_eq!(checkpoint("whole"), checkpoint("parts"), "interrupted and whole runs end with the same bytes");
+    for log in ["iterations.csv", "target_angles.csv"] {
+        let [whole, parts] = ["whole", "parts"].map(|run| fs::read(directory.path().join(run).join(log)).expect(log));
+        assert_eq!(whole, parts, "{log}");
+    }
+    assert!(fs::read(directory.path().join("parts/training.png")).expect("drawn").starts_with(b"\x89PNG"));
 
     let files = ["--features", "data/test_features.npy", "--labels", "data/test_labels.npy"];
-    let line = stdout(&arcos(directory.path(), &[&["evaluate", "--run", "whole"], &files[..]].concat()));
+    let line = stdout(&arcos(directory.path(), &[&["evaluate", "--json", "--run", "whole"], &files[..]].concat()));
     let evaluation: serde_json::Value = serde_json::from_str(&line).expect("a JSON line");
     assert_eq!((&evaluation["head"], &evaluation["rows"]), (&"adacos".into(), &80.into()));
     let accuracy = evaluation["accuracy"].as_f64().expect("a number");
+    let text = stdout(&arcos(directory.path(), &[&["evaluate", "--run", "whole"], &files[..]].concat()));
+    assert!(
+        text.starts_with(&format!("adacos, 80 rows: loss ")) && text.contains(&format!("accuracy {accuracy:.4}")),
+        "{text}"
+    );
     let history = fs::read_to_string(directory.path().join("whole/history.csv")).expect("written");
     assert!(history.starts_with("epoch,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,"), "{history}");
     let last: Vec<&str> = history.lines().last().expect("epochs").split(',').collect();

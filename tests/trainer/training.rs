@@ -4,7 +4,9 @@ use arcos::data::synthetic::SyntheticBirds;
 use arcos::data::{Dataset, TransformKind};
 use arcos::heads::{AdaCos, ArcFace, L2Softmax};
 use arcos::optim::{AdamW, Decay, Optimizer, RmsProp, Schedule, Sgd};
-use arcos::train::{Checkpoint, EpochRecord, Kernel, RunDirectory, TrainConfig, Trainer, read_history};
+use arcos::train::{
+    Checkpoint, EpochRecord, Kernel, RunDirectory, TrainConfig, Trainer, read_history, read_steps, read_target_angles,
+};
 use arcos::{Error, Head, HeadOptions};
 use ndarray::{Array2, array};
 use std::fs;
@@ -268,6 +270,24 @@ fn a_run_directory_holds_history_events_and_the_newest_checkpoints() {
     assert_eq!(files_in(&path.join("checkpoints")), kept);
     assert_eq!(read_history(&path.join("history.csv")).expect("just written"), trainer.history());
     assert_eq!(files_in(&path.join("tensorboard")).len(), 1);
+
+    let steps = read_steps(&path).expect("just written");
+    assert_eq!((steps.len(), steps[27].epoch, steps[27].batch), (4 * 7, 4, 7));
+    assert_eq!(steps[21..], trainer.epoch_log().steps);
+    let angles = read_target_angles(&path).expect("just written");
+    assert_eq!(
+        angles.iter().map(|(epoch, angles)| (*epoch, angles.total())).collect::<Vec<_>>(),
+        [1, 2, 3, 4].map(|epoch| (epoch, 205))
+    );
+    assert_eq!(angles[3].1, trainer.epoch_log().target_angles);
+
+    // A run that goes on after epoch 2 drops what is logged of later ones, and a row that was never finished.
+    let log = path.join("iterations.csv");
+    let text = fs::read_to_string(&log).expect("just written");
+    fs::write(&log, format!("{text}2,")).expect("writable");
+    RunDirectory::create(&path, 2, 2).expect("writable");
+    assert_eq!(read_steps(&path).expect("whole rows"), steps[..14]);
+    assert_eq!(read_target_angles(&path).expect("whole rows"), angles[..2]);
 
     // A checkpoint whose JSON is missing was never finished.
     fs::remove_file(path.join("checkpoints/epoch-0004.json")).expect("there");
