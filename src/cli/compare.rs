@@ -131,7 +131,7 @@ pub(super) fn compare(
         print(format_args!("\nOn classes that were not trained on\n\n{}", open_set_table(&outcomes, features)))?;
         let of_heads = outcomes.iter().filter_map(|outcome| Some((outcome.name.as_str(), outcome.open_set.as_ref()?)));
         let measured: Vec<_> = of_heads.chain([("(features)", features)]).collect();
-        open_set::draw_several(&out.join("open_set.png"), &title, &measured)?;
+        open_set::draw_several(&out.join("open_set.png"), title, &measured)?;
     }
     let figure = out.join("result.png");
     plot::draw(&figure, title, &panels(&outcomes))?;

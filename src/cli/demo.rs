@@ -40,6 +40,9 @@ pub(super) struct Args {
     /// Feature dimension
     #[arg(long, value_name = "D", default_value_t = 1280)]
     dimension: usize,
+    /// Spread of rows in directions that say nothing of the species; 8 hides most of what does
+    #[arg(long, value_name = "SPREAD", default_value_t = 0.0, allow_negative_numbers = true)]
+    nuisance: f64,
     /// Train on the first half of the species, retrieve the second
     #[arg(long)]
     open_set: bool,
@@ -48,8 +51,11 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let &Args { epochs, batch_size, seed, classes, train_rows, test_rows, dimension, .. } = args;
-    let birds = SyntheticBirds { classes, train_rows, test_rows, dimension, seed, ..SyntheticBirds::default() };
+    let &Args {
+        epochs, batch_size, seed, classes, train_rows, test_rows, dimension, nuisance: nuisance_spread, ..
+    } = args;
+    let sizes = SyntheticBirds { classes, train_rows, test_rows, dimension, ..SyntheticBirds::default() };
+    let birds = SyntheticBirds { nuisance_spread, seed, ..sizes };
     let title =
         format!("Synthetic features: {classes} classes, {train_rows} + {test_rows} rows, {dimension} dimensions");
     print(&title)?;

@@ -14,7 +14,7 @@ pub struct OpenSetSplit {
     pub unseen: Dataset,
 }
 
-/// The standard split of metric learning (Oh Song et al. 2016, arXiv 1511.06452, section 5): the first half of the classes trains, the
+/// The standard split of metric learning (Oh Song et al. 2016, arXiv 1511.06452): the first half of the classes trains, the
 /// second is retrieved; of an odd number of classes the middle one trains. Test rows of the first half stay out of training, for the
 /// accuracy on known classes: to train on all rows of the first half, give all rows as training rows.
 ///

@@ -34,6 +34,9 @@ pub struct SyntheticBirds {
     pub row_spread: f64,
     /// Share of rows whose spread is doubled.
     pub bad_rows: f64,
+    /// Spread of rows in a few directions of the latent space that say nothing of the class, as pose and light do; the same directions for all
+    /// classes, known and unknown. None where it is 0.
+    pub nuisance_spread: f64,
     /// Seed of everything drawn.
     pub seed: u64,
 }
@@ -51,6 +54,7 @@ impl Default for SyntheticBirds {
             class_spread: 0.6,
             row_spread: 1.5,
             bad_rows: 0.1,
+            nuisance_spread: 0.0,
             seed: 0,
         }
     }
@@ -61,6 +65,8 @@ pub type LabelledRows = (Array2<f32>, Array1<i64>);
 
 /// Dimension of the latent space.
 const LATENT: usize = 64;
+/// Directions of it that say nothing of the class.
+const NUISANCES: usize = 8;
 /// Positions that features are averaged over.
 const POSITIONS: usize = 4;
 /// Spread of what a position sees around the row's latent point.
@@ -81,7 +87,9 @@ impl SyntheticBirds {
         let classes =
             families.select(Axis(0), &family_of_class) + gaussian(self.classes, LATENT, self.class_spread, &mut rng);
         let network = Network::draw(self.dimension, &mut rng);
-        let mut rows = |count| self.rows(count, &classes, &network, &mut rng);
+        let nuisances = (self.nuisance_spread > 0.0)
+            .then(|| gaussian(NUISANCES, LATENT, self.nuisance_spread / (LATENT as f64).sqrt(), &mut rng));
+        let mut rows = |count| self.rows(count, &classes, &network, nuisances.as_ref(), &mut rng);
         Ok((rows(self.train_rows), rows(self.test_rows)))
     }
 
@@ -94,15 +102,33 @@ impl SyntheticBirds {
         at_least("the size of synthetic families", self.family_size, 1)?;
         at_least("the dimension of synthetic features", self.dimension, 1)?;
         at_least("the number of synthetic training rows", self.train_rows, self.classes)?;
-        at_least("the number of synthetic test rows", self.test_rows, 1)
+        at_least("the number of synthetic test rows", self.test_rows, 1)?;
+        let spread = self.nuisance_spread;
+        match spread >= 0.0 && spread.is_finite() {
+            true => Ok(()),
+            false => {
+                let expected = "a finite number, not negative".into();
+                Err(Error::Setting { name: "the spread of synthetic nuisances", value: spread.to_string(), expected })
+            }
+        }
     }
 
-    fn rows(&self, count: usize, classes: &Array2<f32>, network: &Network, rng: &mut ChaCha8Rng) -> LabelledRows {
+    fn rows(
+        &self,
+        count: usize,
+        classes: &Array2<f32>,
+        network: &Network,
+        nuisances: Option<&Array2<f32>>,
+        rng: &mut ChaCha8Rng,
+    ) -> LabelledRows {
         let labels = Array1::from_shape_fn(count, |row| (row % self.classes) as i64);
         let mut features = Array2::zeros((count, self.dimension));
         for (row, mut features) in features.rows_mut().into_iter().enumerate() {
             let spread = if rng.random_bool(self.bad_rows) { 2.0 * self.row_spread } else { self.row_spread };
-            let latent = &classes.row(row % self.classes) + &gaussian(1, LATENT, spread, rng).row(0);
+            let mut latent = &classes.row(row % self.classes) + &gaussian(1, LATENT, spread, rng).row(0);
+            if let Some(nuisances) = nuisances {
+                latent += &gaussian(1, NUISANCES, 1.0, rng).row(0).dot(nuisances);
+            }
             let seen = gaussian(POSITIONS, LATENT, POSITION_SPREAD, rng) + &latent;
             features.assign(&network.pooled(&seen));
         }
@@ -174,6 +200,19 @@ mod tests {
         let generate = |seed| SyntheticBirds { seed, ..small() }.generate().expect("sensible sizes");
         assert_eq!(generate(1), generate(1));
         assert_ne!(generate(1).0.0, generate(2).0.0);
+    }
+
+    #[test]
+    fn nuisances_bring_rows_of_a_class_no_nearer_to_each_other() {
+        let mean_cosine_of_class = |nuisance_spread| {
+            let (train, _) = SyntheticBirds { nuisance_spread, ..small() }.generate().expect("sensible sizes");
+            let of_class: Vec<usize> = (0..205).step_by(20).collect();
+            let rows = train.0.select(Axis(0), &of_class);
+            cosine::forward(rows.view(), rows.view()).expect("no row is zero").0.sum()
+        };
+        assert!(mean_cosine_of_class(8.0) < mean_cosine_of_class(0.0));
+        let error = SyntheticBirds { nuisance_spread: -1.0, ..small() }.generate().expect_err("no spread").to_string();
+        assert_eq!(error, "the spread of synthetic nuisances is -1; expected a finite number, not negative");
     }
 
     #[test]

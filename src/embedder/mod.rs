@@ -63,7 +63,7 @@ pub struct Embedder {
 pub enum EmbedBlock {
     /// A projection: `x wᵀ + b`.
     Linear,
-    /// The output block "E" of ArcFace (arXiv 1801.07698, section 3.2.2): batch normalisation, dropout, a projection, batch normalisation.
+    /// The output block "E" of ArcFace (arXiv 1801.07698, option E of its first version): batch normalisation, dropout, a projection, batch normalisation.
     /// As in InsightFace's code the last one has β but no γ, since the head takes the length away; the projection has no bias,
     /// since the normalisation after it takes the mean away.
     E {

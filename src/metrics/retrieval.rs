@@ -1,8 +1,8 @@
 //! Retrieval: each row searches among all others by cosine similarity, and finds its class or does not.
 //!
-//! Definitions are those of pytorch-metric-learning's `AccuracyCalculator` (Musgrave, Belongie & Lim 2020, arXiv 2003.08505,
-//! section 3.2). Rows whose class has no other row have nothing to find and take no part as queries; nor do rows labelled
-//! [`IGNORE_LABEL`], which are references that are never right. Of equally similar rows the one with the lower number comes first.
+//! Definitions are those of pytorch-metric-learning's `AccuracyCalculator` (Musgrave, Belongie & Lim 2020, arXiv 2003.08505). Rows
+//! whose class has no other row have nothing to find and take no part as queries; nor do rows labelled [`IGNORE_LABEL`], which
+//! are references that are never right. Of equally similar rows the one with the lower number comes first.
 
 use super::neighbours::{Neighbour, map_nearest};
 use super::similarity::unit_rows;
