@@ -20,7 +20,7 @@ check:
 # Unit, property, reference and command tests, doc tests; examples are built; each benchmark runs once.
 suite:
 	$(CARGO) test
-	$(CARGO) test --bench heads --bench preprocessing --bench streaming
+	$(CARGO) test --bench heads --bench measures --bench preprocessing --bench streaming
 
 # With the ONNX runtime, and with OpenBLAS where that can be had.
 full:
@@ -47,6 +47,9 @@ peers:
 	target/peers/bin/pip install --quiet --requirement benches/peers/requirements.txt
 	@features=$$(./scripts/openblas-feature); set -x; $(CARGO) build --release $$features
 	target/peers/bin/python benches/peers/peers.py
+	@features=$$(./scripts/openblas-feature); set -x; $(CARGO) build --release $$features --example retrieval
+	target/peers/bin/python benches/peers/retrieval.py --rows 100000 --features target/peers/embeddings.npy \
+		--command "target/release/examples/retrieval target/peers/embeddings.npy target/peers/embeddings_labels.npy"
 
 # The figure of docs/benchmarks.md: five minutes and 10 GB.
 plot-streaming:

@@ -30,11 +30,13 @@
 //!
 //! The heads are listed in [`heads`]; a margin of one's own implements [`CosineHead`](heads::CosineHead). Rows labelled
 //! [`IGNORE_LABEL`](ops::IGNORE_LABEL) take no part. [`streaming`] gives the same results at many
-//! classes, fast and in little memory. Everything is generic over [`Real`]: `f32` and `f64`.
+//! classes, fast and in little memory. An [`embedder`] makes embeddings of features under any head, and [`metrics`] says how good
+//! they are. Everything is generic over [`Real`]: `f32` and `f64`.
 //!
 //! # Floors
 //!
-//! A module uses only those below it: `ops` and `metrics` (primitives), `heads` and `optim`, `streaming`, `data`, `train` and `extract`, and the program on top.
+//! A module uses only those below it: `ops` and `metrics` (primitives), `heads`, `embedder` and `optim`, `streaming`, `data`, `train` and `extract`, and the
+//! program on top.
 //!
 //! # Features
 //!
