@@ -33,7 +33,7 @@ fn main() -> Result<()> {
     };
     println!("{:<14} {:>8} {:>8} {:>8}", "head", "R@1", "MAP@R", "accuracy");
     let heads = [
-        Head::Softmax(Softmax),
+        Head::Softmax(Softmax {}),
         Head::NormSoftmax(NormSoftmax { scale: 16.0 }),
         Head::AdaCos(AdaCos::default()),
         Head::CosFace(CosFace { scale: 16.0, margin: 0.1 }),
@@ -55,7 +55,7 @@ fn main() -> Result<()> {
         let accuracy = trainer.history().last().and_then(|epoch| epoch.test_accuracy);
         measure(name, trainer.model().embeddings(unseen.features.view())?.view(), accuracy)?;
     }
-    let centred = Transform::fit(config(Head::Softmax(Softmax)).transform, train.features.view())?;
+    let centred = Transform::fit(config(Head::Softmax(Softmax {})).transform, train.features.view())?;
     measure("(features)", centred.apply(unseen.features.view())?.view(), None)
 }
 

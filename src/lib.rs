@@ -35,7 +35,7 @@
 //!
 //! # Floors
 //!
-//! A module uses only those below it: `ops` and `metrics` (primitives), `heads`, `embedder` and `optim`, `streaming`, `data`, `train` and `extract`, and the
+//! A module uses only those below it: `ops`, `metrics`, `optim` and `init` (primitives), `heads` and `embedder`, `streaming`, `data`, `train` and `extract`, and the
 //! program on top.
 //!
 //! # Features

@@ -5,7 +5,7 @@ use super::data_args::{Data, DataArgs};
 use super::head_args::{TrainedHeadArgs, borrowed, head};
 use super::plot::{self, Curve, Panel, X};
 use super::table::{Outcome, open_set_table, table};
-use super::train::{retrieve, train_to_end};
+use super::train::{remark_on_frozen_features, retrieve, train_to_end};
 use super::train_args::TrainArgs;
 use super::{open_set, print};
 use crate::data::Transform;
@@ -30,7 +30,7 @@ Examples:
   arcos compare --data DIR --heads all --scale 32 --epochs 60 --out by-head
   arcos compare --data DIR --heads arcface:margin=0.05,arcface:margin=0.1,arcface:margin=0.5 --scale 32
   arcos compare --data DIR --heads norm-softmax,adacos --transform none
-  arcos compare --data DIR --open-set --embed 128 --embed-block linear")]
+  arcos compare --data DIR --open-set --embed 512 --optimizer sgd --scale 16")]
 pub(super) struct Args {
     #[arg(long, value_name = "HEAD[:OPTION=VALUE]...", value_delimiter = ',', default_values = CLASSIC_HEADS)]
     #[arg(help = format!("Heads, separated by commas, or all: {}", Head::names().collect::<Vec<_>>().join(", ")))]
@@ -60,11 +60,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let data = args.data.read()?;
     let title = data.describe();
     print(&title)?;
-    if data.unseen.is_some() && args.train.embed.embed.is_none() {
-        print(
-            "without --embed the features stay where they are: every head retrieves as well as the features themselves",
-        )?;
-    }
+    remark_on_frozen_features(&data, args.train.embed.embed)?;
     if args.cub.is_some() && data.test.is_none() {
         print("without test rows there is nothing to say of single classes")?;
     }

@@ -4,6 +4,7 @@ use super::compare::{CLASSIC_HEADS, compare, named_heads};
 use super::data_args::Data;
 use super::embed_args::EmbedArgs;
 use super::print;
+use super::train::remark_on_frozen_features;
 use crate::Result;
 use crate::data::synthetic::SyntheticBirds;
 use crate::data::{Dataset, Features};
@@ -56,12 +57,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
     } = args;
     let sizes = SyntheticBirds { classes, train_rows, test_rows, dimension, ..SyntheticBirds::default() };
     let birds = SyntheticBirds { nuisance_spread, seed, ..sizes };
-    let title =
-        format!("Synthetic features: {classes} classes, {train_rows} + {test_rows} rows, {dimension} dimensions");
-    print(&title)?;
     let (train, test) = birds.generate()?;
     let dataset = |(features, labels)| Dataset::new(Features::from(features), labels);
     let data = Data::new(dataset(train)?, Some(dataset(test)?), args.open_set)?;
+    let title = format!("Synthetic features: {}", data.describe());
+    print(&title)?;
+    remark_on_frozen_features(&data, args.embed.embed)?;
     let embedder = args.embed.embedder()?;
     // The Keras project's scale for ArcFace; its other settings are the defaults here.
     let scale = [("scale", "32".into())];

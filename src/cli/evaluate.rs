@@ -18,14 +18,14 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "\
 Without --open-set: loss and accuracy of the head on classes that it was trained on. With it: how well rows of one class find each other, \
 whatever the classes, by the cosine similarity of their embeddings. Recall@k, MAP@R, R-precision: each row among all others. NMI: k-means. \
-AUC, EER, TAR at FAR: all pairs of rows, or --pairs with the ten-fold protocol of LFW. Identification: the first row of each class is the \
-gallery, the others are looked up in it.
+AUC, EER, TAR at FAR: all pairs of rows, and --pairs with the ten folds of LFW. Identification: the first row of each class is the \
+gallery, with --distractors, and the others are looked up in it; by --distractors alone as in MegaFace, too.
 
 Examples:
   arcos evaluate --run arcos-run --features X.npy --labels y.npy
   arcos evaluate --run arcos-run --features X.npy --labels y.npy --open-set --classes 100..200 --out report
   arcos evaluate --embeddings E.npy --labels y.npy --pairs pairs.txt --manifest DIR
-  arcos evaluate --embeddings E.npy --labels y.npy --distractors megaface.npy --no-nmi --json")]
+  arcos evaluate --embeddings E.npy --labels y.npy --distractors megaface.npy --json")]
 pub(super) struct Args {
     /// A run directory (its newest checkpoint), or a checkpoint
     #[arg(long, value_name = "PATH", default_value = "arcos-run")]
@@ -57,9 +57,9 @@ pub(super) struct Args {
     /// Features (or embeddings) of nobody, that rows of a class have to find each other among, as in MegaFace
     #[arg(long, value_name = "FILE", help_heading = "Open set")]
     distractors: Option<PathBuf>,
-    /// Leave out NMI: with thousands of classes, clustering takes longer than all the rest
+    /// NMI even where clustering takes longer than all the rest: where rows times classes are past 100 million
     #[arg(long, help_heading = "Open set")]
-    no_nmi: bool,
+    nmi: bool,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -73,14 +73,20 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let path = args.embeddings.as_ref().or(args.features.as_ref()).expect("clap requires one of the two");
     let data = Dataset::read(path, &args.labels, args.labels_start)?;
     let data = match &args.classes {
-        Some(classes) => data.select(|label| classes.contains(&label))?,
+        Some(classes) if data.has_rows(|label| classes.contains(&label)) => {
+            data.select(|label| classes.contains(&label))?
+        }
+        Some(classes) => {
+            let expected = format!("a range with rows in it: the largest label is {}", data.classes() - 1);
+            return Err(Error::Setting { name: "--classes", value: format!("{classes:?}"), expected });
+        }
         None => data,
     };
     if let Some(directory) = &args.out {
         fs::create_dir_all(directory).map_err(|error| Error::io("create", directory, error))?;
     }
     let measures_embeddings =
-        args.open_set || args.embeddings.is_some() || args.pairs.is_some() || args.distractors.is_some();
+        args.open_set || args.embeddings.is_some() || args.pairs.is_some() || args.distractors.is_some() || args.nmi;
     let (report, text) = match &model {
         Some(model) if !measures_embeddings => closed_set(model, &data)?,
         model => measured(model.as_ref(), &data, args)?,
@@ -132,11 +138,11 @@ fn measured(model: Option<&Model>, data: &Dataset, args: &Args) -> Result<(Value
     let distractors = args.distractors.as_deref().map(|path| embed(read_features(path)?.view())).transpose()?;
     let pairs = args.pairs.as_deref().map(|pairs| {
         let rows = args.manifest.as_deref().map(|directory| files_of_rows(directory, data.rows())).transpose()?;
-        read_pairs(pairs, &rows_of_stems(rows.iter().flatten().map(String::as_str)))
+        read_pairs(pairs, data.rows(), &rows_of_stems(rows.iter().flatten().map(String::as_str)))
     });
     let pairs = pairs.transpose()?;
     let options = OpenSetOptions {
-        clusters: !args.no_nmi,
+        clusters: args.nmi || open_set::clusters_fast(data),
         pairs: pairs.as_deref(),
         distractors: distractors.as_ref().map(|distractors| distractors.view()),
         ..OpenSetOptions::default()
@@ -175,7 +181,10 @@ fn class_range(text: &str) -> std::result::Result<Range<i64>, String> {
         "" => Ok(default),
         text => text.parse::<i64>().map_err(|error| format!("expected a whole number: {error}")),
     };
-    Ok(bound(start, 0)?..bound(end, i64::MAX)?)
+    match bound(start, 0)?..bound(end, i64::MAX)? {
+        range if range.is_empty() => Err("expected A..B with A below B".into()),
+        range => Ok(range),
+    }
 }
 
 /// The model of a run's newest checkpoint, or of the checkpoint itself.

@@ -5,20 +5,25 @@ use crate::Result;
 use crate::data::Dataset;
 use crate::metrics::identification::Cmc;
 use crate::metrics::open_set::{OpenSet, OpenSetOptions, Verification, measure};
-use crate::metrics::verification::Roc;
+use crate::metrics::roc::Roc;
 use ndarray::ArrayView2;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::path::Path;
 
-/// Rows times classes past which a run is not followed by clustering: it would take longer than training.
+/// Rows times classes past which clustering takes longer than all the rest, and is left out unless it is asked for.
 const MOST_TO_CLUSTER: usize = 100_000_000;
 
-/// The measures of a training run on rows of unseen classes; of very many without NMI.
+/// Whether clustering is no great matter.
+pub(super) fn clusters_fast(data: &Dataset) -> bool {
+    let classes: HashSet<i64> = data.labels.iter().copied().collect();
+    data.rows().saturating_mul(classes.len()) <= MOST_TO_CLUSTER
+}
+
+/// The measures of a training run on rows of unseen classes.
 pub(super) fn measure_unseen(embeddings: ArrayView2<f32>, unseen: &Dataset) -> Result<OpenSet> {
-    let classes: HashSet<i64> = unseen.labels.iter().copied().collect();
-    let clusters = unseen.rows().saturating_mul(classes.len()) <= MOST_TO_CLUSTER;
-    measure(embeddings, unseen.labels.view(), &OpenSetOptions { clusters, ..OpenSetOptions::default() })
+    let options = OpenSetOptions { clusters: clusters_fast(unseen), ..OpenSetOptions::default() };
+    measure(embeddings, unseen.labels.view(), &options)
 }
 
 /// A few lines for the terminal.
@@ -30,12 +35,16 @@ pub(super) fn text(measures: &OpenSet) -> String {
     line("retrieval", recall.collect());
     let mut order =
         vec![format!("MAP@R {:.4}", retrieval.map_at_r), format!("R-precision {:.4}", retrieval.r_precision)];
-    order.extend(nmi.map(|nmi| format!("NMI {nmi:.4}")));
+    order.push(nmi.map_or("NMI left out".into(), |nmi| format!("NMI {nmi:.4}")));
     line("", order);
     let mut verification = |name: &str, roc: &Roc| {
         let Verification { genuine, impostors, auc, eer, tar_at_far, best } = roc.into();
         line(name, vec![format!("{genuine} genuine pairs, {impostors} impostors")]);
-        let best = format!("accuracy {:.4} at cosine {:.4}", best.accuracy, best.threshold);
+        let threshold = match best.threshold.is_finite() {
+            true => format!("at cosine {:.4}", best.threshold),
+            false => "by rejecting all".into(),
+        };
+        let best = format!("accuracy {:.4} {threshold}", best.accuracy);
         line("", vec![format!("AUC {auc:.4}"), format!("EER {eer:.4}"), best]);
         let rates = tar_at_far.into_iter().map(|(far, tar)| {
             let tar = tar.map_or("-".into(), |tar| format!("{tar:.4}"));

@@ -49,22 +49,24 @@ fn line(Outcome { name, history, .. }: &Outcome, longest: usize) -> Option<Strin
 }
 
 /// One line a head, by Recall@1 and then MAP@R on classes that were not trained on; `features` are the measures of what goes into all of
-/// them. Empty where nothing was retrieved.
+/// them.
 pub(super) fn open_set_table(outcomes: &[Outcome], features: &OpenSet) -> String {
     let accuracy = |outcome: &Outcome| outcome.history.last().and_then(|record| record.test_accuracy);
-    let measured = |outcome: &'_ Outcome| Some((outcome.name.clone(), accuracy(outcome), outcome.open_set.clone()?));
-    let mut rows: Vec<(String, Option<f64>, OpenSet)> = outcomes.iter().filter_map(measured).collect();
-    rows.push(("(features)".into(), None, features.clone()));
+    let measured = outcomes
+        .iter()
+        .filter_map(|outcome| Some((outcome.name.as_str(), accuracy(outcome), outcome.open_set.as_ref()?)));
+    let mut rows: Vec<(&str, Option<f64>, &OpenSet)> = measured.collect();
+    rows.push(("(features)", None, features));
     let recall_at_1 = |measures: &OpenSet| measures.retrieval.recall.first().map_or(0.0, |at| at.recall);
     let key = |measures: &OpenSet| (recall_at_1(measures), measures.retrieval.map_at_r);
-    rows.sort_by(|a, b| key(&b.2).partial_cmp(&key(&a.2)).unwrap_or(std::cmp::Ordering::Equal));
+    rows.sort_by(|a, b| key(b.2).partial_cmp(&key(a.2)).unwrap_or(std::cmp::Ordering::Equal));
     let longest = rows.iter().map(|(name, ..)| name.len()).max().unwrap_or(0).max(15);
     let heading = format!(
         "{:<longest$} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
         "head", "R@1", "MAP@R", "R@8", "NMI", "AUC", "EER", "test"
     );
     let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.4}"));
-    let line = |(name, accuracy, measures): &(String, Option<f64>, OpenSet)| {
+    let line = |&(name, accuracy, measures): &(&str, Option<f64>, &OpenSet)| {
         let OpenSet { retrieval, nmi, all_pairs, .. } = measures;
         let recall_at_8 = retrieval.recall.iter().find(|at| at.k == 8).map(|at| at.recall);
         format!(
@@ -75,7 +77,7 @@ pub(super) fn open_set_table(outcomes: &[Outcome], features: &OpenSet) -> String
             number(*nmi),
             all_pairs.roc.auc(),
             all_pairs.roc.eer(),
-            number(*accuracy),
+            number(accuracy),
         )
     };
     let rule = "-".repeat(heading.len());

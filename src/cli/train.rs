@@ -7,7 +7,7 @@ use super::train_args::TrainArgs;
 use super::{open_set, print, training_plot};
 use crate::data::Dataset;
 use crate::metrics::open_set::OpenSet;
-use crate::train::{Checkpoint, Model, RunDirectory, TrainConfig, Trainer};
+use crate::train::{Checkpoint, Model, RunDirectory, TrainConfig, Trainer, has_logs};
 use crate::{Error, Head, Result, atomic_file};
 use std::path::{Path, PathBuf};
 
@@ -61,6 +61,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     };
     let data = args.data.read()?;
     print(data.describe())?;
+    remark_on_frozen_features(&data, args.train.embed.embed)?;
     let Data { train, test, unseen } = data;
     let trainer = match resumed {
         Some(checkpoint) => {
@@ -92,7 +93,9 @@ pub(super) fn train_to_end(name: &str, mut trainer: Trainer, out: &Path, keep: u
         directory.save(trainer.checkpoint(), trainer.epoch_log())?;
     }
     report.finish();
-    training_plot::draw(out, name)?;
+    if has_logs(out) {
+        training_plot::draw(out, name)?;
+    }
     Ok(trainer)
 }
 
@@ -101,6 +104,14 @@ fn bound_reached(config: &TrainConfig, trainer: &Trainer) -> Option<f64> {
     let Head::AdaCos(adacos) = &config.head else { return None };
     let (bound, scale) = (adacos.max_scale?, trainer.model().parameters.scale?);
     (scale >= bound as f32).then_some(bound)
+}
+
+/// Says that nothing is learned for an open set where nothing is trained but the head.
+pub(super) fn remark_on_frozen_features(data: &Data, embed: Option<usize>) -> Result<()> {
+    match (&data.unseen, embed) {
+        (Some(_), None) => print("without --embed the features stay where they are, and retrieve as well as before"),
+        _ => Ok(()),
+    }
 }
 
 /// Measures a model on rows of classes that it was not trained on, and leaves `open_set.json` and `open_set.png` in its run directory.

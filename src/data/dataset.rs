@@ -71,6 +71,11 @@ impl Dataset {
         self.labels.iter().max().map_or(0, |&largest| largest as usize + 1)
     }
 
+    /// Whether there is a row whose label `is_wanted`.
+    pub fn has_rows(&self, is_wanted: impl Fn(i64) -> bool) -> bool {
+        self.labels.iter().any(|&label| is_wanted(label))
+    }
+
     /// A copy of the rows whose label `is_wanted`.
     ///
     /// # Errors

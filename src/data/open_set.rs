@@ -1,7 +1,8 @@
 //! The open-set split: some classes train, others are retrieved.
 
 use super::Dataset;
-use crate::Result;
+use crate::{Error, Result};
+use std::collections::HashSet;
 
 /// Data of known classes and of classes that training does not see.
 #[derive(Clone, Debug)]
@@ -19,19 +20,27 @@ pub struct OpenSetSplit {
 /// accuracy on known classes: to train on all rows of the first half, give all rows as training rows.
 ///
 /// # Errors
-/// [`Error::Empty`](crate::Error::Empty), [`Error::NothingLabelled`](crate::Error::NothingLabelled) where one side has no rows.
+/// [`Error::Empty`], [`Error::NothingLabelled`] where no row trains; [`Error::Unmeasurable`] unless there are two classes to
+/// retrieve, one of them with two rows.
 pub fn open_set_split(train: &Dataset, test: Option<&Dataset>) -> Result<OpenSetSplit> {
     let classes = train.classes().max(test.map_or(0, Dataset::classes));
     let known = classes.div_ceil(2) as i64;
-    let unseen = train.select(|label| label >= known);
-    let unseen_test = test.map(|test| test.select(|label| label >= known)).transpose();
-    let unseen = match (unseen, unseen_test) {
-        (Ok(unseen), Ok(Some(test))) => unseen.joined(&test)?,
-        // One of the two may have no rows of these classes.
-        (Err(_), Ok(Some(unseen))) | (Ok(unseen), _) => unseen,
-        (Err(error), _) => return Err(error),
+    let (is_known, is_unseen) = (|label| (0..known).contains(&label), |label| label >= known);
+    let parts = [Some(train), test].into_iter().flatten().filter(|data| data.has_rows(is_unseen));
+    let unseen = parts.map(|data| data.select(is_unseen)).reduce(|joined, part| joined?.joined(&part?));
+    let found = format!("{classes} classes, of which {} are retrieved", classes as i64 - known);
+    let expected = "two classes to retrieve, one of them with two rows at least";
+    let unmeasurable = || Error::Unmeasurable { what: "an open set", found, expected };
+    let unseen = match unseen.transpose()? {
+        Some(unseen) if can_be_retrieved(&unseen) => unseen,
+        _ => return Err(unmeasurable()),
     };
-    let is_known = |label| (0..known).contains(&label);
-    let test = test.map(|test| test.select(is_known)).transpose()?;
-    Ok(OpenSetSplit { train: train.select(is_known)?, test, unseen })
+    let known_test = test.filter(|test| test.has_rows(is_known)).map(|test| test.select(is_known));
+    Ok(OpenSetSplit { train: train.select(is_known)?, test: known_test.transpose()?, unseen })
+}
+
+/// Whether there are rows of two classes, and two of one.
+fn can_be_retrieved(unseen: &Dataset) -> bool {
+    let classes: HashSet<i64> = unseen.labels.iter().copied().collect();
+    classes.len() > 1 && unseen.rows() > classes.len()
 }

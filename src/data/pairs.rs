@@ -25,8 +25,8 @@ pub fn rows_of_stems<'a>(files: impl IntoIterator<Item = &'a str>) -> RowOfStem 
 /// numbers for one person, of two names with a number each for two; `rows` finds `Name_0001`.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::Line`] for a malformed line, or a photograph that `rows` does not have.
-pub fn read_pairs(path: &Path, rows: &RowOfStem) -> Result<Vec<Pair>> {
+/// [`Error::Io`]; [`Error::Line`] for a malformed line, a row past `row_count`, or a photograph that `rows` does not have.
+pub fn read_pairs(path: &Path, row_count: usize, rows: &RowOfStem) -> Result<Vec<Pair>> {
     let text = fs::read_to_string(path).map_err(|error| Error::io("read", path, error))?;
     let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).peekable();
     let Some(&(first, heading)) = lines.peek() else {
@@ -47,8 +47,9 @@ pub fn read_pairs(path: &Path, rows: &RowOfStem) -> Result<Vec<Pair>> {
     match (heading_fields.len(), numbers) {
         (3, true) => lines
             .map(|(line, text)| {
-                let malformed = || wrong(line, format!("{text:?}"), "two row numbers and 0 or 1");
-                pair_of_rows(&fields(text)).ok_or_else(malformed)
+                let expected = format!("two row numbers below {row_count}, and 0 or 1");
+                let pair = pair_of_rows(&fields(text)).filter(|pair| pair.first.max(pair.second) < row_count);
+                pair.ok_or_else(|| wrong(line, format!("{text:?}"), &expected))
             })
             .collect(),
         (1 | 2, true) => lines

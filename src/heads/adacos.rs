@@ -18,6 +18,7 @@ use super::fixed_adacos::fixed_scale;
 use super::normalized::{self, Cosines, NormalizedCache, check_scale};
 use super::{ClassificationHead, Gradients, HeadOptions, Listed, LogitForm, Margin, Normalizes, Parameters, Scale, check_hyper_parameter};
 use crate::ops::Angle;
+use crate::ops::angle::median;
 use crate::{Error, Real, Result};
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use std::f64::consts::FRAC_PI_4;
@@ -79,13 +80,6 @@ fn ln_b_avg<F: Real>(scale: F, cosines: &Cosines<F>) -> F {
     let largest = cosines.targets.iter().flat_map(others).fold(-F::one(), |largest, cosine| largest.max(cosine));
     let sum: F = cosines.targets.iter().flat_map(others).map(|cosine| (scale * (cosine - largest)).exp()).sum();
     scale * largest + (sum / F::of(cosines.targets.labelled() as f64)).ln()
-}
-
-/// The middle value, or the midpoint of the two middle values.
-pub(super) fn median<F: Real>(mut values: Vec<F>) -> F {
-    values.sort_by(|a, b| a.partial_cmp(b).expect("angles of checked inputs are numbers"));
-    let (lower, upper) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
-    lower + (upper - lower) / F::of(2.0)
 }
 
 impl ClassificationHead for AdaCos {

@@ -1,7 +1,7 @@
 //! What a head trains, what it remembers, and what it reports.
 
-use super::adacos::median;
 use crate::metrics::angles::AngleHistogram;
+use crate::ops::angle::median;
 use crate::ops::{Angle, Targets};
 use crate::optim::Trained;
 use crate::{Error, Real, Result};

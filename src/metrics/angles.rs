@@ -35,9 +35,10 @@ impl AngleHistogram {
         self.counts.iter().sum()
     }
 
-    /// The share of all angles that a degree holds, in steps of `width` degrees: the middle of each step, from the first that holds an
+    /// The share of all angles that a degree holds, in steps of `width` degrees, at least 1: the middle of each step, from the first that holds an
     /// angle to the last.
     pub fn shares(&self, width: usize) -> Vec<(f64, f64)> {
+        let width = width.max(1);
         let sums: Vec<u64> = self.counts.chunks(width).map(|counts| counts.iter().sum()).collect();
         let (Some(first), Some(last)) = (sums.iter().position(|&sum| sum > 0), sums.iter().rposition(|&sum| sum > 0))
         else {

@@ -1,7 +1,7 @@
 //! The protocol of Labeled Faces in the Wild (Huang et al. 2007): accuracy on each of ten folds of pairs at the threshold that is best on
 //! the other nine.
 
-use super::verification::Roc;
+use super::roc::Roc;
 use crate::{Error, Real, Result};
 
 /// Accuracy over folds.
@@ -14,7 +14,8 @@ pub struct FoldAccuracy {
     pub std: f64,
     /// Of each fold.
     pub accuracies: Vec<f64>,
-    /// Of each fold: the smallest score that is accepted, the highest of those equally good on the other folds.
+    /// Of each fold: the smallest score that is accepted, the highest of those equally good on the other folds; infinite where
+    /// rejecting all is best.
     pub thresholds: Vec<f64>,
 }
 
@@ -22,11 +23,15 @@ pub struct FoldAccuracy {
 /// pairs is no multiple of `folds`, the first folds have one pair more.
 ///
 /// # Errors
-/// [`Error::Setting`] for fewer than two folds or fewer pairs than folds; those of [`Roc::new`], for the pairs outside a fold, too.
+/// [`Error::Setting`] for fewer than two folds, [`Error::Unmeasurable`] for fewer pairs than folds; those of [`Roc::new`], for the pairs outside a fold, too.
 pub fn fold_accuracy<F: Real>(scores: &[F], same: &[bool], folds: usize) -> Result<FoldAccuracy> {
-    if folds < 2 || folds > scores.len() {
-        let expected = format!("2 to {}, the number of pairs", scores.len());
+    if folds < 2 {
+        let expected = "at least 2".into();
         return Err(Error::Setting { name: "the number of folds", value: folds.to_string(), expected });
+    }
+    if folds > scores.len() {
+        let (found, expected) = (format!("{} pairs", scores.len()), "a pair for each fold");
+        return Err(Error::Unmeasurable { what: "accuracy over folds", found, expected });
     }
     Roc::new(scores, same)?;
     let (size, larger) = (scores.len() / folds, scores.len() % folds);

@@ -1,10 +1,12 @@
 //! Identification: whose row is it? Probes are looked up in a gallery.
 
-use super::similarity::{BLOCK, blocks, check_dimensions, for_each_block, unit, unit_rows};
+use super::similarity::{BLOCK, as_similar_as, blocks, check_dimensions, for_each_block, unit as unit_of, unit_rows};
 use crate::ops::{IGNORE_LABEL, rows};
 use crate::{Error, Real, Result};
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use ndarray::{Array2, ArrayView1, ArrayView2, s};
+use rayon::prelude::*;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -21,18 +23,39 @@ impl Cmc {
     /// The share of searches that find the right row among the first `rank`, counted from 1; past the ranks asked for, that of
     /// the last.
     pub fn rate_at(&self, rank: usize) -> f64 {
-        self.rates.get(rank.saturating_sub(1)).or(self.rates.last()).copied().unwrap_or(0.0)
+        let rate = |index: usize| self.rates.get(index).or(self.rates.last()).copied();
+        rank.checked_sub(1).and_then(rate).unwrap_or(0.0)
     }
 
-    fn new(ranks_found: impl Iterator<Item = usize>, ranks: usize) -> Result<Self> {
-        let mut found_at = vec![0usize; ranks];
-        let mut searches = 0;
-        for rank in ranks_found {
-            searches += 1;
-            if let Some(count) = found_at.get_mut(rank - 1) {
+    fn new(ranks_found: impl IntoIterator<Item = usize>, ranks: usize) -> Result<Self> {
+        let mut counts = RankCounts::new(ranks);
+        counts.add(ranks_found);
+        counts.cmc()
+    }
+}
+
+/// Searches by their rank.
+struct RankCounts {
+    searches: usize,
+    found_at: Vec<usize>,
+}
+
+impl RankCounts {
+    fn new(ranks: usize) -> Self {
+        Self { searches: 0, found_at: vec![0; ranks] }
+    }
+
+    fn add(&mut self, ranks: impl IntoIterator<Item = usize>) {
+        for rank in ranks {
+            self.searches += 1;
+            if let Some(count) = self.found_at.get_mut(rank - 1) {
                 *count += 1;
             }
         }
+    }
+
+    fn cmc(self) -> Result<Cmc> {
+        let Self { searches, found_at } = self;
         if searches == 0 {
             return Err(Error::Unmeasurable {
                 what: "identification",
@@ -40,16 +63,16 @@ impl Cmc {
                 expected: "at least one that has one",
             });
         }
-        let cumulative = found_at.iter().scan(0, |sum, &count| {
+        let cumulative = found_at.into_iter().scan(0, |sum, count| {
             *sum += count;
             Some(*sum as f64 / searches as f64)
         });
-        Ok(Self { searches, rates: cumulative.collect() })
+        Ok(Cmc { searches, rates: cumulative.collect() })
     }
 }
 
 /// Searches each of `probes` (P, D) in a `gallery` (G, D) for a row of its label. A probe's rank is 1 and the rows of other labels
-/// that are at least as similar to it as the most similar one of its own: ties count against it. Gallery rows labelled
+/// that are at least as similar to it as the most similar one of its own: ties, up to rounding, count against it. Gallery rows labelled
 /// [`IGNORE_LABEL`] are distractors; probes so labelled, or without a row in the gallery, take no part.
 ///
 /// # Errors
@@ -68,7 +91,7 @@ pub fn cmc<F: Real>(
     let mates: Vec<&[usize]> = probe_labels.iter().map(|label| rows_of(&rows_of_label, *label)).collect();
     let best = |(probe, mates): (usize, &&[usize])| {
         let similarities = mates.iter().map(|&mate| similarity(&unit_probes, probe, &unit_gallery, mate));
-        similarities.fold(F::neg_infinity(), F::max)
+        as_similar_as(similarities.fold(F::neg_infinity(), F::max))
     };
     let best: Vec<F> = mates.iter().enumerate().map(best).collect();
     let nearer: Vec<AtomicUsize> = best.iter().map(|_| AtomicUsize::new(0)).collect();
@@ -85,7 +108,7 @@ pub fn cmc<F: Real>(
 }
 
 /// The protocol of MegaFace (Kemelmacher-Shlizerman et al. 2016, arXiv 1512.00596): for every two rows of one class, the one searches for
-/// the other among all `distractors` (M, D). A search's rank is 1 and the distractors that are at least as similar.
+/// the other among all `distractors` (M, D). A search's rank is 1 and the distractors that are at least as similar, up to rounding.
 ///
 /// # Errors
 /// [`Error::Empty`], [`Error::Shape`], [`Error::NotFinite`], [`Error::ZeroNorm`]; [`Error::Unmeasurable`] where no class has two rows.
@@ -96,46 +119,77 @@ pub fn cmc_among_distractors<F: Real>(
     ranks: usize,
 ) -> Result<Cmc> {
     check_dimensions("distractors", distractors, embeddings.ncols())?;
-    let unit_rows = unit_rows("embeddings", embeddings, labels)?;
-    let unit_distractors = unit("distractors", distractors)?;
+    let unit = unit_rows("embeddings", embeddings, labels)?;
+    let unit_distractors = unit_of("distractors", distractors)?;
     let rows_of_label = rows_of_labels(labels);
-    let searches = |probe: usize| {
-        let mates = rows_of(&rows_of_label, labels[probe]).iter().filter(|&&mate| mate != probe);
-        let mut similarities: Vec<F> = mates.map(|&mate| similarity(&unit_rows, probe, &unit_rows, mate)).collect();
-        similarities.sort_unstable_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
-        Searches { nearest: vec![0; similarities.len()], similarities }
+    let mates =
+        |probe: usize| rows_of(&rows_of_label, labels[probe]).iter().copied().filter(move |&mate| mate != probe);
+    let of_probe = |probe: usize| {
+        let similarities = mates(probe).map(|mate| as_similar_as(similarity(&unit, probe, &unit, mate)));
+        Searches::new(similarities.collect())
     };
-    let searches: Vec<Mutex<Vec<Searches<F>>>> =
-        blocks(labels.len()).map(|rows| Mutex::new(rows.map(searches).collect())).collect();
-    for_each_block(unit_rows.view(), unit_distractors.view(), |block| {
-        let mut searches = searches[block.queries.start / BLOCK].lock().unwrap_or_else(PoisonError::into_inner);
-        for (searches, (_, similarities)) in searches.iter_mut().zip(block.rows()) {
-            searches.meet(similarities);
-        }
-    });
-    let searches = searches.into_iter().flat_map(|block| block.into_inner().unwrap_or_else(PoisonError::into_inner));
-    Cmc::new(searches.flat_map(Searches::ranks), ranks)
+    let mut counts = RankCounts::new(ranks);
+    for probes in chunks(labels.len(), |probe| rows_of(&rows_of_label, labels[probe]).len()) {
+        let of_block = |rows: Range<usize>| Mutex::new(rows.map(|row| of_probe(probes.start + row)).collect());
+        let searches: Vec<Mutex<Vec<Searches<F>>>> =
+            blocks(probes.len()).collect::<Vec<_>>().into_par_iter().map(of_block).collect();
+        for_each_block(unit.slice(s![probes.clone(), ..]), unit_distractors.view(), |block| {
+            let mut searches = searches[block.queries.start / BLOCK].lock().unwrap_or_else(PoisonError::into_inner);
+            for (searches, (_, similarities)) in searches.iter_mut().zip(block.rows()) {
+                searches.meet(similarities);
+            }
+        });
+        let searches = searches.into_iter().map(|block| block.into_inner().unwrap_or_else(PoisonError::into_inner));
+        counts.add(searches.flatten().flat_map(Searches::ranks));
+    }
+    counts.cmc()
 }
+
+/// `0..probes` in parts of whole blocks: one, or as many as have no more than [`MOST_SEARCHES`].
+fn chunks(probes: usize, searches: impl Fn(usize) -> usize) -> Vec<Range<usize>> {
+    let mut chunks: Vec<Range<usize>> = Vec::new();
+    let mut in_chunk = 0;
+    for block in blocks(probes) {
+        let in_block: usize = block.clone().map(&searches).sum();
+        match chunks.last_mut() {
+            Some(chunk) if in_chunk + in_block <= MOST_SEARCHES => chunk.end = block.end,
+            _ => {
+                in_chunk = 0;
+                chunks.push(block);
+            }
+        }
+        in_chunk += in_block;
+    }
+    chunks
+}
+
+/// Searches that are in memory at a time, if those of one block of probes are not more.
+const MOST_SEARCHES: usize = 1 << 25;
 
 /// The searches of one probe.
 struct Searches<F> {
-    /// Of the probe to its mates, ascending.
-    similarities: Vec<F>,
-    /// Distractors that are at least as similar as this mate, and less so than the next.
-    nearest: Vec<usize>,
+    /// What a distractor must reach to be as similar as each mate, ascending.
+    mates: Vec<F>,
+    /// Distractors that reach this mate and not the next.
+    reached: Vec<u32>,
 }
 
 impl<F: Real> Searches<F> {
+    fn new(mut mates: Vec<F>) -> Self {
+        mates.sort_unstable_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+        Self { reached: vec![0; mates.len()], mates }
+    }
+
     fn meet(&mut self, distractors: &[F]) {
-        let Some(&farthest) = self.similarities.first() else { return };
+        let Some(&farthest) = self.mates.first() else { return };
         for &distractor in distractors.iter().filter(|&&distractor| distractor >= farthest) {
-            self.nearest[self.similarities.partition_point(|&mate| mate <= distractor) - 1] += 1;
+            self.reached[self.mates.partition_point(|&mate| mate <= distractor) - 1] += 1;
         }
     }
 
     fn ranks(self) -> impl Iterator<Item = usize> {
-        self.nearest.into_iter().rev().scan(1, |rank, nearest| {
-            *rank += nearest;
+        self.reached.into_iter().rev().scan(1, |rank, reached| {
+            *rank += reached as usize;
             Some(*rank)
         })
     }

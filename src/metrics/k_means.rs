@@ -115,15 +115,15 @@ fn means<F: Real>(unit: ArrayView2<F>, clusters: &[usize], distances: &[f64], co
         let mut mean = means.row_mut(cluster);
         rows::add(mean.as_slice_mut().expect("in row-major order"), row(unit, number));
     }
-    let mut farthest: Vec<usize> = Vec::new();
+    let mut taken = vec![false; clusters.len()];
     for (cluster, &size) in sizes.iter().enumerate() {
         if size > 0 {
             means.row_mut(cluster).mapv_inplace(|sum| sum / F::of(size as f64));
             continue;
         }
-        let left = (0..clusters.len()).filter(|number| !farthest.contains(number));
+        let left = (0..clusters.len()).filter(|&number| !taken[number]);
         let number = left.max_by(|&a, &b| distances[a].total_cmp(&distances[b])).unwrap_or(0);
-        farthest.push(number);
+        taken[number] = true;
         means.row_mut(cluster).assign(&unit.row(number));
     }
     means

@@ -1,7 +1,7 @@
 //! How good are predictions, and how good are embeddings?
 //!
 //! Of predictions: [`accuracy`], [`confusion`]. Of embeddings of classes that need not be known: [`retrieval`],
-//! [`clustering`](mutual_information), [`verification`] and [`identification`], all by cosine similarity, and all of them at once in
+//! [`clustering`](mutual_information), [`verification`] ([`roc`], [`folds`]) and [`identification`], all by cosine similarity, and all of them at once in
 //! [`open_set`]. Similarities of all rows to all rows are computed a block at a time on rayon's current thread pool, and
 //! never all in memory.
 
@@ -14,6 +14,7 @@ pub mod k_means;
 pub mod mutual_information;
 pub mod open_set;
 pub mod retrieval;
+pub mod roc;
 pub mod verification;
 
 mod neighbours;

@@ -1,31 +1,35 @@
 //! Normalised mutual information of two partitions of the same rows.
 
-use std::collections::HashMap;
-use std::hash::Hash;
+use crate::{Error, Result};
+use std::collections::BTreeMap;
 
 /// `2 I(a, b) / (H(a) + H(b))`, scikit-learn's `normalized_mutual_info_score`: 1 for the same partition, 0 for independent ones. Two
 /// partitions of a single part each are the same.
 ///
-/// # Panics
-/// Where one is longer than the other.
-pub fn normalized_mutual_information<A: Hash + Eq + Copy, B: Hash + Eq + Copy>(a: &[A], b: &[B]) -> f64 {
-    assert_eq!(a.len(), b.len(), "both are of the same rows");
+/// # Errors
+/// [`Error::Shape`] where one is longer than the other.
+pub fn normalized_mutual_information<A: Ord + Copy, B: Ord + Copy>(a: &[A], b: &[B]) -> Result<f64> {
+    if a.len() != b.len() {
+        let expected = format!("({},), a part for each row", a.len());
+        return Err(Error::Shape { what: "the second partition", found: vec![b.len()], expected });
+    }
     let rows = a.len() as f64;
     let both = counts(a.iter().copied().zip(b.iter().copied()));
     let (of_a, of_b) = (counts(a.iter().copied()), counts(b.iter().copied()));
     if of_a.len() <= 1 && of_b.len() <= 1 {
-        return 1.0;
+        return Ok(1.0);
     }
-    let entropy = |counts: &mut dyn Iterator<Item = usize>| -> f64 {
-        counts.map(|count| count as f64 / rows).map(|share| -share * share.ln()).sum()
+    // In the order of parts, so that the same partitions give the same bits.
+    let entropy = |counts: &[usize]| -> f64 {
+        counts.iter().map(|&count| count as f64 / rows).map(|share| -share * share.ln()).sum()
     };
-    let entropies = entropy(&mut of_a.values().copied()) + entropy(&mut of_b.values().copied());
-    let information = entropies - entropy(&mut both.values().copied());
-    (2.0 * information / entropies).clamp(0.0, 1.0)
+    let entropies = entropy(&of_a) + entropy(&of_b);
+    let information = entropies - entropy(&both);
+    Ok((2.0 * information / entropies).clamp(0.0, 1.0))
 }
 
-fn counts<T: Hash + Eq>(values: impl Iterator<Item = T>) -> HashMap<T, usize> {
-    let mut counts = HashMap::new();
+fn counts<T: Ord>(values: impl Iterator<Item = T>) -> Vec<usize> {
+    let mut counts = BTreeMap::new();
     values.for_each(|value| *counts.entry(value).or_insert(0) += 1);
-    counts
+    counts.into_values().collect()
 }

@@ -11,6 +11,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// Bytes for candidates that are in memory at a time.
 const CANDIDATES: usize = 1 << 30;
 
+/// Candidates of a row that memory is taken for at once; more are rare, and grow.
+const MOST_RESERVED: usize = 1 << 12;
+
 /// Another row: its similarity and its number.
 pub(super) type Neighbour<F> = (F, u32);
 
@@ -116,6 +119,10 @@ impl<F: Real> Nearest<F> {
         // The threshold may have risen since the row was compared with it.
         if similarity < self.thresholds[row] || wanted == 0 {
             return;
+        }
+        if candidates.is_empty() {
+            // Growing by doubling would take up to twice as much.
+            candidates.reserve_exact((2 * wanted).min(MOST_RESERVED));
         }
         candidates.push((similarity, other as u32));
         if candidates.len() >= 2 * wanted {

@@ -5,7 +5,9 @@ use super::identification::{Cmc, cmc, cmc_among_distractors};
 use super::k_means::k_means;
 use super::mutual_information::normalized_mutual_information;
 use super::retrieval::{Retrieval, retrieval};
-use super::verification::{AllPairs, BestAccuracy, Pair, Roc, all_pairs, scores};
+use super::roc::{BestAccuracy, Roc};
+use super::similarity::check_dimensions;
+use super::verification::{AllPairs, Pair, all_pairs, scores};
 use crate::ops::IGNORE_LABEL;
 use crate::{Real, Result};
 use ndarray::{Array1, ArrayView1, ArrayView2, Axis, concatenate};
@@ -22,7 +24,7 @@ pub struct OpenSetOptions<'a, F> {
     pub clusters: bool,
     /// Seed of the first centres.
     pub seed: u64,
-    /// Pairs for verification, in the order of their folds, in place of all pairs.
+    /// Pairs for verification besides all pairs, in the order of their folds.
     pub pairs: Option<&'a [Pair]>,
     /// (M, D) rows of nobody, to be told apart from.
     pub distractors: Option<ArrayView2<'a, F>>,
@@ -107,20 +109,25 @@ pub fn measure<F: Real>(
     labels: ArrayView1<i64>,
     options: &OpenSetOptions<F>,
 ) -> Result<OpenSet> {
-    let retrieval = retrieval(embeddings, labels, &options.ks)?;
-    let all_pairs = all_pairs(embeddings, labels)?;
+    // What can be wrong at once comes first: the rest may take minutes.
+    if let Some(distractors) = options.distractors {
+        check_dimensions("distractors", distractors, embeddings.ncols())?;
+    }
     let given_pairs = options.pairs.map(|pairs| {
         let scores = scores(embeddings, pairs)?;
         let same: Vec<bool> = pairs.iter().map(|pair| pair.same).collect();
         Ok((Roc::new(&scores, &same)?, fold_accuracy(&scores, &same, FOLDS)?))
     });
+    let given_pairs = given_pairs.transpose()?;
+    let retrieval = retrieval(embeddings, labels, &options.ks)?;
+    let all_pairs = all_pairs(embeddings, labels)?;
     let labelled: Vec<usize> = (0..labels.len()).filter(|&row| labels[row] != IGNORE_LABEL).collect();
     let classes: HashSet<i64> = labelled.iter().map(|&row| labels[row]).collect();
     let nmi = options.clusters.then(|| {
         let (embeddings, labels) = (embeddings.select(Axis(0), &labelled), labels.select(Axis(0), &labelled));
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
         let clustering = k_means(embeddings.view(), classes.len(), 3, &mut rng)?;
-        Ok(normalized_mutual_information(&labels.to_vec(), &clustering.clusters))
+        normalized_mutual_information(&labels.to_vec(), &clustering.clusters)
     });
     let among_distractors = options
         .distractors
@@ -131,7 +138,7 @@ pub fn measure<F: Real>(
         retrieval,
         nmi: nmi.transpose()?,
         all_pairs,
-        given_pairs: given_pairs.transpose()?,
+        given_pairs,
         enrolled: enrolled(embeddings, labels, &labelled, options.distractors)?,
         among_distractors: among_distractors.transpose()?,
     })
@@ -148,7 +155,6 @@ fn enrolled<F: Real>(
     let rows = |rows: &[usize]| (embeddings.select(Axis(0), rows), labels.select(Axis(0), rows));
     let ((mut gallery, mut gallery_labels), (probes, probe_labels)) = (rows(&first), rows(&others));
     if let Some(distractors) = distractors {
-        super::similarity::check_dimensions("distractors", distractors, embeddings.ncols())?;
         gallery = concatenate![Axis(0), gallery, distractors];
         gallery_labels = concatenate![Axis(0), gallery_labels, Array1::from_elem(distractors.nrows(), IGNORE_LABEL)];
     }

@@ -115,18 +115,19 @@ mod tests {
 
     #[test]
     fn measures_by_hand() {
-        // Angles 0°, 10°, 25°, 50°, 90°: neighbours in this order from either end.
+        // Neighbours, the nearest first: row 0 finds 1 2 3 4, row 1 finds 0 2 3 4, row 2 finds 1 3 0 4, row 3 finds 2 1 4 0.
         let embeddings = ndarray::Array2::from_shape_fn((5, 2), |(row, column)| {
-            let (sin, cos) = [0f64, 10.0, 25.0, 50.0, 90.0][row].to_radians().sin_cos();
+            let (sin, cos) = [0f64, 10.0, 27.0, 50.0, 95.0][row].to_radians().sin_cos();
             [cos, sin][column] * (row + 1) as f64
         });
-        let labels = array![0, 1, 0, 1, IGNORE_LABEL];
-        let found = retrieval(embeddings.view(), labels.view(), &[1, 2, 9]).expect("two classes");
-        // Row 0 finds 1, 2: its class second. Row 1 finds 0, 2, 3: third. Row 2: 1, 0: second. Row 3: 2, then 1 and 4 at 40°: third or second.
-        assert_eq!(found.queries, 4);
-        assert_eq!(found.recall[0], RecallAt { k: 1, recall: 0.0 });
-        assert!(found.recall[1].recall >= 0.5 && found.recall[2].recall == 1.0);
-        assert_eq!((found.r_precision, found.map_at_r), (0.0, 0.0));
+        let labels = array![0, 1, 0, 0, IGNORE_LABEL];
+        let found = retrieval(embeddings.view(), labels.view(), &[1, 2, 9]).expect("a class of three rows");
+        // Of rows 0, 2, 3, each with R = 2: right are the 2nd and 3rd, the 2nd and 3rd, the 1st and 4th.
+        assert_eq!(found.queries, 3);
+        let recall = |k, recall| RecallAt { k, recall };
+        assert_eq!(found.recall, [recall(1, 1.0 / 3.0), recall(2, 1.0), recall(9, 1.0)]);
+        assert!((found.r_precision - 0.5).abs() < 1e-15, "{}", found.r_precision);
+        assert!((found.map_at_r - (0.25 + 0.25 + 0.5) / 3.0).abs() < 1e-15, "{}", found.map_at_r);
     }
 
     #[test]

@@ -64,6 +64,12 @@ pub(super) fn check_dimensions<F>(what: &'static str, rows: ArrayView2<F>, dimen
     Err(Error::Shape { what, found: rows.shape().to_vec(), expected })
 }
 
+/// What counts as at least as similar as `similarity`: less by 16 units in the last place of 1, since the same inner product rounds
+/// differently in a block than by itself.
+pub(super) fn as_similar_as<F: Real>(similarity: F) -> F {
+    similarity - F::of(16.0) * F::epsilon()
+}
+
 /// Calls `each`, in parallel and in any order, with all blocks of `queries` (N, D) to `references` (M, D); both are unit rows.
 pub(super) fn for_each_block<F: Real>(
     queries: ArrayView2<F>,

@@ -60,6 +60,13 @@ pub fn sin_floor<F: Real>() -> F {
     F::of(64.0) * F::epsilon()
 }
 
+/// The middle value, or the midpoint of the two middle values.
+pub(crate) fn median<F: Real>(mut values: Vec<F>) -> F {
+    values.sort_by(|a, b| a.partial_cmp(b).expect("angles of checked inputs are numbers"));
+    let (lower, upper) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
+    lower + (upper - lower) / F::of(2.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -211,6 +211,19 @@ fn from_tensors(config: &TrainConfig, mut tensors: Tensors) -> Result<(Model, Ve
     parameters.scale = scalar("scale");
 
     let embedder = config.embedder.map(|embedder| embedder_from_tensors(embedder, &mut tensors)).transpose()?;
+    let class_vectors = &parameters.weights;
+    if let Some(TrainedEmbedder { embedder, parameters }) = &embedder {
+        let (found, expected) = (parameters.weights.nrows(), embedder.dimension);
+        if found != expected || class_vectors.ncols() != expected {
+            let found = format!("embeddings of {found} dimensions and class vectors of {}", class_vectors.ncols());
+            return Err(format!("{found}, not {expected}, the dimension in the configuration"));
+        }
+    }
+    let taken = embedder.as_ref().map_or(class_vectors, |embedder| &embedder.parameters.weights).ncols();
+    let given = transform.dimension(transform.input_dimension().unwrap_or(taken));
+    if given != taken {
+        return Err(format!("a transform to {given} dimensions and weights for {taken}"));
+    }
     let model = Model { head: config.head.clone(), parameters, transform, embedder };
     let lengths = model.trained_lengths();
     let mut moments = Vec::new();

@@ -25,7 +25,8 @@ pub struct TrainConfig {
     pub learning_rate: f64,
     /// How the learning rate changes.
     pub schedule: Schedule,
-    /// Rows in a batch; the last batch of an epoch takes what is left.
+    /// Rows in a batch; the last batch of an epoch takes what is left. A single row that an embedder cannot take by itself joins
+    /// the batch before.
     pub batch_size: usize,
     /// Passes over the training rows.
     pub epochs: usize,

@@ -40,10 +40,8 @@ const ANGLES: &str = "target_angles.csv";
 
 /// Appends an epoch to both files in `directory`.
 pub(super) fn append(directory: &Path, epoch: usize, log: &EpochLog) -> Result<()> {
-    append_rows(&directory.join(STEPS), |writer| log.steps.iter().try_for_each(|step| writer.serialize(step)))?;
-    let path = directory.join(ANGLES);
-    let is_new = !path.exists();
-    append_rows(&path, |writer| {
+    append_rows(&directory.join(STEPS), |writer, _| log.steps.iter().try_for_each(|step| writer.serialize(step)))?;
+    append_rows(&directory.join(ANGLES), |writer, is_new| {
         if is_new {
             writer.write_field("epoch")?;
             writer.write_record((0..log.target_angles.counts.len()).map(|degree| degree.to_string()))?;
@@ -71,6 +69,11 @@ pub(super) fn truncate(directory: &Path, epoch: usize) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a run directory has both logs; runs from before there were logs do not.
+pub fn has_logs(directory: &Path) -> bool {
+    [STEPS, ANGLES].iter().all(|name| directory.join(name).exists())
 }
 
 /// The steps of all epochs in a run directory.
@@ -104,13 +107,13 @@ fn unreadable(path: &Path, found: impl std::fmt::Display) -> Error {
     Error::File { path: path.into(), found: found.to_string(), expected: "a log as training writes it".into() }
 }
 
-fn append_rows(path: &Path, rows: impl FnOnce(&mut csv::Writer<Vec<u8>>) -> csv::Result<()>) -> Result<()> {
+/// Appends what `rows` writes, told whether the file is new, and flushes it to disk.
+fn append_rows(path: &Path, rows: impl FnOnce(&mut csv::Writer<Vec<u8>>, bool) -> csv::Result<()>) -> Result<()> {
     let failed = |error| Error::io("write", path, error);
-    let file = OpenOptions::new().append(true).create(true).open(path);
-    let mut file = file.map_err(failed)?;
-    let is_empty = file.metadata().map_err(failed)?.len() == 0;
-    let mut writer = csv::WriterBuilder::new().has_headers(is_empty).flexible(true).from_writer(Vec::new());
-    rows(&mut writer).map_err(|error| failed(std::io::Error::other(error)))?;
+    let mut file = OpenOptions::new().append(true).create(true).open(path).map_err(failed)?;
+    let is_new = file.metadata().map_err(failed)?.len() == 0;
+    let mut writer = csv::WriterBuilder::new().has_headers(is_new).from_writer(Vec::new());
+    rows(&mut writer, is_new).map_err(|error| failed(std::io::Error::other(error)))?;
     let bytes = writer.into_inner().map_err(|error| failed(std::io::Error::other(error.to_string())))?;
-    file.write_all(&bytes).map_err(failed)
+    file.write_all(&bytes).and_then(|()| file.sync_data()).map_err(failed)
 }

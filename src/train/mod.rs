@@ -7,6 +7,7 @@ mod checkpoint;
 mod config;
 mod epoch_log;
 mod history;
+mod means;
 mod model;
 mod run_directory;
 mod tensorboard;
@@ -14,7 +15,7 @@ mod trainer;
 
 pub use checkpoint::Checkpoint;
 pub use config::{Kernel, MAX_SCALE, TrainConfig, WeightInit};
-pub use epoch_log::{EpochLog, StepRecord, read_steps, read_target_angles};
+pub use epoch_log::{EpochLog, StepRecord, has_logs, read_steps, read_target_angles};
 pub use history::{EpochRecord, read_history, write_history};
 pub use model::{Evaluation, Model, TrainedEmbedder};
 pub use run_directory::RunDirectory;

@@ -75,6 +75,11 @@ impl Model {
 
     /// What the head takes, of transformed features.
     fn embed<'a>(&self, transformed: ArrayView2<'a, f32>) -> Result<CowArray<'a, f32, Ix2>> {
+        let first = self.embedder.as_ref().map_or(&self.parameters.weights, |embedder| &embedder.parameters.weights);
+        if transformed.ncols() != first.ncols() {
+            let expected = format!("(rows, {}), the dimension that the model was trained on", first.ncols());
+            return Err(Error::Shape { what: "features", found: transformed.shape().to_vec(), expected });
+        }
         match &self.embedder {
             Some(TrainedEmbedder { embedder, parameters }) => Ok(embedder.embed(transformed, parameters)?.into()),
             None => Ok(transformed.into()),

@@ -1,5 +1,6 @@
 //! The training loop.
 
+use super::means::Means;
 use super::{Checkpoint, EpochLog, EpochRecord, Evaluation, Kernel, Model, StepRecord, TrainConfig, TrainedEmbedder};
 use crate::data::{Dataset, Transform};
 use crate::heads::BatchStatistics;
@@ -12,7 +13,7 @@ use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Labels that reach past this many classes a training row are not numbers of classes; class vectors for all of them could
 /// exceed any memory.
@@ -314,57 +315,4 @@ fn gather(features: ArrayView2<f32>, rows: &[usize]) -> Array2<f32> {
     let pairs = gathered.axis_iter_mut(Axis(0)).into_par_iter().zip(rows);
     pairs.with_min_len(16).for_each(|(mut target, &row)| target.assign(&features.row(row)));
     gathered
-}
-
-/// Sums over an epoch.
-#[derive(Default)]
-struct Means {
-    rows: usize,
-    steps: usize,
-    correct: usize,
-    loss: f64,
-    scale: f64,
-    gradient_norm: f64,
-    learning_rate: f64,
-    /// Sums of cosine and angle, and the rows that have them.
-    target_cosine: f64,
-    target_angle: f64,
-    target_rows: usize,
-}
-
-impl Means {
-    fn add(&mut self, loss: f64, statistics: &BatchStatistics, gradient_norm: f64, learning_rate: f64) {
-        let rows = statistics.labelled;
-        self.rows += rows;
-        self.steps += 1;
-        self.correct += statistics.correct;
-        self.loss += loss * rows as f64;
-        self.scale += statistics.scale;
-        self.gradient_norm += gradient_norm;
-        self.learning_rate = learning_rate;
-        if let (Some(cosine), Some(angle)) = (statistics.target_cosine, statistics.target_angle) {
-            self.target_cosine += cosine * rows as f64;
-            self.target_angle += angle * rows as f64;
-            self.target_rows += rows;
-        }
-    }
-
-    fn record(&self, epoch: usize, elapsed: Duration, test: Option<Evaluation>) -> EpochRecord {
-        let over_rows = |sum: f64| sum / self.rows as f64;
-        let over_targets = |sum: f64| (self.target_rows > 0).then(|| sum / self.target_rows as f64);
-        EpochRecord {
-            epoch,
-            learning_rate: self.learning_rate,
-            train_loss: over_rows(self.loss),
-            train_accuracy: over_rows(self.correct as f64),
-            test_loss: test.map(|test| test.loss),
-            test_accuracy: test.map(|test| test.accuracy),
-            test_top5_accuracy: test.map(|test| test.top5_accuracy),
-            scale: self.scale / self.steps as f64,
-            target_cosine: over_targets(self.target_cosine),
-            target_angle: over_targets(self.target_angle),
-            gradient_norm: self.gradient_norm / self.steps as f64,
-            images_per_second: self.rows as f64 / elapsed.as_secs_f64(),
-        }
-    }
 }

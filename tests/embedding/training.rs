@@ -1,10 +1,10 @@
 //! The trainer with an embedder: that it learns, repeats itself bit by bit, and goes on where it stopped.
 
-use arcos::data::Dataset;
 use arcos::data::synthetic::SyntheticBirds;
+use arcos::data::{Dataset, Transform, TransformKind};
 use arcos::embedder::{EmbedBlock, Embedder};
 use arcos::heads::{AdaCos, ArcFace};
-use arcos::train::{Checkpoint, Kernel, TrainConfig, Trainer};
+use arcos::train::{Checkpoint, Kernel, Model, TrainConfig, Trainer};
 use arcos::{Head, HeadOptions};
 use ndarray::Array2;
 use std::fs;
@@ -123,6 +123,16 @@ fn embeddings_are_what_the_head_sees() {
     use arcos::ClassificationHead;
     let logits = model.head.logits(embeddings.view(), &model.parameters).expect("logits");
     assert_eq!(logits, model.logits(test.features.view()).expect("logits"));
+    for embedder in [model.embedder.clone(), None] {
+        // Without an embedder and a transform, nothing else would know the dimension.
+        let transform = Transform::fit(TransformKind::None, test.features.view()).expect("nothing to fit");
+        let model = Model { transform, embedder, ..model.clone() };
+        for dimension in [1, 17] {
+            let error =
+                model.embeddings(Array2::ones((3, dimension)).view()).expect_err("another dimension").to_string();
+            assert!(error.starts_with(&format!("features has shape [3, {dimension}]; expected (rows, ")), "{error}");
+        }
+    }
     let accuracy = model.evaluate(&test).expect("an evaluation").accuracy;
     assert_eq!(Some(accuracy), trainer.history()[3].test_accuracy);
 }
@@ -144,4 +154,12 @@ fn batches_of_one_and_incomplete_checkpoints_are_refused() {
     fs::copy(without.with_extension("safetensors"), with.with_extension("safetensors")).expect("copied");
     let error = Checkpoint::load(&with).expect_err("another run's tensors").to_string();
     assert!(error.contains("no tensor \"embedder.weights\""), "{error}");
+    let wider = Some(Embedder { dimension: 20, block: EmbedBlock::E });
+    trainer(TrainConfig { embedder: wider, ..config(adacos(), EmbedBlock::E) })
+        .checkpoint()
+        .save(&without)
+        .expect("saved");
+    fs::copy(without.with_extension("safetensors"), with.with_extension("safetensors")).expect("copied");
+    let error = Checkpoint::load(&with).expect_err("of another dimension").to_string();
+    assert!(error.contains("embeddings of 20 dimensions and class vectors of 20, not 16"), "{error}");
 }

@@ -3,6 +3,7 @@
 use arcos::Error;
 use arcos::metrics::identification::{cmc, cmc_among_distractors};
 use arcos::metrics::k_means::k_means;
+use arcos::metrics::mutual_information::normalized_mutual_information;
 use arcos::metrics::open_set::{OpenSetOptions, measure};
 use arcos::metrics::retrieval::retrieval;
 use arcos::metrics::verification::{Pair, all_pairs};
@@ -79,7 +80,7 @@ proptest! {
                 }
             }
         }
-        let expected = arcos::metrics::verification::Roc::new(&scores, &same);
+        let expected = arcos::metrics::roc::Roc::new(&scores, &same);
         let found = all_pairs(embeddings.view(), labels.view());
         let (Ok(found), Ok(expected)) = (found, expected) else { return Err(TestCaseError::reject("one kind")) };
         prop_assert_eq!(&found.roc.true_accepts, &expected.true_accepts);
@@ -156,6 +157,8 @@ fn the_same_measures_in_both_precisions_and_for_any_number_of_threads() {
     let (embeddings, labels) = clusters(1300, 100, 0.9, 3);
     let options = OpenSetOptions { clusters: false, ..OpenSetOptions::default() };
     let single = measure(embeddings.view(), labels.view(), &options).expect("measurable");
+    let clustered = || measure(embeddings.view(), labels.view(), &OpenSetOptions::default()).expect("measurable");
+    assert_eq!(clustered(), clustered());
     let double = OpenSetOptions { clusters: false, ..OpenSetOptions::default() };
     let double = measure(embeddings.mapv(f64::from).view(), labels.view(), &double).expect("measurable");
     assert!((0.3..0.95).contains(&single.retrieval.map_at_r), "{}", single.retrieval.map_at_r);
@@ -181,6 +184,22 @@ fn empty_clusters_get_a_row_and_impossible_numbers_are_refused() {
 }
 
 #[test]
+fn an_embedding_that_maps_all_rows_to_one_identifies_nobody() {
+    // Whatever the rounding of a block's products and of single ones: the entries are not exact in binary.
+    for dimension in [7, 128, 512] {
+        let mut rng = ChaCha8Rng::seed_from_u64(dimension as u64);
+        let row = Array1::from_shape_simple_fn(dimension, || rng.random_range(-1.0f32..1.0));
+        let embeddings = row.broadcast((600, dimension)).expect("rows of that dimension").to_owned();
+        let labels = Array1::from_shape_fn(600, |row| (row % 30) as i64);
+        let gallery = embeddings.slice(ndarray::s![..30, ..]);
+        let found = cmc(embeddings.view(), labels.view(), gallery, labels.slice(ndarray::s![..30]), 30).expect("mates");
+        assert_eq!((found.searches, found.rate_at(29), found.rate_at(30)), (600, 0.0, 1.0));
+        let found = cmc_among_distractors(embeddings.view(), labels.view(), gallery, 31).expect("mates");
+        assert_eq!((found.searches, found.rate_at(30), found.rate_at(31)), (600 * 19, 0.0, 1.0));
+    }
+}
+
+#[test]
 fn what_cannot_be_measured_is_said() {
     let labels = array![0, 0, 1];
     let embeddings = array![[1.0f32, 0.0], [0.0, 0.0], [1.0, 1.0]];
@@ -189,6 +208,8 @@ fn what_cannot_be_measured_is_said() {
     };
     assert!(said(&embeddings, &labels).contains("embeddings row 1 has norm 0"), "{}", said(&embeddings, &labels));
     assert!(said(&embeddings, &array![0, 1]).contains("labels has shape [2]"), "{}", said(&embeddings, &array![0, 1]));
+    let error = normalized_mutual_information(&[1, 2], &[1]).expect_err("not the same rows").to_string();
+    assert_eq!(error, "the second partition has shape [1]; expected (2,), a part for each row");
     let gallery = Array2::zeros((3, 5));
     let error = cmc(embeddings.view(), labels.view(), gallery.view(), labels.view(), 5).expect_err("3 columns");
     assert!(error.to_string().contains("gallery has shape [3, 5]"), "{error}");

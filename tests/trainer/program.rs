@@ -124,10 +124,7 @@ fn train_resume_evaluate_predict() {
     assert_eq!((&evaluation["head"], &evaluation["rows"]), (&"adacos".into(), &80.into()));
     let accuracy = evaluation["accuracy"].as_f64().expect("a number");
     let text = stdout(&arcos(directory.path(), &[&["evaluate", "--run", "whole"], &files[..]].concat()));
-    assert!(
-        text.starts_with(&format!("adacos, 80 rows: loss ")) && text.contains(&format!("accuracy {accuracy:.4}")),
-        "{text}"
-    );
+    assert!(text.starts_with("adacos, 80 rows: loss ") && text.contains(&format!("accuracy {accuracy:.4}")), "{text}");
     let history = fs::read_to_string(directory.path().join("whole/history.csv")).expect("written");
     assert!(history.starts_with("epoch,learning_rate,train_loss,train_accuracy,test_loss,test_accuracy,"), "{history}");
     let last: Vec<&str> = history.lines().last().expect("epochs").split(',').collect();

@@ -289,6 +289,11 @@ fn a_run_directory_holds_history_events_and_the_newest_checkpoints() {
     assert_eq!(read_steps(&path).expect("whole rows"), steps[..14]);
     assert_eq!(read_target_angles(&path).expect("whole rows"), angles[..2]);
 
+    // A process that was killed between making a log and writing to it leaves an empty file.
+    fs::write(path.join("target_angles.csv"), "").expect("writable");
+    run.save(trainer.checkpoint(), trainer.epoch_log()).expect("writable");
+    assert_eq!(read_target_angles(&path).expect("with a header"), angles[3..]);
+
     // A checkpoint whose JSON is missing was never finished.
     fs::remove_file(path.join("checkpoints/epoch-0004.json")).expect("there");
     let newest = RunDirectory::newest_checkpoint(&path).expect("readable").expect("one is left");
