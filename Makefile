@@ -41,7 +41,7 @@ efficientnet:
 	target/efficientnet/bin/python tests/reference/make_efficientnet.py target/efficientnet_b0
 	$(CARGO) test --release --features onnx --test images -- --ignored efficientnet --nocapture
 
-# The tables of docs/benchmarks.md: half an hour, and some GB of packages from PyPI.
+# The tables of docs/benchmarks.md: three quarters of an hour, and some GB of packages from PyPI.
 peers:
 	python3 -m venv target/peers
 	target/peers/bin/pip install --quiet --requirement benches/peers/requirements.txt

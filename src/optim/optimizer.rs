@@ -1,6 +1,7 @@
 //! Any of the optimizers, and what they remember of each tensor.
 
 use super::{AdamW, RmsProp, Sgd};
+use crate::ops::rows;
 use crate::{Real, Result};
 use ndarray::{Array, Dimension};
 use pulp::{Arch, Simd, WithSimd};
@@ -83,7 +84,7 @@ impl<'a, F: Real> Trained<'a, F> {
     pub fn update(self, optimizer: Optimizer, moments: MomentsMut<F>, step: u64, learning_rate: f64) -> f64 {
         let optimizer = if self.decays { optimizer } else { optimizer.without_weight_decay() };
         optimizer.update(self.values, &self.gradient, moments, step, learning_rate);
-        self.gradient.iter().map(|gradient| gradient.to_double().powi(2)).sum()
+        rows::dot(&self.gradient, &self.gradient).to_double()
     }
 }
 
