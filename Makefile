@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test check suite full demo-small efficientnet peers plot-streaming clean
+.PHONY: demo test check suite full demo-small kills efficientnet peers plot-streaming clean
 
 demo:
 	@features=$$(./scripts/openblas-feature); set -x; $(CARGO) run --release $$features -- demo
@@ -13,6 +13,7 @@ test: check suite full demo-small
 
 check:
 	$(CARGO) fmt --check
+	@if command -v python3 > /dev/null; then ./scripts/check-dependencies; else echo "no python3: dependencies not checked"; fi
 	$(CARGO) clippy --all-targets -- --deny warnings
 	$(CARGO) clippy --no-default-features -- --deny warnings
 	$(CARGO) clippy --no-default-features --features images -- --deny warnings
@@ -33,6 +34,10 @@ demo-small:
 	$(CARGO) run -- demo --classes 20 --train-rows 600 --test-rows 600 --dimension 64 \
 		--epochs 10 --batch-size 16 --out target/demo-small
 	test -s target/demo-small/result.png
+
+# A run that is killed 60 times: a minute.
+kills:
+	ARCOS_KILLS=60 $(CARGO) test --test trainer killed_again_and_again
 
 # EfficientNet-B0 through PyTorch's exporter and tract: some GB of packages from PyPI.
 efficientnet:

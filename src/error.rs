@@ -150,6 +150,18 @@ pub enum Error {
         /// Median angle to the labelled class, in radians.
         median_angle: f64,
     },
+    /// A gradient that might be too large for the element type.
+    #[error(
+        "the gradient of {what} may reach {bound:e}; expected at most {largest:e}: lengths or scale are too far apart for this precision"
+    )]
+    GradientOverflow {
+        /// Name of what the gradient is of.
+        what: &'static str,
+        /// No element can be larger.
+        bound: f64,
+        /// The largest number of the precision.
+        largest: f64,
+    },
     /// Fewer rows than something is defined for.
     #[error("{what} of {rows} rows is not defined; expected at least {minimum}")]
     TooFewRows {

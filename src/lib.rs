@@ -68,6 +68,8 @@ pub mod train;
 
 #[cfg(feature = "train")]
 mod atomic_file;
+#[cfg(feature = "train")]
+mod directory_lock;
 mod error;
 mod linalg;
 mod real;

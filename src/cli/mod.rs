@@ -12,6 +12,7 @@ mod evaluate;
 mod extract;
 mod grad;
 mod head_args;
+mod interrupt;
 mod kernel_args;
 mod npy;
 mod open_set;

@@ -4,18 +4,20 @@ use super::data_args::{Data, DataArgs};
 use super::head_args::{TrainedHeadArgs, borrowed, head, head_names};
 use super::progress::Report;
 use super::train_args::TrainArgs;
-use super::{open_set, print, training_plot};
+use super::{interrupt, open_set, print, training_plot};
 use crate::data::Dataset;
 use crate::metrics::open_set::OpenSet;
 use crate::train::{Checkpoint, Model, RunDirectory, TrainConfig, Trainer, has_logs};
 use crate::{Error, Head, Result, atomic_file};
+use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `arcos train`.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Leaves history.csv, iterations.csv, target_angles.csv, training.png, checkpoints/ and tensorboard/ in the output directory, and with \
---open-set open_set.json and open_set.png.
+--open-set open_set.json and open_set.png. Ctrl-C stops after the step at hand, with a checkpoint from which --resume goes on to the same bits.
 
 Examples:
   arcos train --head adacos --data DIR
@@ -65,7 +67,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let Data { train, test, unseen } = data;
     let trainer = match resumed {
         Some(checkpoint) => {
-            print(format_args!("going on after epoch {}", checkpoint.history.len()))?;
+            print(format_args!("going on after {}", place(&checkpoint)))?;
             Trainer::resume(checkpoint, config, train, test)?
         }
         None => Trainer::new(config, train, test)?,
@@ -83,20 +85,53 @@ pub(super) fn train_to_end(name: &str, mut trainer: Trainer, out: &Path, keep: u
     let mut directory = RunDirectory::create(out, keep, trainer.history().len())?;
     let report = Report::new(name, trainer.config().epochs);
     let mut said_bound = false;
+    interrupt::remember()?;
     while !trainer.is_done() {
-        report.epoch(trainer.run_epoch(|progress| report.batch(progress))?)?;
+        let record = trainer.run_epoch_or_pause(|progress| {
+            report.batch(progress);
+            if interrupt::was_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        match record {
+            Some(record) => report.epoch(record)?,
+            None => {
+                directory.save_paused(trainer.checkpoint())?;
+                stop(&report, &trainer);
+            }
+        }
         if let (Some(bound), false) = (bound_reached(trainer.config(), &trainer), said_bound) {
             report
                 .remark(&format!("the scale has reached its bound, {bound}; see --max-scale and --transform centre"))?;
             said_bound = true;
         }
         directory.save(trainer.checkpoint(), trainer.epoch_log())?;
+        if interrupt::was_interrupted() && !trainer.is_done() {
+            stop(&report, &trainer);
+        }
     }
     report.finish();
     if has_logs(out) {
         training_plot::draw(out, name)?;
     }
     Ok(trainer)
+}
+
+/// Ends the program after Ctrl-C, once a checkpoint is written.
+fn stop(report: &Report, trainer: &Trainer) -> ! {
+    report.finish();
+    // A closed stderr leaves nobody to tell.
+    let _ = writeln!(
+        io::stderr(),
+        "arcos: interrupted after {}; `arcos train --resume` goes on from there",
+        place(trainer.checkpoint())
+    );
+    std::process::exit(interrupt::EXIT_STATUS)
+}
+
+/// How far a run has come.
+fn place(checkpoint: &Checkpoint) -> String {
+    let batches = checkpoint.paused.as_ref().map_or(0, |paused| paused.batches);
+    let of_next = if batches > 0 { format!(" and {batches} batches of the next") } else { String::new() };
+    format!("epoch {}{of_next}", checkpoint.history.len())
 }
 
 /// AdaCos's largest scale, if that is where it is.

@@ -1,13 +1,16 @@
 //! Arrays from `.npy` and `.npz` files.
 
 use super::element::Wanted;
+use super::npy_header;
 use crate::ops::IGNORE_LABEL;
 use crate::{Error, Result};
 use ndarray::{Array1, Array2, ArrayD};
-use ndarray_npy::{NpzReader, ReadNpyError, ReadNpyExt, ReadNpzError, ReadableElement};
+use ndarray_npy::{ReadNpyError, ReadNpyExt, ReadableElement};
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
+use zip::ZipArchive;
+use zip::result::ZipError;
 
 /// A matrix in the precision of its file.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,7 +111,7 @@ impl From<ReadNpyError> for Failure {
         match error {
             ReadNpyError::WrongDescriptor(dtype) => Self::Dtype(dtype.to_string()),
             ReadNpyError::MissingData => Self::Other("ends before its last element".into()),
-            ReadNpyError::ExtraBytes(extra) => Self::Other(format!("has {extra} bytes after its last element")),
+            ReadNpyError::ExtraBytes(_) => Self::Other("has bytes after its last element".into()),
             ReadNpyError::Io(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Self::Io(error),
             other => Self::Other(format!("is no .npy array ({other})")),
         }
@@ -118,8 +121,21 @@ impl From<ReadNpyError> for Failure {
 fn read<A: ReadableElement>(path: &Path) -> Result<ArrayD<A>, Failure> {
     match archive_and_name(path) {
         Some((archive, name)) => read_from_archive(&archive, name.as_deref()),
-        None => Ok(ArrayD::read_npy(BufReader::new(File::open(path).map_err(Failure::Io)?))?),
+        None => read_array(BufReader::new(File::open(path).map_err(Failure::Io)?)),
     }
+}
+
+/// Reads an array once its header has been looked at.
+fn read_array<A: ReadableElement>(mut reader: impl Read) -> Result<ArrayD<A>, Failure> {
+    let mut start = Vec::new();
+    reader.by_ref().take(npy_header::START as u64).read_to_end(&mut start).map_err(Failure::Io)?;
+    npy_header::check(&start).map_err(|found| Failure::Other(format!("is no .npy array ({found})")))?;
+    Ok(ArrayD::read_npy(start.chain(reader))?)
+}
+
+/// Whether a path is that of an archive or of an array in one.
+pub(super) fn is_archive(path: &Path) -> bool {
+    archive_and_name(path).is_some()
 }
 
 /// The archive and, after a colon, the array of `archive.npz` or `archive.npz:name`.
@@ -132,10 +148,10 @@ fn archive_and_name(path: &Path) -> Option<(PathBuf, Option<String>)> {
 }
 
 fn read_from_archive<A: ReadableElement>(archive: &Path, name: Option<&str>) -> Result<ArrayD<A>, Failure> {
-    let no_archive = |error: ReadNpzError| Failure::Other(format!("is no .npz archive ({error})"));
+    let no_archive = |error: ZipError| Failure::Other(format!("is no .npz archive ({error})"));
     let file = BufReader::new(File::open(archive).map_err(Failure::Io)?);
-    let mut reader = NpzReader::new(file).map_err(no_archive)?;
-    let names = reader.names().map_err(no_archive)?;
+    let mut reader = ZipArchive::new(file).map_err(no_archive)?;
+    let names: Vec<String> = reader.file_names().map(|name| name.strip_suffix(".npy").unwrap_or(name).into()).collect();
     let name = match (name, &names[..]) {
         (Some(name), _) if names.iter().any(|known| known == name) => name,
         (None, [only]) => only,
@@ -145,10 +161,8 @@ fn read_from_archive<A: ReadableElement>(archive: &Path, name: Option<&str>) -> 
             return Err(Failure::Other(format!("{asked}; say {archive}:NAME with one of {}", names.join(", "))));
         }
     };
-    reader.by_name(name).map_err(|error| match error {
-        ReadNpzError::Npy(error) => error.into(),
-        other => no_archive(other),
-    })
+    let index = names.iter().position(|known| known == name).expect("the name is one of them");
+    read_array(reader.by_index(index).map_err(no_archive)?)
 }
 
 fn matrix<T>(path: &Path, array: ArrayD<T>, expected: &str) -> Result<Array2<T>> {

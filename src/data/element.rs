@@ -76,7 +76,8 @@ fn decode<T, const WIDTH: usize>(
     if bytes.len() < wanted {
         return Err(ReadDataError::MissingData);
     }
-    let extra = reader.read_to_end(&mut Vec::new())?;
+    // One is as bad as a gigabyte, and takes less memory.
+    let extra = reader.take(1).read_to_end(&mut Vec::new())?;
     if extra > 0 {
         return Err(ReadDataError::ExtraBytes(extra));
     }

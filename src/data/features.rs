@@ -1,6 +1,7 @@
 //! Features in memory or mapped from disk.
 
-use super::arrays::read_f32_matrix;
+use super::arrays::{is_archive, read_f32_matrix};
+use super::npy_header;
 use crate::Result;
 use mmap_io::MemoryMappedFile;
 use ndarray::{ArcArray2, Array2, ArrayView2};
@@ -54,7 +55,8 @@ impl Features {
 /// [`Error::Io`](crate::Error::Io); [`Error::File`](crate::Error::File) for a file that is not such an array.
 pub fn read_features(path: &Path) -> Result<Features> {
     // Whatever cannot be mapped can still be read, or else the reading says what is wrong.
-    if let Ok(file) = MemoryMappedFile::open_ro(path)
+    if !is_archive(path)
+        && let Ok(file) = MemoryMappedFile::open_ro(path)
         && mapped_view(&file).is_some()
     {
         return Ok(Features(Storage::Mapped(file)));
@@ -65,5 +67,6 @@ pub fn read_features(path: &Path) -> Result<Features> {
 /// The matrix in a mapped `.npy` file, if it is f32 in C order and of this machine's endianness.
 fn mapped_view(file: &MemoryMappedFile) -> Option<ArrayView2<'_, f32>> {
     let bytes = file.as_slice_bytes(0, file.len()).ok()?;
+    npy_header::check(&bytes[..bytes.len().min(npy_header::START)]).ok()?;
     ArrayView2::view_npy(bytes).ok().filter(|features: &ArrayView2<f32>| features.is_standard_layout())
 }

@@ -14,6 +14,7 @@ mod element;
 mod features;
 #[cfg(feature = "images")]
 mod image_set;
+mod npy_header;
 mod open_set;
 mod pairs;
 mod transform;

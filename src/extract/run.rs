@@ -6,10 +6,11 @@ use super::options::{Event, Options};
 use super::plan::{Shard, SplitPlan, plan};
 use super::shard::{Maker, ShardFeatures};
 use crate::data::{ImageSet, Split};
+use crate::directory_lock::lock;
 use crate::{Error, Result};
 use ndarray::{Array2, ArrayView4};
 use rayon::prelude::*;
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 
 /// The folder in the output directory for what is not done yet.
@@ -101,20 +102,6 @@ pub fn extract(
     // Shards of other runs that were ended may be left in it.
     let _ = fs::remove_dir(&partial);
     Ok(manifest)
-}
-
-/// Keeps other runs out of a directory until it is dropped, where the system can do that.
-fn lock(directory: &Path) -> Result<Option<File>> {
-    // Elsewhere directories cannot be opened.
-    let Ok(opened) = File::open(directory) else { return Ok(None) };
-    match opened.try_lock() {
-        Err(fs::TryLockError::WouldBlock) => Err(Error::File {
-            path: directory.into(),
-            found: "another run is writing here".into(),
-            expected: "one at a time".into(),
-        }),
-        _ => Ok(Some(opened)),
-    }
 }
 
 /// The images with features, if an earlier run did this shard. One with images left out is done again if none may be.

@@ -16,7 +16,7 @@
 
 use super::fixed_adacos::fixed_scale;
 use super::normalized::{self, Cosines, NormalizedCache, check_scale};
-use super::{ClassificationHead, Gradients, HeadOptions, Listed, LogitForm, Margin, Normalizes, Parameters, Scale, check_hyper_parameter};
+use super::{ClassificationHead, Gradients, HeadOptions, Listed, LogitForm, Margin, Normalizes, Parameters, Scale, check_factor};
 use crate::ops::Angle;
 use crate::ops::angle::median;
 use crate::{Error, Real, Result};
@@ -87,9 +87,7 @@ impl ClassificationHead for AdaCos {
 
     fn check(&self, classes: usize) -> Result<()> {
         fixed_scale(Self::NAME, classes)?;
-        let max_scale = self.max_scale.unwrap_or(f64::MAX);
-        let in_range = max_scale > 0.0 && max_scale.is_finite();
-        check_hyper_parameter(Self::NAME, "max-scale", max_scale, in_range, "a positive finite number")
+        self.max_scale.map_or(Ok(()), |max_scale| check_factor(Self::NAME, "max-scale", max_scale))
     }
 
     fn initial_parameters<F: Real>(&self, weights: Array2<F>) -> Result<Parameters<F>> {

@@ -11,7 +11,7 @@
 //! rows of norm zero.
 
 use super::normalized::check_scale;
-use super::{CosineHead, HeadOptions, Listed, Margin, check_hyper_parameter};
+use super::{CosineHead, HeadOptions, Listed, Margin, check_factor, check_hyper_parameter};
 use crate::ops::Angle;
 use crate::{Real, Result};
 use std::f64::consts::PI;
@@ -44,7 +44,7 @@ impl CosineHead for CombinedMargin {
 
     fn check_margin(&self) -> Result<()> {
         let check = |name, value, in_range, expected| check_hyper_parameter(Self::NAME, name, value, in_range, expected);
-        check("m1", self.m1, self.m1 > 0.0 && self.m1.is_finite(), "a positive finite factor")?;
+        check_factor(Self::NAME, "m1", self.m1)?;
         check("m2", self.m2, (0.0..=PI).contains(&self.m2), "an angle in [0, π] radians")?;
         check("m3", self.m3, (0.0..=2.0).contains(&self.m3), "a cosine difference in [0, 2]")
     }

@@ -14,12 +14,13 @@
 //! feature row of norm zero, α that is not positive.
 
 use super::softmax::angle_of_rows;
-use super::{BatchStatistics, ClassificationHead, Gradients, HeadOptions, Listed, LogitForm, Normalizes, Parameters, Scale, check_hyper_parameter};
+use super::{BatchStatistics, ClassificationHead, Gradients, HeadOptions, Listed, LogitForm, Normalizes, Parameters, Scale, check_factor, check_hyper_parameter};
 use crate::ops::l2_normalize::{self, Normalized, check_finite};
 use crate::ops::softmax_cross_entropy::{self as cross_entropy, CrossEntropyCache, check_classes};
 use crate::ops::{Targets, linear};
 use crate::{Error, Real, Result, metrics::accuracy};
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+use ndarray::parallel::prelude::*;
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
 /// The L2-softmax head.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,8 +82,7 @@ impl ClassificationHead for L2Softmax {
     type Cache<F: Real> = L2SoftmaxCache<F>;
 
     fn check(&self, classes: usize) -> Result<()> {
-        let positive = self.alpha > 0.0 && self.alpha.is_finite();
-        check_hyper_parameter(Self::NAME, "alpha", self.alpha, positive, "a positive finite number")?;
+        check_factor(Self::NAME, "alpha", self.alpha)?;
         check_classes(Self::NAME, classes)
     }
 
@@ -101,6 +101,7 @@ impl ClassificationHead for L2Softmax {
         let alpha = self.alpha(parameters)?;
         let weights = parameters.weights.to_owned();
         let (features, logits) = self.normalize_and_project(features, parameters)?;
+        check_gradient(alpha, features.norms.as_slice().unwrap_or_default(), weights.view())?;
         let targets = Targets::new(labels, features.unit.nrows(), weights.nrows())?;
         let correct = accuracy::top_k_correct(logits.view(), &targets, 1);
         let angles = targets.iter().map(|(row, class)| angle_of_rows(features.unit.row(row), weights.row(class)));
@@ -114,12 +115,37 @@ impl ClassificationHead for L2Softmax {
     }
 
     fn logits<F: Real>(&self, features: ArrayView2<F>, parameters: &Parameters<F>) -> Result<Array2<F>> {
-        Ok(self.normalize_and_project(features, parameters)?.1)
+        let (_, logits) = self.normalize_and_project(features, parameters)?;
+        check_finite("logits", logits.view())?;
+        Ok(logits)
     }
 
     fn logit_form<F: Real>(&self, parameters: &Parameters<F>) -> Result<LogitForm<F>> {
         parameters.bias(Self::NAME)?;
         Ok(LogitForm { normalizes: Normalizes::Features, scale: Scale::Fixed(self.alpha(parameters)?) })
+    }
+}
+
+/// Checks that the gradient of features, which is at most `2 α max_j‖w_j‖ / ‖x_i‖`, cannot overflow.
+///
+/// # Errors
+/// [`Error::GradientOverflow`].
+pub(crate) fn check_gradient<F: Real>(alpha: F, norms: &[F], weights: ArrayView2<F>) -> Result<()> {
+    let largest = |row: ArrayView1<F>| row.iter().fold(F::zero(), |largest, value| largest.max(value.abs()));
+    let element = weights.axis_iter(Axis(0)).into_par_iter().with_min_len(256).map(largest);
+    let element = element.reduce(F::zero, F::max).to_double();
+    let shortest = norms.iter().fold(F::infinity(), |shortest, &norm| shortest.min(norm)).to_double();
+    if !element.is_finite() {
+        // Whoever reads the weights says where.
+        return Ok(());
+    }
+    let norm = element * (weights.ncols() as f64).sqrt();
+    // In this order, so that double precision does not overflow itself.
+    let bound = 2.0 * alpha.to_double() / shortest * norm;
+    let largest = F::max_value().to_double();
+    match bound <= largest {
+        true => Ok(()),
+        false => Err(Error::GradientOverflow { what: "features", bound, largest }),
     }
 }
 

@@ -269,6 +269,16 @@ impl<F> From<NormalizedCache<F>> for Cache<F> {
     }
 }
 
+/// The largest scale, α or factor of an angle: far past all use, and small enough that gradients in single precision stay finite even at the
+/// poles.
+const LARGEST_FACTOR: f64 = 1e9;
+
+/// An [`Error::HyperParameter`] unless `value` is above 0 and at most [`LARGEST_FACTOR`].
+fn check_factor(head: &'static str, name: &'static str, value: f64) -> Result<()> {
+    let in_range = value > 0.0 && value <= LARGEST_FACTOR;
+    check_hyper_parameter(head, name, value, in_range, "a positive number of at most 1e9")
+}
+
 /// An [`Error::HyperParameter`] unless `in_range`.
 fn check_hyper_parameter(
     head: &'static str,

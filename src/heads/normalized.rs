@@ -161,9 +161,8 @@ impl<H: CosineHead> ClassificationHead for H {
     }
 }
 
-/// The scale of normalised logits, if it is positive and finite.
+/// The scale of normalised logits, if it is in range.
 pub(super) fn check_scale(head: &'static str, scale: f64) -> Result<f64> {
-    let in_range = scale > 0.0 && scale.is_finite();
-    super::check_hyper_parameter(head, "scale", scale, in_range, "a positive finite number")?;
+    super::check_factor(head, "scale", scale)?;
     Ok(scale)
 }

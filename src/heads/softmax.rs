@@ -72,6 +72,7 @@ impl ClassificationHead for Softmax {
         let logits = linear::forward(features, weights, parameters.bias(Self::NAME)?)?;
         check_finite("features", features)?;
         check_finite("weights", weights)?;
+        check_finite("logits", logits.view())?;
         Ok(logits)
     }
 

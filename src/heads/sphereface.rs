@@ -13,7 +13,7 @@
 //! that is not positive, a margin below 1, C < 2, shapes, labels, NaN or infinity, rows of norm zero.
 
 use super::normalized::check_scale;
-use super::{CosineHead, HeadOptions, Listed, Margin, check_hyper_parameter};
+use super::{CosineHead, HeadOptions, Listed, Margin, LARGEST_FACTOR, check_hyper_parameter};
 use crate::ops::Angle;
 use crate::{Real, Result};
 
@@ -40,8 +40,8 @@ impl CosineHead for SphereFace {
     }
 
     fn check_margin(&self) -> Result<()> {
-        let in_range = self.margin >= 1.0 && self.margin.is_finite();
-        check_hyper_parameter(Self::NAME, "margin", self.margin, in_range, "a finite factor of at least 1")
+        let in_range = (1.0..=LARGEST_FACTOR).contains(&self.margin);
+        check_hyper_parameter(Self::NAME, "margin", self.margin, in_range, "a factor from 1 to 1e9")
     }
 
     fn margin<F: Real>(&self, angle: Angle<F>) -> Margin<F> {

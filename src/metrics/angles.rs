@@ -2,9 +2,29 @@
 
 /// Counts of angles from 0° to 180°, a degree a bin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "serde",
+    derive(serde::Serialize, serde::Deserialize),
+    serde(try_from = "Vec<u64>", into = "Vec<u64>")
+)]
 pub struct AngleHistogram {
     /// Bin d holds angles from d to below d + 1 degrees; 180° is in the last.
     pub counts: [u64; 180],
+}
+
+impl From<AngleHistogram> for Vec<u64> {
+    fn from(histogram: AngleHistogram) -> Self {
+        histogram.counts.to_vec()
+    }
+}
+
+impl TryFrom<Vec<u64>> for AngleHistogram {
+    type Error = String;
+
+    fn try_from(counts: Vec<u64>) -> Result<Self, String> {
+        let counts = counts.try_into().map_err(|counts: Vec<u64>| format!("{} counts, not 180", counts.len()))?;
+        Ok(Self { counts })
+    }
 }
 
 impl Default for AngleHistogram {
@@ -27,19 +47,23 @@ impl AngleHistogram {
 
     /// Adds the counts of another.
     pub fn merge(&mut self, other: &Self) {
-        self.counts.iter_mut().zip(other.counts).for_each(|(count, other)| *count += other);
+        self.counts.iter_mut().zip(other.counts).for_each(|(count, other)| *count = count.saturating_add(other));
     }
 
     /// Angles counted.
     pub fn total(&self) -> u64 {
-        self.counts.iter().sum()
+        self.counts.iter().fold(0, |total, &count| total.saturating_add(count))
     }
 
     /// The share of all angles that a degree holds, in steps of `width` degrees, at least 1: the middle of each step, from the first that holds an
     /// angle to the last.
     pub fn shares(&self, width: usize) -> Vec<(f64, f64)> {
         let width = width.max(1);
-        let sums: Vec<u64> = self.counts.chunks(width).map(|counts| counts.iter().sum()).collect();
+        let sums: Vec<u64> = self
+            .counts
+            .chunks(width)
+            .map(|counts| counts.iter().fold(0u64, |sum, &count| sum.saturating_add(count)))
+            .collect();
         let (Some(first), Some(last)) = (sums.iter().position(|&sum| sum > 0), sums.iter().rposition(|&sum| sum > 0))
         else {
             return Vec::new();

@@ -14,6 +14,12 @@ pub(crate) fn dot<F: Real>(a: &[F], b: &[F]) -> F {
     sum(a, b, |a, b| a * b)
 }
 
+/// `Σ row_k²` in double precision where the row's own does not hold it.
+pub(crate) fn squared_norm<F: Real>(row: &[F]) -> f64 {
+    let sum = dot(row, row).to_double();
+    if sum.is_finite() { sum } else { row.iter().map(|value| value.to_double().powi(2)).sum() }
+}
+
 /// `Σ (a_k - b_k)²`
 pub(crate) fn squared_distance<F: Real>(a: &[F], b: &[F]) -> F {
     sum(a, b, |a, b| (a - b) * (a - b))

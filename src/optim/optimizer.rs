@@ -84,7 +84,7 @@ impl<'a, F: Real> Trained<'a, F> {
     pub fn update(self, optimizer: Optimizer, moments: MomentsMut<F>, step: u64, learning_rate: f64) -> f64 {
         let optimizer = if self.decays { optimizer } else { optimizer.without_weight_decay() };
         optimizer.update(self.values, &self.gradient, moments, step, learning_rate);
-        rows::dot(&self.gradient, &self.gradient).to_double()
+        rows::squared_norm(&self.gradient)
     }
 }
 

@@ -105,7 +105,7 @@ impl<F: Real> Group<F> {
         } else {
             self.whole_block(batch, task, weights, d_weights, block, first);
         }
-        self.squared_norm += rows::dot(d_weights, d_weights).to_double();
+        self.squared_norm += rows::squared_norm(d_weights);
     }
 
     fn whole_block(

@@ -5,6 +5,7 @@ use super::gradients::{ClassVectors, Task, WeightUpdate, merge_d_features};
 use super::group::{Group, Target};
 use super::prepare::{Inputs, in_parallel, in_pool};
 use super::scores::{RowState, correct, merge, next_scale, targets};
+use crate::heads::l2_softmax::check_gradient;
 use crate::heads::{BatchStatistics, ClassificationHead, Gradients, Normalizes, Parameters, Scale};
 use crate::ops::{Targets, linear};
 use crate::optim::{Moments, Optimizer};
@@ -188,6 +189,10 @@ impl<F: Real> Streaming<F> {
         let _single_threaded = SingleThreaded::new();
         let prepared = inputs.prepare(unit_features, feature_norms)?;
         let (blocks, factor) = (prepared.blocks, prepared.factor);
+        if let (Normalizes::Features, Some(_)) = (form.normalizes, &d_features) {
+            let weights = ArrayView2::from_shape((inputs.classes, dimension), vectors.weights());
+            check_gradient(factor, feature_norms, weights.expect("as many as classes"))?;
+        }
         let batch = prepared.batch(inputs);
         prepared.begin(groups, options.workspace);
 

@@ -6,7 +6,7 @@ use super::group::Group;
 use super::unit_block::matrix;
 use crate::heads::{LogitForm, Scale};
 use crate::ops::{Targets, l2_normalize, linear};
-use crate::{Real, Result};
+use crate::{Error, Real, Result};
 use ndarray::{ArrayView1, ArrayView2, CowArray, Ix2, s};
 use rayon::prelude::*;
 
@@ -48,6 +48,7 @@ impl<F: Real> Inputs<'_, F> {
             true => normalized(self.features, unit, norms)?,
             false => {
                 l2_normalize::check_finite("features", self.features)?;
+                self.check_sums()?;
                 self.features.as_standard_layout()
             }
         };
@@ -66,6 +67,18 @@ impl<F: Real> Inputs<'_, F> {
         };
         let blocks = Blocks::new(self.classes, rayon::current_num_threads());
         Ok(Prepared { blocks, targets, by_class, operand, bias, factor, scale })
+    }
+}
+
+impl<F: Real> Inputs<'_, F> {
+    /// Checks that features as they are can be added up: the kernel divides by the number of rows last.
+    fn check_sums(&self) -> Result<()> {
+        let element = self.features.iter().fold(F::zero(), |largest, value| largest.max(value.abs()));
+        let (bound, largest) = (self.features.nrows() as f64 * element.to_double(), F::max_value().to_double());
+        match bound <= largest {
+            true => Ok(()),
+            false => Err(Error::GradientOverflow { what: "weights", bound, largest }),
+        }
     }
 }
 

@@ -183,6 +183,9 @@ pub(super) fn merge<F: Real>(
     for target in targets(groups) {
         let (row, Margin { value, slope }) = (target.row, margin(target));
         let lead = scale * value - state.shifts[row];
+        if lead == F::infinity() {
+            return Err(logit_not_finite(batch, weights, row));
+        }
         let others = others[row];
         // As in softmax cross-entropy: each branch scales by the larger of the two exponentials, so neither overflows.
         let (loss, factor, p_others) = if lead >= F::zero() {

@@ -1,17 +1,18 @@
-//! A run at the end of an epoch, on disk: tensors as safetensors, the rest as JSON.
+//! A run at the end of an epoch, or paused inside one, on disk: tensors as safetensors, the rest as JSON.
 //!
 //! `NAME.safetensors` holds `weights`, and where they exist `bias`, `alpha`, `scale`, the feature transform (`transform.*`), the
 //! embedder (`embedder.*`) and the optimizer's moments (`moments.<number>.first`, `moments.<number>.second`); all are f32. `NAME.json` holds the
 //! configuration, the history, and the shape of the data. The JSON is written last: a checkpoint without one is
 //! not whole and is not found.
 
-use super::{EpochRecord, Model, TrainConfig, TrainedEmbedder};
+use super::{EpochRecord, Model, PausedEpoch, TrainConfig, TrainedEmbedder};
 use crate::atomic_file;
 use crate::data::{Dataset, Transform};
 use crate::embedder::{Embedder, EmbedderParameters};
+use crate::ops::l2_normalize::check_finite;
 use crate::optim::Moments;
-use crate::{Error, Parameters, Result};
-use ndarray::{Array, ArrayD, Dimension};
+use crate::{ClassificationHead, Error, Head, Parameters, Result};
+use ndarray::{Array, Array1, Array2, ArrayD, ArrayView2, Dimension};
 use safetensors::tensor::{Dtype, TensorView, View};
 use safetensors::{SafeTensors, serialize_to_file};
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// A run at the end of an epoch.
+/// A run at the end of an epoch, or paused inside one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
     /// What the run was asked to do.
@@ -31,6 +32,8 @@ pub struct Checkpoint {
     pub moments: Vec<Moments<f32>>,
     /// The epochs done.
     pub history: Vec<EpochRecord>,
+    /// What is done of the next, where the run was paused inside it.
+    pub paused: Option<PausedEpoch>,
     /// Rows of the training set.
     pub train_rows: usize,
 }
@@ -42,6 +45,8 @@ struct Description {
     config: TrainConfig,
     train_rows: usize,
     history: Vec<EpochRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    paused: Option<PausedEpoch>,
 }
 
 /// The version of the format; files of another are refused.
@@ -63,6 +68,7 @@ impl Checkpoint {
             config: self.config.clone(),
             train_rows: self.train_rows,
             history: self.history.clone(),
+            paused: self.paused.clone(),
         };
         atomic_file::write(&path.with_extension("json"), |file| Ok(serde_json::to_writer_pretty(file, &description)?))
     }
@@ -75,7 +81,7 @@ impl Checkpoint {
         let json = path.with_extension("json");
         let text = fs::read(&json).map_err(|error| Error::io("read", &json, error))?;
         let not_a_checkpoint = |found: String| Error::File { path: json.clone(), found, expected: FORMAT.into() };
-        let Description { format, config, train_rows, history } =
+        let Description { format, config, train_rows, history, paused } =
             serde_json::from_slice(&text).map_err(|error| not_a_checkpoint(error.to_string()))?;
         if format != FORMAT {
             return Err(not_a_checkpoint(format));
@@ -86,7 +92,7 @@ impl Checkpoint {
             |found: String| Error::File { path: path.clone(), found, expected: "the tensors of a checkpoint".into() };
         let tensors = read_tensors(&bytes).map_err(unusable)?;
         let (model, moments) = from_tensors(&config, tensors).map_err(unusable)?;
-        Ok(Self { config, model, moments, history, train_rows })
+        Ok(Self { config, model, moments, history, paused, train_rows })
     }
 
     /// Checks that `config` and `train` are those of this run, but for the number of epochs.
@@ -112,6 +118,25 @@ impl Checkpoint {
             });
         }
         Ok(())
+    }
+
+    /// Checks that training has left everything finite.
+    pub(super) fn check_finite(&self) -> Result<()> {
+        let vector = |what, values: &[f32]| {
+            let row = ArrayView2::from_shape((1, values.len()), values).expect("a row of all values");
+            check_finite(what, row)
+        };
+        let Model { parameters: Parameters { weights, bias, alpha, scale }, embedder, .. } = &self.model;
+        check_finite("weights", weights.view())?;
+        bias.iter().try_for_each(|bias| vector("bias", &bias.to_vec()))?;
+        [alpha, scale].into_iter().flatten().try_for_each(|&value| vector("alpha or scale", &[value]))?;
+        if let Some(TrainedEmbedder { parameters, .. }) = embedder {
+            check_finite("the embedder's weights", parameters.weights.view())?;
+            let mut vectors = parameters.vectors().into_iter();
+            vectors.try_for_each(|(_, values)| vector("the embedder's vectors", &values.to_vec()))?;
+        }
+        let mut moments = self.moments.iter().flat_map(|moments| [&moments.first, &moments.second]);
+        moments.try_for_each(|values| vector("the optimizer's moments", values))
     }
 
     /// All tensors by name; large ones are borrowed, since at a million classes each takes gigabytes.
@@ -180,6 +205,7 @@ impl View for Tensor<'_> {
 }
 
 fn read_tensors(bytes: &[u8]) -> Result<Tensors, String> {
+    check_offsets(bytes)?;
     let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
     let read = |(name, view): (&str, TensorView)| {
         if view.dtype() != Dtype::F32 {
@@ -201,15 +227,8 @@ fn from_tensors(config: &TrainConfig, mut tensors: Tensors) -> Result<(Model, Ve
         .collect();
     let transform = Transform::from_tensors(config.transform, &transform).map_err(|error| error.to_string())?;
 
-    let weights = tensors.remove("weights").ok_or("no tensor \"weights\"")?;
-    let wrong_shape = |name| move |_| format!("tensor {name:?} has the wrong number of dimensions");
-    let mut parameters = Parameters::from(weights.into_dimensionality().map_err(wrong_shape("weights"))?);
-    let bias = tensors.remove("bias").map(|bias| bias.into_dimensionality().map_err(wrong_shape("bias")));
-    parameters.bias = bias.transpose()?;
-    let mut scalar = |name| tensors.remove(name).and_then(|tensor| tensor.first().copied());
-    parameters.alpha = scalar("alpha");
-    parameters.scale = scalar("scale");
-
+    tensors.retain(|name, _| !name.starts_with("transform."));
+    let parameters = head_from_tensors(&config.head, &mut tensors)?;
     let embedder = config.embedder.map(|embedder| embedder_from_tensors(embedder, &mut tensors)).transpose()?;
     let class_vectors = &parameters.weights;
     if let Some(TrainedEmbedder { embedder, parameters }) = &embedder {
@@ -244,7 +263,57 @@ fn from_tensors(config: &TrainConfig, mut tensors: Tensors) -> Result<(Model, Ve
         }
         moments.push(Moments { first, second });
     }
-    Ok((model, moments))
+    match tensors.keys().next() {
+        Some(name) => Err(format!("tensor {name:?}, which a run of this configuration does not have")),
+        None => Ok((model, moments)),
+    }
+}
+
+/// The head's parameters: those that it has at the beginning, with what is stored.
+fn head_from_tensors(head: &Head, tensors: &mut Tensors) -> Result<Parameters<f32>, String> {
+    let mut take = |name: &str| tensors.remove(name).ok_or_else(|| format!("no tensor {name:?}"));
+    let wrong = |name: &str, shape: &[usize]| format!("tensor {name:?} has the shape {shape:?}");
+    let weights = take("weights")?;
+    let shape = weights.shape().to_vec();
+    let weights: Array2<f32> = weights.into_dimensionality().map_err(|_| wrong("weights", &shape))?;
+    if weights.is_empty() {
+        return Err(wrong("weights", &shape));
+    }
+    let mut parameters = head.initial_parameters(weights).map_err(|error| error.to_string())?;
+    if let Some(bias) = &mut parameters.bias {
+        let stored = take("bias")?;
+        let shape = stored.shape().to_vec();
+        let fitting = stored.into_dimensionality().ok().filter(|stored: &Array1<f32>| stored.len() == bias.len());
+        *bias = fitting.ok_or_else(|| wrong("bias", &shape))?;
+    }
+    for (name, value) in [("alpha", &mut parameters.alpha), ("scale", &mut parameters.scale)] {
+        if let Some(value) = value {
+            let stored = take(name)?;
+            *value = match (stored.shape(), stored.first()) {
+                ([], Some(&stored)) => stored,
+                (shape, _) => return Err(wrong(name, shape)),
+            };
+        }
+    }
+    Ok(parameters)
+}
+
+/// Checks that no tensor claims to reach past the end of the file: the format's own reader adds offsets up without care.
+fn check_offsets(bytes: &[u8]) -> Result<(), String> {
+    let (length, rest) = bytes.split_first_chunk().ok_or("ends before its header")?;
+    let length = u64::from_le_bytes(*length);
+    let header = usize::try_from(length).ok().and_then(|length| rest.get(..length));
+    let header = header.ok_or_else(|| format!("claims a header of {length} bytes"))?;
+    let tensors: BTreeMap<String, serde_json::Value> =
+        serde_json::from_slice(header).map_err(|error| error.to_string())?;
+    let past_the_end = |offset: &serde_json::Value| offset.as_u64().is_none_or(|offset| offset > bytes.len() as u64);
+    for (name, tensor) in tensors {
+        let offsets = tensor.get("data_offsets").and_then(|offsets| offsets.as_array());
+        if offsets.is_some_and(|offsets| offsets.iter().any(past_the_end)) {
+            return Err(format!("tensor {name:?} reaches past the end of the file"));
+        }
+    }
+    Ok(())
 }
 
 fn embedder_from_tensors(embedder: Embedder, tensors: &mut Tensors) -> Result<TrainedEmbedder, String> {

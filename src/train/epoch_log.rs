@@ -2,6 +2,8 @@
 //!
 //! Both grow by an epoch at a time. Rows of an epoch that a run did not come to save are dropped when it goes on.
 
+use super::history::read_rows;
+use crate::heads::BatchStatistics;
 use crate::metrics::angles::AngleHistogram;
 use crate::{Error, Result, atomic_file};
 use serde::{Deserialize, Serialize};
@@ -10,12 +12,26 @@ use std::io::Write;
 use std::path::Path;
 
 /// An epoch, step by step.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochLog {
     /// Its steps.
     pub steps: Vec<StepRecord>,
     /// Angles between training rows and their class vectors, each at its step.
     pub target_angles: AngleHistogram,
+}
+
+impl EpochLog {
+    pub(super) fn add(&mut self, epoch: usize, batch: usize, loss: f64, statistics: &BatchStatistics) {
+        self.target_angles.merge(&statistics.target_angles);
+        self.steps.push(StepRecord {
+            epoch,
+            batch,
+            loss,
+            scale: statistics.scale,
+            target_angle: statistics.target_angle,
+            median_target_angle: statistics.median_target_angle,
+        });
+    }
 }
 
 /// One step: a row of `iterations.csv`.
@@ -79,32 +95,23 @@ pub fn has_logs(directory: &Path) -> bool {
 /// The steps of all epochs in a run directory.
 ///
 /// # Errors
-/// [`Error::File`].
+/// [`Error::Io`], [`Error::File`].
 pub fn read_steps(directory: &Path) -> Result<Vec<StepRecord>> {
-    let path = directory.join(STEPS);
-    let mut reader = csv::Reader::from_path(&path).map_err(|error| unreadable(&path, error))?;
-    reader.deserialize().collect::<Result<_, _>>().map_err(|error| unreadable(&path, error))
+    read_rows(&directory.join(STEPS))
 }
 
 /// The angles between training rows and their class vectors in each epoch of a run directory, with the epoch.
 ///
 /// # Errors
-/// [`Error::File`].
+/// [`Error::Io`], [`Error::File`].
 pub fn read_target_angles(directory: &Path) -> Result<Vec<(usize, AngleHistogram)>> {
     let path = directory.join(ANGLES);
-    let mut reader = csv::Reader::from_path(&path).map_err(|error| unreadable(&path, error))?;
-    let rows = reader.deserialize::<(usize, Vec<u64>)>();
-    let epoch = |row: csv::Result<(usize, Vec<u64>)>| {
-        let (epoch, counts) = row.map_err(|error| unreadable(&path, error))?;
-        let counts = counts.try_into();
-        let counts = counts.map_err(|counts: Vec<u64>| unreadable(&path, format!("{} counts", counts.len())))?;
-        Ok((epoch, AngleHistogram { counts }))
+    let epoch = |(epoch, counts): (usize, Vec<u64>)| {
+        let unreadable =
+            |found| Error::File { path: path.clone(), found, expected: "a log as training writes it".into() };
+        Ok((epoch, counts.try_into().map_err(unreadable)?))
     };
-    rows.map(epoch).collect()
-}
-
-fn unreadable(path: &Path, found: impl std::fmt::Display) -> Error {
-    Error::File { path: path.into(), found: found.to_string(), expected: "a log as training writes it".into() }
+    read_rows(&path)?.into_iter().map(epoch).collect()
 }
 
 /// Appends what `rows` writes, told whether the file is new, and flushes it to disk.

@@ -2,7 +2,9 @@
 
 use crate::atomic_file;
 use crate::{Error, Result};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::fs;
 use std::path::Path;
 
 /// One epoch: a row of `history.csv`.
@@ -49,13 +51,18 @@ pub fn write_history(path: &Path, records: &[EpochRecord]) -> Result<()> {
 /// Reads what [`write_history`] wrote.
 ///
 /// # Errors
-/// [`Error::File`].
+/// [`Error::Io`], [`Error::File`].
 pub fn read_history(path: &Path) -> Result<Vec<EpochRecord>> {
-    let unreadable = |error: csv::Error| Error::File {
+    read_rows(path)
+}
+
+/// The rows of a CSV file with a header.
+pub(super) fn read_rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
+    let bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
+    let rows = csv::Reader::from_reader(&bytes[..]).into_deserialize().collect::<csv::Result<_>>();
+    rows.map_err(|error| Error::File {
         path: path.into(),
         found: error.to_string(),
-        expected: "a history as training writes it".into(),
-    };
-    let mut reader = csv::Reader::from_path(path).map_err(unreadable)?;
-    reader.deserialize().collect::<Result<_, _>>().map_err(unreadable)
+        expected: "a log as training writes it".into(),
+    })
 }

@@ -2,13 +2,13 @@
 
 use super::{EpochRecord, Evaluation};
 use crate::heads::BatchStatistics;
-use std::time::Duration;
+use serde::{Deserialize, Serialize};
 
 /// Sums over an epoch.
-#[derive(Default)]
-pub(super) struct Means {
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Means {
     pub rows: usize,
-    steps: usize,
+    pub steps: usize,
     pub correct: usize,
     pub loss: f64,
     scale: f64,
@@ -37,7 +37,7 @@ impl Means {
         }
     }
 
-    pub fn record(&self, epoch: usize, elapsed: Duration, test: Option<Evaluation>) -> EpochRecord {
+    pub fn record(&self, epoch: usize, seconds: f64, test: Option<Evaluation>) -> EpochRecord {
         let over_rows = |sum: f64| sum / self.rows as f64;
         let over_targets = |sum: f64| (self.target_rows > 0).then(|| sum / self.target_rows as f64);
         EpochRecord {
@@ -52,7 +52,7 @@ impl Means {
             target_cosine: over_targets(self.target_cosine),
             target_angle: over_targets(self.target_angle),
             gradient_norm: self.gradient_norm / self.steps as f64,
-            images_per_second: self.rows as f64 / elapsed.as_secs_f64(),
+            images_per_second: self.rows as f64 / seconds,
         }
     }
 }

@@ -57,6 +57,9 @@ impl Model {
     /// # Errors
     /// [`Error::Shape`].
     pub fn embeddings(&self, features: ArrayView2<f32>) -> Result<Array2<f32>> {
+        if features.is_empty() {
+            return Err(Error::Empty { what: "features", found: features.shape().to_vec() });
+        }
         let mut embeddings = Array2::zeros((features.nrows(), self.parameters.weights.ncols()));
         let targets = embeddings.axis_chunks_iter_mut(Axis(0), ROWS_AT_A_TIME);
         for (features, mut target) in features.axis_chunks_iter(Axis(0), ROWS_AT_A_TIME).zip(targets) {

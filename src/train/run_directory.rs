@@ -1,9 +1,10 @@
 //! The directory of a run: `history.csv`, `iterations.csv`, `target_angles.csv`, `checkpoints/epoch-NNNN.{safetensors,json}`,
-//! `tensorboard/`.
+//! of a run that was paused `checkpoints/epoch-NNNN-batch-MMMMMM.*`, `tensorboard/`.
 
 use super::{Checkpoint, EpochLog, EpochRecord, EventWriter, epoch_log, write_history};
+use crate::directory_lock::lock;
 use crate::{Error, Result};
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 /// Where a run leaves its files.
@@ -13,6 +14,8 @@ pub struct RunDirectory {
     /// Newest checkpoints that stay; older ones are removed.
     keep: usize,
     events: EventWriter,
+    /// Two runs in one directory would overwrite each other's checkpoints.
+    _lock: Option<File>,
 }
 
 impl RunDirectory {
@@ -20,13 +23,14 @@ impl RunDirectory {
     /// `epochs_done`: what its logs have of later ones is dropped.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`]; [`Error::File`] where another run is writing there.
     pub fn create(path: &Path, keep: usize, epochs_done: usize) -> Result<Self> {
         let checkpoints = checkpoints_in(path);
         fs::create_dir_all(&checkpoints).map_err(|error| Error::io("create", &checkpoints, error))?;
+        let lock = lock(path)?;
         epoch_log::truncate(path, epochs_done)?;
         let events = EventWriter::create(&path.join("tensorboard"))?;
-        Ok(Self { path: path.into(), keep: keep.max(1), events })
+        Ok(Self { path: path.into(), keep: keep.max(1), events, _lock: lock })
     }
 
     /// Writes logs, checkpoint, history and TensorBoard scalars after an epoch.
@@ -40,6 +44,21 @@ impl RunDirectory {
         checkpoint.save(&checkpoints_in(&self.path).join(format!("epoch-{:04}", record.epoch)))?;
         write_history(&self.path.join("history.csv"), &checkpoint.history)?;
         self.events.scalars(record.epoch, &scalars(record))?;
+        self.remove_old_checkpoints()
+    }
+
+    /// Writes the checkpoint of a run that is paused inside an epoch.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn save_paused(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        let batches = checkpoint.paused.as_ref().map_or(0, |paused| paused.batches);
+        let name = format!("epoch-{:04}-batch-{batches:06}", checkpoint.history.len());
+        checkpoint.save(&checkpoints_in(&self.path).join(name))?;
+        self.remove_old_checkpoints()
+    }
+
+    fn remove_old_checkpoints(&self) -> Result<()> {
         let whole = whole_checkpoints(&self.path)?;
         for old in &whole[..whole.len().saturating_sub(self.keep)] {
             // The JSON first: what is left without one is no checkpoint.
@@ -73,13 +92,20 @@ fn whole_checkpoints(run: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(&directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        let epoch = path.file_stem().and_then(|stem| stem.to_str()?.strip_prefix("epoch-")?.parse::<usize>().ok());
-        if let (Some(epoch), true) = (epoch, path.extension().is_some_and(|extension| extension == "json")) {
-            found.push((epoch, path));
+        let is_json = path.extension().is_some_and(|extension| extension == "json");
+        if let (Some(place), true) = (place_in_run(&path), is_json) {
+            found.push((place, path));
         }
     }
     found.sort();
     Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+/// The epochs done, and batches of the next, of a checkpoint `epoch-NNNN` or `epoch-NNNN-batch-MMMMMM`.
+fn place_in_run(path: &Path) -> Option<(usize, usize)> {
+    let name = path.file_stem()?.to_str()?.strip_prefix("epoch-")?;
+    let (epochs, batches) = name.split_once("-batch-").unwrap_or((name, "0"));
+    Some((epochs.parse().ok()?, batches.parse().ok()?))
 }
 
 /// What TensorBoard shows; `correct_cos_mean` is the name under which AdaCos's Keras layer logged the mean cosine.

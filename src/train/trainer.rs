@@ -1,7 +1,6 @@
 //! The training loop.
 
-use super::means::Means;
-use super::{Checkpoint, EpochLog, EpochRecord, Evaluation, Kernel, Model, StepRecord, TrainConfig, TrainedEmbedder};
+use super::{Checkpoint, EpochLog, EpochRecord, Evaluation, Kernel, Model, PausedEpoch, TrainConfig, TrainedEmbedder};
 use crate::data::{Dataset, Transform};
 use crate::heads::BatchStatistics;
 use crate::ops::IGNORE_LABEL;
@@ -13,6 +12,7 @@ use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 /// Labels that reach past this many classes a training row are not numbers of classes; class vectors for all of them could
@@ -85,7 +85,7 @@ impl Trainer {
         });
         let model = Model { head: config.head.clone(), parameters, transform, embedder: embedder.transpose()? };
         let moments = model.trained_lengths().into_iter().map(|length| config.optimizer.moments(length)).collect();
-        let state = Checkpoint { config, model, moments, history: Vec::new(), train_rows: train.rows() };
+        let state = Checkpoint { config, model, moments, history: Vec::new(), paused: None, train_rows: train.rows() };
         Self::assemble(state, train, test)
     }
 
@@ -95,6 +95,7 @@ impl Trainer {
     /// [`Error::Setting`] where `config` is not the checkpoint's but for the number of epochs;
     /// what is wrong with the configuration or the data.
     pub fn resume(checkpoint: Checkpoint, config: TrainConfig, train: Dataset, test: Option<Dataset>) -> Result<Self> {
+        config.check(train.classes())?;
         checkpoint.check_same_run(&config, &train)?;
         Self::assemble(Checkpoint { config, ..checkpoint }, train, test)
     }
@@ -104,6 +105,10 @@ impl Trainer {
         let labelled_rows: Vec<_> = train.labels.iter().enumerate().filter(is_labelled).map(|(row, _)| row).collect();
         if labelled_rows.is_empty() {
             return Err(Error::NothingLabelled { rows: train.rows(), ignore: IGNORE_LABEL });
+        }
+        if let Some(paused) = &state.paused {
+            let smallest = state.config.embedder.map_or(1, |embedder| embedder.smallest_batch());
+            paused.check(batches(&labelled_rows, state.config.batch_size, smallest).len(), labelled_rows.len())?;
         }
         let train = train.transformed(&state.model.transform)?;
         let test = test.map(|test| test.transformed(&state.model.transform)).transpose()?;
@@ -152,63 +157,90 @@ impl Trainer {
         &self.state
     }
 
-    /// One pass over the training rows, in an order that depends on seed and epoch alone, then the test rows.
-    /// `on_batch` is called after each batch.
+    /// One pass over the training rows, in an order that depends on seed and epoch alone, then the test rows; of an epoch that was
+    /// paused, what is left. `on_batch` is called after each batch.
     ///
     /// # Errors
-    /// [`Error::Training`] if a step fails, as it does once training has diverged.
+    /// [`Error::Training`] if a step fails, or leaves what is trained not finite, as it does once training has diverged.
     pub fn run_epoch(&mut self, mut on_batch: impl FnMut(&Progress) + Send) -> Result<&EpochRecord> {
-        // On a thread of the pool: from any other, each parallel part of a step would be handed over and waited for.
-        rayon::scope(|_| self.run_epoch_in_pool(&mut on_batch))
+        self.run_epoch_or_pause(|progress| {
+            on_batch(progress);
+            ControlFlow::Continue(())
+        })?;
+        Ok(self.history().last().expect("an epoch that is not paused has a record"))
     }
 
-    fn run_epoch_in_pool(&mut self, on_batch: &mut impl FnMut(&Progress)) -> Result<&EpochRecord> {
+    /// [`run_epoch`](Self::run_epoch) that pauses after the batch at which `on_batch` breaks: there is no record then, and the
+    /// [checkpoint](Self::checkpoint) is one inside the epoch.
+    ///
+    /// # Errors
+    /// As [`run_epoch`](Self::run_epoch).
+    pub fn run_epoch_or_pause(
+        &mut self,
+        mut on_batch: impl FnMut(&Progress) -> ControlFlow<()> + Send,
+    ) -> Result<Option<&EpochRecord>> {
+        // On a thread of the pool: from any other, each parallel part of a step would be handed over and waited for.
+        let paused = rayon::scope(|_| self.run_epoch_in_pool(&mut on_batch))?.is_break();
+        Ok(self.history().last().filter(|_| !paused))
+    }
+
+    fn run_epoch_in_pool(
+        &mut self,
+        on_batch: &mut impl FnMut(&Progress) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>> {
         let config = self.state.config.clone();
         let epoch = self.state.history.len() + 1;
         let mut rows = self.labelled_rows.clone();
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
         rng.set_stream(epoch as u64);
         rows.shuffle(&mut rng);
-
-        let mut dropout_rng = ChaCha8Rng::seed_from_u64(config.seed);
-        dropout_rng.set_stream(DROPOUT_STREAM + epoch as u64);
-
-        let start = Instant::now();
         let smallest = config.embedder.map_or(1, |embedder| embedder.smallest_batch());
         let batches_of_rows = batches(&rows, config.batch_size, smallest);
         let batches = batches_of_rows.len();
-        let mut means = Means::default();
-        self.log = EpochLog::default();
-        for (batch, rows) in batches_of_rows.into_iter().enumerate() {
+
+        let PausedEpoch { batches: done, dropout_position, seconds, mut means, log } =
+            self.state.paused.take().unwrap_or_default();
+        self.log = log;
+        let mut dropout_rng = ChaCha8Rng::seed_from_u64(config.seed);
+        dropout_rng.set_stream(DROPOUT_STREAM + epoch as u64);
+        dropout_rng.set_word_pos(dropout_position.into());
+        let start = Instant::now();
+        let elapsed = || start.elapsed().as_secs_f64() + seconds;
+        for (batch, rows) in batches_of_rows.into_iter().enumerate().skip(done) {
             let in_epoch = |source| Error::Training { epoch, batch: batch + 1, source: Box::new(source) };
             let step = (epoch - 1) * batches + batch;
             let learning_rate = config.learning_rate * config.schedule.factor(step, batches, config.epochs);
             let (loss, statistics, gradient_norm) =
                 self.step(rows, step, learning_rate, &mut dropout_rng).map_err(in_epoch)?;
             means.add(loss, &statistics, gradient_norm, learning_rate);
-            self.log.target_angles.merge(&statistics.target_angles);
-            self.log.steps.push(StepRecord {
-                epoch,
-                batch: batch + 1,
-                loss,
-                scale: statistics.scale,
-                target_angle: statistics.target_angle,
-                median_target_angle: statistics.median_target_angle,
-            });
-            on_batch(&Progress {
+            self.log.add(epoch, batch + 1, loss, &statistics);
+            let progress = Progress {
                 epoch,
                 batch: batch + 1,
                 batches,
                 loss: means.loss / means.rows as f64,
                 accuracy: means.correct as f64 / means.rows as f64,
                 scale: statistics.scale,
-            });
+            };
+            let breaks = on_batch(&progress).is_break();
+            if breaks || batch + 1 == batches {
+                self.state.check_finite().map_err(in_epoch)?;
+            }
+            if breaks && batch + 1 < batches {
+                self.state.paused = Some(PausedEpoch {
+                    batches: batch + 1,
+                    dropout_position: dropout_rng.get_word_pos() as u64,
+                    seconds: elapsed(),
+                    means,
+                    log: self.log.clone(),
+                });
+                return Ok(ControlFlow::Break(()));
+            }
         }
-        let elapsed = start.elapsed();
+        let elapsed = elapsed();
         let evaluation = self.evaluate_test()?;
-        let history = &mut self.state.history;
-        history.push(means.record(epoch, elapsed, evaluation));
-        Ok(&history[epoch - 1])
+        self.state.history.push(means.record(epoch, elapsed, evaluation));
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Forward, backward and update on some training rows: the loss, figures of the batch, the norm of all gradients.

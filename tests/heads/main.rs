@@ -9,3 +9,4 @@ mod poles;
 mod properties;
 mod reference;
 mod streaming;
+mod torture;

@@ -115,7 +115,7 @@ fn files_that_are_no_arrays() {
     assert_file_error(read_features(&write("short.npy", &whole[..whole.len() - 1])), "ends before its last element");
     assert_file_error(
         read_features(&write("long.npy", &[&whole[..], b"x"].concat())),
-        "1 bytes after its last element",
+        "has bytes after its last element",
     );
     assert_file_error(read_features(&write("text.npz", b"not an archive")), "no .npz archive");
     // A header that claims terabytes is refused for what is missing, not for lack of memory.

@@ -3,6 +3,11 @@
 #[path = "../common/command.rs"]
 mod command;
 mod data_files;
+mod hostile_archives;
+mod hostile_arrays;
+mod hostile_checkpoints;
+mod hostile_files;
+mod interruption;
 mod linear_algebra;
 mod open_set;
 mod program;

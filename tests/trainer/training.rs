@@ -285,7 +285,8 @@ fn a_run_directory_holds_history_events_and_the_newest_checkpoints() {
     let log = path.join("iterations.csv");
     let text = fs::read_to_string(&log).expect("just written");
     fs::write(&log, format!("{text}2,")).expect("writable");
-    RunDirectory::create(&path, 2, 2).expect("writable");
+    drop(run);
+    let mut run = RunDirectory::create(&path, 2, 2).expect("writable");
     assert_eq!(read_steps(&path).expect("whole rows"), steps[..14]);
     assert_eq!(read_target_angles(&path).expect("whole rows"), angles[..2]);
 

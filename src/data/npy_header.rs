@@ -1,0 +1,89 @@
+//! What a `.npy` header may claim. The parser of headers takes exponential time for deep brackets, overflows the stack for deeper
+//! ones, and trusts lengths and shapes; so they are looked at first.
+
+/// Bytes of a header, at most: NumPy's own are some 118.
+const LONGEST: usize = 1 << 16;
+
+/// Bytes of a file that hold its header, if it is one that is taken.
+pub(super) const START: usize = LONGEST + 12;
+
+/// Brackets within brackets, at most: a structured type in a dictionary has four.
+const DEEPEST: usize = 5;
+
+/// Checks the header at the start of a file, of which the first [`START`] bytes are given or all there are. What is no header passes: whoever
+/// parses it says so.
+pub(super) fn check(start: &[u8]) -> Result<(), String> {
+    let Some((b"\x93NUMPY", rest)) = start.split_at_checked(6) else { return Ok(()) };
+    let (length, header) = match *rest {
+        [1, _, low, high, ref header @ ..] => (u16::from_le_bytes([low, high]).into(), header),
+        [2 | 3, _, a, b, c, d, ref header @ ..] => (u32::from_le_bytes([a, b, c, d]) as usize, header),
+        _ => return Ok(()),
+    };
+    if length > LONGEST {
+        return Err(format!("claims a header of {length} bytes"));
+    }
+    let header = String::from_utf8_lossy(&header[..length.min(header.len())]);
+    if depth(&header) > DEEPEST {
+        return Err(format!("has a header with brackets more than {DEEPEST} deep"));
+    }
+    match shape(&header) {
+        Some(shape) if elements(&shape).is_none() => Err(format!("claims the shape {shape:?}")),
+        _ => Ok(()),
+    }
+}
+
+fn depth(header: &str) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    for character in header.chars() {
+        match character {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+/// The axes after the last `'shape'`, which is the one that counts.
+fn shape(header: &str) -> Option<Vec<u128>> {
+    let (_, after) = header.rsplit_once("shape")?;
+    let (axes, _) = after.split_once('(')?.1.split_once(')')?;
+    axes.split(',').map(str::trim).filter(|axis| !axis.is_empty()).map(|axis| axis.parse().ok()).collect()
+}
+
+/// The product of the axes that are not zero, if an array can have so many elements.
+fn elements(shape: &[u128]) -> Option<u128> {
+    let axes = shape.iter().filter(|&&axis| axis > 0);
+    let product = axes.copied().try_fold(1u128, |product, axis| product.checked_mul(axis));
+    product.filter(|&product| product <= isize::MAX as u128 / 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_header(header: &str) -> Result<(), String> {
+        let length = (header.len() as u16).to_le_bytes();
+        check(&[b"\x93NUMPY\x01\x00", &length[..], header.as_bytes()].concat())
+    }
+
+    #[test]
+    fn ordinary_headers_pass_and_absurd_ones_do_not() {
+        for shape in ["(3, 4)", "(3,)", "()", "(0, 5)", "(1000000, 1000000)"] {
+            let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");
+            assert_eq!(with_header(&header), Ok(()));
+        }
+        assert_eq!(with_header("{'descr': [('a', '<f4', (2,))], 'shape': (3,)}"), Ok(()));
+        for shape in ["(0, 9223372036854775808)", "(1152921504606846976, 4)", "(4294967296, 4294967296, 4294967296)"] {
+            let error = with_header(&format!("{{'shape': {shape}}}")).expect_err(shape);
+            assert!(error.starts_with("claims the shape ["), "{error}");
+        }
+        assert!(with_header(&"[".repeat(40)).is_err_and(|error| error.contains("brackets")));
+        let gigabytes = [b"\x93NUMPY\x02\x00", &u32::MAX.to_le_bytes()[..], b"{}"].concat();
+        assert!(check(&gigabytes).is_err_and(|error| error.contains("claims a header of")));
+        for other in [&b""[..], b"\x93NUMP", b"PK\x03\x04", b"\x93NUMPY\x09\x00"] {
+            assert_eq!(check(other), Ok(()));
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! One process at a time in a directory.
+
+use crate::{Error, Result};
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+/// Keeps other runs out of a directory until it is dropped, where the system can do that.
+pub(crate) fn lock(directory: &Path) -> Result<Option<File>> {
+    // Elsewhere directories cannot be opened.
+    let Ok(opened) = File::open(directory) else { return Ok(None) };
+    match opened.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(Error::File {
+            path: directory.into(),
+            found: "another run is writing here".into(),
+            expected: "one at a time".into(),
+        }),
+        _ => Ok(Some(opened)),
+    }
+}

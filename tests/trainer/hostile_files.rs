@@ -1,0 +1,170 @@
+//! Text files that are damaged or made to do harm, and what the tests of other such files share: whatever a file holds,
+//! a reader takes it or refuses it by name; it does not panic, nor take memory for what the file merely claims.
+
+use arcos::data::image::{Layout, Preprocessing};
+use arcos::data::{Dataset, read_pairs, rows_of_stems};
+use arcos::extract::Manifest;
+use arcos::heads::AdaCos;
+use arcos::train::{RunDirectory, TrainConfig, Trainer, read_history, read_steps, read_target_angles};
+use arcos::{Error, Head, Result};
+use ndarray::Array2;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::json;
+use std::fmt::Debug;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What is said of a file that must be refused.
+pub fn refusal<T: Debug>(result: Result<T>, file: &Path) -> String {
+    match result {
+        Err(error @ (Error::File { .. } | Error::Io { .. } | Error::Line { .. })) => {
+            let message = error.to_string();
+            assert!(message.contains(&file.display().to_string()), "{message}");
+            message
+        }
+        other => panic!("{}: {other:?}", file.display()),
+    }
+}
+
+/// Whether a file is taken; if not, the refusal names it.
+pub fn taken<T: Debug>(result: Result<T>, file: &Path) -> bool {
+    if result.is_err() {
+        refusal(result, file);
+        return false;
+    }
+    true
+}
+
+pub fn written(directory: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = directory.join(name);
+    fs::write(&path, bytes).expect("writable");
+    path
+}
+
+pub fn noise(length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    ChaCha8Rng::seed_from_u64(0).fill_bytes(&mut bytes);
+    bytes
+}
+
+/// Twenty rows of four dimensions and five classes.
+pub fn data() -> Dataset {
+    let features = Array2::from_shape_fn((20, 4), |(row, column)| ((7 * row + 5 * column) % 13) as f32 - 6.0);
+    Dataset::new(features.into(), (0..20).map(|row| row % 5).collect()).expect("well-formed")
+}
+
+/// A trainer of [`data`] after one epoch.
+pub fn trained(config: TrainConfig) -> Trainer {
+    let mut trainer = Trainer::new(config, data(), None).expect("well-formed");
+    trainer.run_epoch(|_| ()).expect("training goes on");
+    trainer
+}
+
+pub fn adacos() -> Head {
+    Head::AdaCos(AdaCos::default())
+}
+
+fn digits_as(text: &[u8], digits: &[u8]) -> Vec<u8> {
+    let byte = |&byte: &u8| if byte.is_ascii_digit() { digits.to_vec() } else { vec![byte] };
+    text.iter().flat_map(byte).collect()
+}
+
+/// Gives `read` the file cut off after every eleventh byte, and garbage in its place.
+fn survives<T: Debug>(file: &Path, read: impl Fn() -> Result<T>) {
+    let whole = fs::read(file).expect("written");
+    assert!(taken(read(), file), "{} is whole", file.display());
+    let cuts = (0..whole.len()).step_by(11).map(|length| whole[..length].to_vec());
+    let runs = [b'"', b',', b'[', b'{', b'\n', 0, 0xff].map(|byte| vec![byte; 100_001]);
+    let numbers = [&b"9"[..], b"9e999", b"-", b"NaN", b""].map(|digits| digits_as(&whole, digits));
+    let garbage = runs.into_iter().chain(numbers).chain([noise(10_000), whole.repeat(2)]);
+    for bytes in cuts.chain(garbage) {
+        fs::write(file, bytes).expect("writable");
+        taken(read(), file);
+    }
+}
+
+#[test]
+fn logs_of_a_run_that_are_cut_off_or_garbage_do_no_harm() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let run = directory.path();
+    let trainer = trained(TrainConfig::new(adacos()));
+    let mut writer = RunDirectory::create(run, 1, 0).expect("writable");
+    writer.save(trainer.checkpoint(), trainer.epoch_log()).expect("writable");
+    let history = run.join("history.csv");
+    survives(&history, || read_history(&history));
+    survives(&run.join("iterations.csv"), || read_steps(run));
+    survives(&run.join("target_angles.csv"), || read_target_angles(run));
+}
+
+#[test]
+fn counts_of_angles_whose_sum_is_past_any_number_do_no_harm() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let row = |first: &str, others: &dyn Fn(usize) -> String| {
+        let others: Vec<String> = (0..180).map(others).collect();
+        format!("{first},{}\n", others.join(","))
+    };
+    let text = row("epoch", &|degree| degree.to_string()) + &row("1", &|_| u64::MAX.to_string());
+    let file = written(directory.path(), "target_angles.csv", text.as_bytes());
+    match read_target_angles(directory.path()) {
+        Ok(epochs) => epochs.iter().for_each(|(_, angles)| assert_eq!(angles.shares(4).len(), 45)),
+        refused => assert!(!taken(refused, &file)),
+    }
+}
+
+#[test]
+fn manifests_that_are_cut_off_or_garbage_do_no_harm() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let split = json!({
+        "fingerprint": "4567",
+        "seed": 3,
+        "rows": [{ "file": "a/1.jpg", "view": 0 }],
+        "skipped": ["a/2.jpg"],
+        "missing": 1,
+    });
+    let manifest = |format: &str| {
+        let manifest = json!({
+            "format": format,
+            "model": { "file": "mean.onnx", "sha256": "0123" },
+            "preprocessing": Preprocessing::new(8, 8, Layout::Nchw),
+            "classes": ["a", "b"],
+            "splits": { "train": split },
+        });
+        written(directory.path(), "manifest.json", manifest.to_string().as_bytes())
+    };
+    let path = manifest("arcos features 0");
+    assert!(refusal(Manifest::read(directory.path()), &path).contains("arcos features 0; expected arcos features"));
+    survives(&manifest("arcos features 1"), || Manifest::read(directory.path()));
+}
+
+#[test]
+fn pairs_that_are_cut_off_or_garbage_do_no_harm() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let rows = rows_of_stems(["A/A_0001.jpg", "A/A_0002.jpg", "B/B_0001.jpg"]);
+    for text in ["0 1 1\n0 2 0\n1,2\t0\n", "1 2\nA 1 2\nA 1 B 1\nB 1 A 2\n"] {
+        let path = written(directory.path(), "pairs.txt", text.as_bytes());
+        survives(&path, || read_pairs(&path, 3, &rows));
+    }
+    let numbers = ["0 1 2", "0 3 1", "-1 0 1", "0 1 1\n0 1", "18446744073709551615 0 1", "18446744073709551616 0 1"];
+    let names = ["1 1\nA 1 3", "1 1\nC 1 2", "1 1\nA 1 99999999999999999999", "1 1\nA -1 2", "1 1\nA 1 2 B 1"];
+    for text in [&numbers[..], &names, &["", " \n\n", "\u{feff}0 1 1", "A 1 2"]].concat() {
+        let path = written(directory.path(), "pairs.txt", text.as_bytes());
+        refusal(read_pairs(&path, 3, &rows), &path);
+    }
+}
+
+#[test]
+fn directories_in_place_of_text_files_are_refused() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let [history, steps, angles, manifest, pairs] =
+        ["history.csv", "iterations.csv", "target_angles.csv", "manifest.json", "pairs.txt"].map(|name| {
+            let path = directory.path().join(name);
+            fs::create_dir(&path).expect("writable");
+            path
+        });
+    refusal(read_history(&history), &history);
+    refusal(read_steps(directory.path()), &steps);
+    refusal(read_target_angles(directory.path()), &angles);
+    refusal(Manifest::read(directory.path()), &manifest);
+    refusal(read_pairs(&pairs, 1, &rows_of_stems([])), &pairs);
+}

@@ -1,0 +1,186 @@
+//! Runs that are paused, killed, or run out of room: what is left is whole, and goes on to the same bits.
+
+use super::command::{arcos, command, complaint, stdout};
+use super::program::with_data;
+use arcos::data::Dataset;
+use arcos::data::synthetic::SyntheticBirds;
+use arcos::embedder::{EmbedBlock, Embedder};
+use arcos::heads::AdaCos;
+use arcos::train::{Checkpoint, EpochRecord, RunDirectory, TrainConfig, Trainer, has_logs};
+use arcos::{Head, Result};
+use ndarray::Array2;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The run that every test here does, in as many epochs.
+fn train<'a>(out: &'a str, epochs: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let embedding = ["--embed", "12", "--embed-block", "e", "--batch-size", "16", "--keep", "2"];
+    let base = ["train", "--head", "adacos", "--data", "data", "--out", out, "--epochs", epochs];
+    [&base[..], &embedding, more].concat()
+}
+
+/// The last checkpoint: its tensors' bytes, and all the rest but for the speeds.
+fn last_checkpoint(run: &Path) -> (Vec<u8>, serde_json::Value) {
+    let newest = RunDirectory::newest_checkpoint(run).expect("readable").expect("a checkpoint");
+    let json = fs::read(newest.with_extension("json")).expect("written");
+    let mut json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+    for epoch in json["history"].as_array_mut().expect("epochs") {
+        epoch["images_per_second"] = 0.into();
+    }
+    (fs::read(newest.with_extension("safetensors")).expect("written"), json)
+}
+
+fn assert_same_run(found: &Path, expected: &Path) {
+    let (found_last, expected_last) = (last_checkpoint(found), last_checkpoint(expected));
+    assert_eq!(found_last.1, expected_last.1);
+    assert!(found_last.0 == expected_last.0, "the tensors differ");
+    for log in ["iterations.csv", "target_angles.csv"] {
+        let [found, expected] = [found, expected].map(|run| fs::read_to_string(run.join(log)).expect(log));
+        assert!(found == expected, "{log} differs");
+    }
+}
+
+#[test]
+fn a_run_that_is_paused_at_any_batch_ends_with_the_same_bits() -> Result<()> {
+    let birds = SyntheticBirds { classes: 6, train_rows: 66, test_rows: 30, dimension: 16, ..Default::default() };
+    let (train, test) = birds.generate()?;
+    let dataset = |(features, labels): (Array2<f32>, _)| Dataset::new(features.into(), labels);
+    let (train, test) = (dataset(train)?, dataset(test)?);
+    let config = TrainConfig {
+        epochs: 3,
+        batch_size: 13,
+        embedder: Some(Embedder { dimension: 8, block: EmbedBlock::E }),
+        ..TrainConfig::new(Head::AdaCos(AdaCos::default()))
+    };
+    let run = |trainer: &mut Trainer| (0..2).try_for_each(|_| trainer.run_epoch(|_| ()).map(|_| ()));
+    let mut whole = Trainer::new(config.clone(), train.clone(), Some(test.clone()))?;
+    run(&mut whole)?;
+    let figures = |trainer: &Trainer| -> Vec<EpochRecord> {
+        trainer.history().iter().map(|record| EpochRecord { images_per_second: 0.0, ..record.clone() }).collect()
+    };
+    let directory = tempfile::tempdir().expect("temporary directory");
+    for pause_at in 1..=5 {
+        let mut first = Trainer::new(config.clone(), train.clone(), Some(test.clone()))?;
+        first.run_epoch(|_| ())?;
+        let record = first.run_epoch_or_pause(|progress| match progress.batch == pause_at {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        })?;
+        // 66 rows are five batches of 13 and one row, which joins the last.
+        assert_eq!(record.is_some(), pause_at == 5);
+        let path = directory.path().join("checkpoint");
+        first.checkpoint().save(&path)?;
+        let checkpoint = Checkpoint::load(&path)?;
+        assert_eq!(&checkpoint, first.checkpoint());
+        let mut second = Trainer::resume(checkpoint, config.clone(), train.clone(), Some(test.clone()))?;
+        if pause_at < 5 {
+            second.run_epoch(|_| ())?;
+            assert_eq!(second.epoch_log(), whole.epoch_log());
+        }
+        assert_eq!((second.model(), figures(&second)), (whole.model(), figures(&whole)), "paused at {pause_at}");
+        assert_eq!(second.checkpoint().moments, whole.checkpoint().moments);
+    }
+    Ok(())
+}
+
+fn start(directory: &Path, arguments: &[&str]) -> Child {
+    let mut command = command(directory, arguments);
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts")
+}
+
+/// Waits until `run` has logs of a few epochs.
+fn wait_for_epochs(run: &Path) {
+    let start = Instant::now();
+    while !has_logs(run) || fs::read_dir(run.join("checkpoints")).map_or(0, |entries| entries.count()) < 2 {
+        assert!(start.elapsed() < Duration::from_secs(60), "no epoch in a minute");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_leaves_a_checkpoint_and_exits_with_130() {
+    let directory = with_data();
+    let at = |run: &str| directory.path().join(run);
+    let long = start(directory.path(), &train("interrupted", "100000", &[]));
+    wait_for_epochs(&at("interrupted"));
+
+    // While it runs, nobody else may.
+    let refused = arcos(directory.path(), &train("interrupted", "100000", &["--resume"]));
+    assert!(complaint(&refused, 1).contains("another run is writing here"));
+
+    let status = Command::new("kill").args(["-INT", &long.id().to_string()]).status().expect("kill is there");
+    assert!(status.success());
+    let output = long.wait_with_output().expect("it ends");
+    let message = complaint(&output, 130);
+    assert!(message.contains("interrupted after epoch") && message.contains("--resume"), "{message}");
+
+    let newest = RunDirectory::newest_checkpoint(&at("interrupted")).expect("readable").expect("a checkpoint");
+    let epochs = (Checkpoint::load(&newest).expect("whole").history.len() + 2).to_string();
+    stdout(&arcos(directory.path(), &train("interrupted", &epochs, &["--resume"])));
+    stdout(&arcos(directory.path(), &train("whole", &epochs, &[])));
+    assert_same_run(&at("interrupted"), &at("whole"));
+}
+
+/// `ARCOS_KILLS` sets how often; `make kills` sets it to 60.
+#[test]
+fn a_run_that_is_killed_again_and_again_ends_with_the_same_bytes() {
+    let kills = std::env::var("ARCOS_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(8);
+    let directory = with_data();
+    let at = |run: &str| directory.path().join(run);
+    let epochs = (kills * 40 + 20).to_string();
+    stdout(&arcos(directory.path(), &train("whole", &epochs, &[])));
+
+    let mut rng = ChaCha8Rng::seed_from_u64(kills as u64);
+    let mut killed = 0;
+    while killed < kills {
+        let mut child = start(directory.path(), &train("killed", &epochs, &["--resume"]));
+        std::thread::sleep(Duration::from_millis(rng.random_range(5..100)));
+        if child.try_wait().expect("a child").is_some() {
+            break;
+        }
+        child.kill().expect("a running child");
+        child.wait().expect("a child");
+        killed += 1;
+    }
+    stdout(&arcos(directory.path(), &train("killed", &epochs, &["--resume"])));
+    assert_same_run(&at("killed"), &at("whole"));
+    assert!(killed * 2 >= kills, "the run was over after {killed} kills");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_full_disk_is_said_and_leaves_the_last_checkpoint() {
+    let directory = with_data();
+    let at = |run: &str| directory.path().join(run);
+    stdout(&arcos(directory.path(), &train("full", "2", &[])));
+    let before = last_checkpoint(&at("full"));
+
+    // A limit on the size of files stands for the disk: writing past it fails once its signal is ignored.
+    let program = env!("CARGO_BIN_EXE_arcos");
+    let arguments = train("full", "4", &["--resume"]).join(" ");
+    let script = format!("trap '' XFSZ; ulimit -f 4; exec {program} {arguments}");
+    let output = Command::new("sh").args(["-c", &script]).current_dir(directory.path()).output().expect("a shell");
+    let message = complaint(&output, 1);
+    assert!(message.contains("cannot write") && message.contains("full/"), "{message}");
+    assert_eq!(last_checkpoint(&at("full")), before);
+
+    stdout(&arcos(directory.path(), &train("full", "4", &["--resume"])));
+    stdout(&arcos(directory.path(), &train("whole", "4", &[])));
+    assert_same_run(&at("full"), &at("whole"));
+}
+
+#[test]
+fn a_place_that_cannot_be_written_to_is_said_before_training() {
+    let directory = with_data();
+    fs::write(directory.path().join("file"), "").expect("writable");
+    let output = arcos(directory.path(), &train("file/run", "1", &[]));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(complaint(&output, 1).contains("cannot create file/run"), "{text}");
+    assert!(!text.contains("epoch 1/1"), "{text}");
+}
