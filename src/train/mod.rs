@@ -10,6 +10,7 @@ mod history;
 mod means;
 mod model;
 mod paused;
+mod prepared;
 mod run_directory;
 mod tensorboard;
 mod trainer;

@@ -1,5 +1,6 @@
 //! The training loop.
 
+use super::prepared::Prepared;
 use super::{Checkpoint, EpochLog, EpochRecord, Evaluation, Kernel, Model, PausedEpoch, TrainConfig, TrainedEmbedder};
 use crate::data::{Dataset, Transform};
 use crate::heads::BatchStatistics;
@@ -7,7 +8,6 @@ use crate::ops::IGNORE_LABEL;
 use crate::optim::{Moments, Optimizer, Trained};
 use crate::streaming::{Streaming, Update};
 use crate::{ClassificationHead, Error, Result};
-use ndarray::parallel::prelude::*;
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -26,10 +26,8 @@ const DROPOUT_STREAM: u64 = 1 << 32;
 #[derive(Debug)]
 pub struct Trainer {
     state: Checkpoint,
-    /// Transformed.
-    train: Dataset,
-    /// Transformed.
-    test: Option<Dataset>,
+    train: Prepared,
+    test: Option<Prepared>,
     /// The training rows with a label.
     labelled_rows: Vec<usize>,
     kernel: Streaming<f32>,
@@ -110,8 +108,8 @@ impl Trainer {
             let smallest = state.config.embedder.map_or(1, |embedder| embedder.smallest_batch());
             paused.check(batches(&labelled_rows, state.config.batch_size, smallest).len(), labelled_rows.len())?;
         }
-        let train = train.transformed(&state.model.transform)?;
-        let test = test.map(|test| test.transformed(&state.model.transform)).transpose()?;
+        let prepare = |data| Prepared::new(data, &state.model.transform);
+        let (train, test) = (prepare(train)?, test.map(prepare).transpose()?);
         let kernel = match state.config.kernel {
             Kernel::Streaming(options) => Streaming::new(options)?,
             Kernel::Explicit => Streaming::default(),
@@ -251,8 +249,8 @@ impl Trainer {
         learning_rate: f64,
         dropout_rng: &mut ChaCha8Rng,
     ) -> Result<(f64, BatchStatistics, f64)> {
-        let features = gather(self.train.features.view(), rows);
-        let labels = self.train.labels.select(Axis(0), rows);
+        let features = self.train.batch(rows, &self.state.model.transform)?;
+        let labels = self.train.data.labels.select(Axis(0), rows);
         let step = Step { number: step as u64 + 1, learning_rate };
         let Some(TrainedEmbedder { embedder, parameters }) = &self.state.model.embedder else {
             return self.head_step(features.view(), labels.view(), step, false);
@@ -310,7 +308,11 @@ impl Trainer {
 
     fn evaluate_test(&mut self) -> Result<Option<Evaluation>> {
         let (model, kernel) = (&self.state.model, &mut self.kernel);
-        self.test.as_ref().map(|test| model.evaluate_with(kernel, test, None)).transpose()
+        let evaluate = |test: &Prepared| {
+            let transform = (!test.is_transformed).then_some(&model.transform);
+            model.evaluate_with(kernel, &test.data, transform)
+        };
+        self.test.as_ref().map(evaluate).transpose()
     }
 }
 
@@ -339,12 +341,4 @@ fn batches(rows: &[usize], size: usize, smallest: usize) -> Vec<&[usize]> {
         batches.push(&rows[start..]);
     }
     batches
-}
-
-/// Some rows of `features`.
-fn gather(features: ArrayView2<f32>, rows: &[usize]) -> Array2<f32> {
-    let mut gathered = Array2::zeros((rows.len(), features.ncols()));
-    let pairs = gathered.axis_iter_mut(Axis(0)).into_par_iter().zip(rows);
-    pairs.with_min_len(16).for_each(|(mut target, &row)| target.assign(&features.row(row)));
-    gathered
 }

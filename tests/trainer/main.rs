@@ -9,6 +9,7 @@ mod hostile_checkpoints;
 mod hostile_files;
 mod interruption;
 mod linear_algebra;
+mod load;
 mod open_set;
 mod program;
 mod training;
