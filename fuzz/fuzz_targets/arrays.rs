@@ -1,0 +1,13 @@
+//! `.npy` files as features, matrices, vectors and labels.
+#![no_main]
+
+use arcos::data::{read_features, read_labels, read_matrix, read_vector};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let path = arcos_fuzz::file("array.npy", bytes);
+    if let Ok(features) = read_features(&path) {
+        let _ = features.view().sum();
+    }
+    let _ = (read_matrix(&path), read_vector(&path), read_labels(&path, 1));
+});
