@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test check suite full demo-small kills efficientnet peers plot-streaming clean
+.PHONY: demo test check suite full demo-small kills valgrind efficientnet peers plot-streaming clean
 
 demo:
 	@features=$$(./scripts/openblas-feature); set -x; $(CARGO) run --release $$features -- demo
@@ -38,6 +38,13 @@ demo-small:
 # A run that is killed 60 times: a minute.
 kills:
 	ARCOS_KILLS=60 $(CARGO) test --test trainer killed_again_and_again
+
+# The calls into OpenBLAS, and all else of a step, without a bad read or write.
+valgrind:
+	@features=$$(./scripts/openblas-feature); set -x; $(CARGO) build --release $$features
+	valgrind --quiet --error-exitcode=9 target/release/arcos bench --batch 32 --dim 64 --classes 500 --runs 1 --update
+	valgrind --quiet --error-exitcode=9 target/release/arcos demo --classes 6 --train-rows 60 --test-rows 30 --dimension 16 \
+		--epochs 1 --open-set --embed 4 --out target/demo-valgrind
 
 # EfficientNet-B0 through PyTorch's exporter and tract: some GB of packages from PyPI.
 efficientnet:

@@ -17,6 +17,7 @@ use super::softmax::angle_of_rows;
 use super::{BatchStatistics, ClassificationHead, Gradients, HeadOptions, Listed, LogitForm, Normalizes, Parameters, Scale, check_factor, check_hyper_parameter};
 use crate::ops::l2_normalize::{self, Normalized, check_finite};
 use crate::ops::softmax_cross_entropy::{self as cross_entropy, CrossEntropyCache, check_classes};
+use crate::ops::rows::norm_bound;
 use crate::ops::{Targets, linear};
 use crate::{Error, Real, Result, metrics::accuracy};
 use ndarray::parallel::prelude::*;
@@ -131,17 +132,15 @@ impl ClassificationHead for L2Softmax {
 /// # Errors
 /// [`Error::GradientOverflow`].
 pub(crate) fn check_gradient<F: Real>(alpha: F, norms: &[F], weights: ArrayView2<F>) -> Result<()> {
-    let largest = |row: ArrayView1<F>| row.iter().fold(F::zero(), |largest, value| largest.max(value.abs()));
-    let element = weights.axis_iter(Axis(0)).into_par_iter().with_min_len(256).map(largest);
-    let element = element.reduce(F::zero, F::max).to_double();
-    let shortest = norms.iter().fold(F::infinity(), |shortest, &norm| shortest.min(norm)).to_double();
-    if !element.is_finite() {
+    let norm = |row: ArrayView1<F>| row.to_slice().map_or_else(|| norm_bound(&row.to_vec()), norm_bound);
+    let longest = weights.axis_iter(Axis(0)).into_par_iter().with_min_len(256).map(norm).reduce(|| 0.0, f64::max);
+    if longest.is_infinite() {
         // Whoever reads the weights says where.
         return Ok(());
     }
-    let norm = element * (weights.ncols() as f64).sqrt();
+    let shortest = norms.iter().fold(F::infinity(), |shortest, &norm| shortest.min(norm)).to_double();
     // In this order, so that double precision does not overflow itself.
-    let bound = 2.0 * alpha.to_double() / shortest * norm;
+    let bound = 2.0 * alpha.to_double() / shortest * longest;
     let largest = F::max_value().to_double();
     match bound <= largest {
         true => Ok(()),

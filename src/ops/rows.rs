@@ -20,6 +20,16 @@ pub(crate) fn squared_norm<F: Real>(row: &[F]) -> f64 {
     if sum.is_finite() { sum } else { row.iter().map(|value| value.to_double().powi(2)).sum() }
 }
 
+/// A number that the norm of a row does not exceed: the norm itself where its square can be held. Infinite for a row that is not finite.
+pub(crate) fn norm_bound<F: Real>(row: &[F]) -> f64 {
+    let squared = dot(row, row).to_double();
+    if squared.is_finite() {
+        return squared.sqrt();
+    }
+    let largest = row.iter().fold(F::zero(), |largest, value| largest.max(value.abs())).to_double();
+    if all_finite(row) { largest * (row.len() as f64).sqrt() } else { f64::INFINITY }
+}
+
 /// `Σ (a_k - b_k)²`
 pub(crate) fn squared_distance<F: Real>(a: &[F], b: &[F]) -> F {
     sum(a, b, |a, b| (a - b) * (a - b))
