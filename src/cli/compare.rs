@@ -9,6 +9,7 @@ use super::train::{remark_on_frozen_features, retrieve, train_to_end};
 use super::train_args::TrainArgs;
 use super::{open_set, print};
 use crate::data::Transform;
+use crate::directory_lock::lock;
 use crate::train::{EpochRecord, TrainConfig, Trainer};
 use crate::{Error, Head, Result};
 use std::fs;
@@ -101,6 +102,8 @@ pub(super) fn compare(
     title: &str,
     class_names: Option<&[String]>,
 ) -> Result<()> {
+    fs::create_dir_all(out).map_err(|error| Error::io("create", out, error))?;
+    let _lock = lock(out)?;
     let Data { train, test, unseen } = data;
     let test = test.as_ref();
     let features = unseen.as_ref().zip(configs.first()).map(|(unseen, (_, config))| {

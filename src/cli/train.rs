@@ -2,9 +2,10 @@
 
 use super::data_args::{Data, DataArgs};
 use super::head_args::{TrainedHeadArgs, borrowed, head, head_names};
+use super::interrupt::{self, Training};
 use super::progress::Report;
 use super::train_args::TrainArgs;
-use super::{interrupt, open_set, print, training_plot};
+use super::{open_set, print, training_plot};
 use crate::data::Dataset;
 use crate::metrics::open_set::OpenSet;
 use crate::train::{Checkpoint, Model, RunDirectory, TrainConfig, Trainer, has_logs};
@@ -85,17 +86,17 @@ pub(super) fn train_to_end(name: &str, mut trainer: Trainer, out: &Path, keep: u
     let mut directory = RunDirectory::create(out, keep, trainer.history().len())?;
     let report = Report::new(name, trainer.config().epochs);
     let mut said_bound = false;
-    interrupt::remember()?;
+    let training = Training::begin()?;
     while !trainer.is_done() {
         let record = trainer.run_epoch_or_pause(|progress| {
             report.batch(progress);
-            if interrupt::was_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if training.was_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         match record {
             Some(record) => report.epoch(record)?,
             None => {
                 directory.save_paused(trainer.checkpoint())?;
-                stop(&report, &trainer);
+                stop(&report, &trainer, out);
             }
         }
         if let (Some(bound), false) = (bound_reached(trainer.config(), &trainer), said_bound) {
@@ -104,8 +105,8 @@ pub(super) fn train_to_end(name: &str, mut trainer: Trainer, out: &Path, keep: u
             said_bound = true;
         }
         directory.save(trainer.checkpoint(), trainer.epoch_log())?;
-        if interrupt::was_interrupted() && !trainer.is_done() {
-            stop(&report, &trainer);
+        if training.was_interrupted() {
+            stop(&report, &trainer, out);
         }
     }
     report.finish();
@@ -116,13 +117,13 @@ pub(super) fn train_to_end(name: &str, mut trainer: Trainer, out: &Path, keep: u
 }
 
 /// Ends the program after Ctrl-C, once a checkpoint is written.
-fn stop(report: &Report, trainer: &Trainer) -> ! {
+fn stop(report: &Report, trainer: &Trainer, out: &Path) -> ! {
     report.finish();
+    let (place, out) = (place(trainer.checkpoint()), out.display());
     // A closed stderr leaves nobody to tell.
     let _ = writeln!(
         io::stderr(),
-        "arcos: interrupted after {}; `arcos train --resume` goes on from there",
-        place(trainer.checkpoint())
+        "arcos: interrupted after {place}; `arcos train --out {out} --resume` goes on from there"
     );
     std::process::exit(interrupt::EXIT_STATUS)
 }

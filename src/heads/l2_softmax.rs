@@ -102,8 +102,8 @@ impl ClassificationHead for L2Softmax {
         let alpha = self.alpha(parameters)?;
         let weights = parameters.weights.to_owned();
         let (features, logits) = self.normalize_and_project(features, parameters)?;
-        check_gradient(alpha, features.norms.as_slice().unwrap_or_default(), weights.view())?;
         let targets = Targets::new(labels, features.unit.nrows(), weights.nrows())?;
+        check_gradient(alpha, features.norms.as_slice().unwrap_or_default(), weights.view())?;
         let correct = accuracy::top_k_correct(logits.view(), &targets, 1);
         let angles = targets.iter().map(|(row, class)| angle_of_rows(features.unit.row(row), weights.row(class)));
         let statistics = BatchStatistics::new(&targets, correct, angles, alpha);
@@ -127,7 +127,7 @@ impl ClassificationHead for L2Softmax {
     }
 }
 
-/// Checks that the gradient of features, which is at most `2 α max_j‖w_j‖ / ‖x_i‖`, cannot overflow.
+/// Checks that the gradient of features, which is at most `2 α max_j‖w_j‖` before it is divided by `‖x_i‖`, overflows neither before nor after.
 ///
 /// # Errors
 /// [`Error::GradientOverflow`].
@@ -140,7 +140,7 @@ pub(crate) fn check_gradient<F: Real>(alpha: F, norms: &[F], weights: ArrayView2
     }
     let shortest = norms.iter().fold(F::infinity(), |shortest, &norm| shortest.min(norm)).to_double();
     // In this order, so that double precision does not overflow itself.
-    let bound = 2.0 * alpha.to_double() / shortest * longest;
+    let bound = 2.0 * alpha.to_double() / shortest.min(1.0) * longest;
     let largest = F::max_value().to_double();
     match bound <= largest {
         true => Ok(()),

@@ -189,6 +189,9 @@ impl<F: Real> Streaming<F> {
         let _single_threaded = SingleThreaded::new();
         let prepared = inputs.prepare(unit_features, feature_norms)?;
         let (blocks, factor) = (prepared.blocks, prepared.factor);
+        if !form.normalizes.features() {
+            inputs.check_sums()?;
+        }
         if let (Normalizes::Features, Some(_)) = (form.normalizes, &d_features) {
             let weights = ArrayView2::from_shape((inputs.classes, dimension), vectors.weights());
             check_gradient(factor, feature_norms, weights.expect("as many as classes"))?;

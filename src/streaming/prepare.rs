@@ -49,7 +49,6 @@ impl<F: Real> Inputs<'_, F> {
             true => normalized(self.features, unit, norms)?,
             false => {
                 l2_normalize::check_finite("features", self.features)?;
-                self.check_sums()?;
                 self.features.as_standard_layout()
             }
         };
@@ -73,7 +72,7 @@ impl<F: Real> Inputs<'_, F> {
 
 impl<F: Real> Inputs<'_, F> {
     /// Checks that features as they are can be added up: the kernel divides by the number of rows last.
-    fn check_sums(&self) -> Result<()> {
+    pub fn check_sums(&self) -> Result<()> {
         let rows = self.features.rows();
         let longest = rows.into_iter().map(|row| row.to_slice().map_or_else(|| norm_bound(&row.to_vec()), norm_bound));
         // No element is larger than its row is long.

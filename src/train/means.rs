@@ -17,7 +17,7 @@ pub struct Means {
     /// Sums of cosine and angle, and the rows that have them.
     target_cosine: f64,
     target_angle: f64,
-    target_rows: usize,
+    pub target_rows: usize,
 }
 
 impl Means {

@@ -22,7 +22,7 @@ impl PausedEpoch {
     /// Checks that an epoch of so many batches and rows can have been paused here.
     pub(super) fn check(&self, batches: usize, rows: usize) -> Result<()> {
         let Self { batches: done, means, log, .. } = self;
-        let counts = [means.rows, means.correct, log.target_angles.total() as usize];
+        let counts = [means.rows, means.correct, means.target_rows, log.target_angles.total() as usize];
         if (1..batches).contains(done)
             && [means.steps, log.steps.len()] == [*done; 2]
             && counts.iter().all(|&count| count <= rows)

@@ -105,6 +105,11 @@ impl Trainer {
             return Err(Error::NothingLabelled { rows: train.rows(), ignore: IGNORE_LABEL });
         }
         if let Some(paused) = &state.paused {
+            let (epochs, done) = (state.config.epochs, state.history.len());
+            if epochs <= done {
+                let expected = format!("at least {}: the run was paused inside that epoch", done + 1);
+                return Err(Error::Setting { name: "epochs", value: epochs.to_string(), expected });
+            }
             let smallest = state.config.embedder.map_or(1, |embedder| embedder.smallest_batch());
             paused.check(batches(&labelled_rows, state.config.batch_size, smallest).len(), labelled_rows.len())?;
         }

@@ -2,6 +2,7 @@
 
 use super::case::{head, spec};
 use arcos::ops::IGNORE_LABEL;
+use arcos::streaming::Streaming;
 use arcos::{ClassificationHead, Error, Head, HeadOptions, Parameters, Result};
 use ndarray::{Array1, Array2, array};
 use proptest::prelude::*;
@@ -274,4 +275,21 @@ fn the_largest_numbers_of_single_precision_have_a_direction() {
     // (3, -1) / √10 and (1, 1) / √2.
     approx::assert_relative_eq!(normalized.unit[[0, 0]], 3.0 / 10f32.sqrt(), max_relative = 1e-6);
     approx::assert_relative_eq!(normalized.unit[[1, 1]], std::f32::consts::FRAC_1_SQRT_2, max_relative = 1e-6);
+}
+
+/// Found by fuzzing: α‖w‖ overflows before it is divided by ‖x‖, which is as large.
+#[test]
+fn a_gradient_that_overflows_on_its_way_is_an_error() {
+    let features = array![[-4.2e37f32, 0.0, 1.4e20]];
+    let weights = array![[-1.08e8f32, -3.4e37, 1.1], [1.0, 1.0, 1.0], [1.0, 0.0, 1.0]];
+    let head = Head::new("l2-softmax", &HeadOptions::default()).expect("defaults");
+    let parameters = head.initial_parameters(weights).expect("enough classes");
+    let labels = array![1];
+    let explicit = head.forward(features.view(), &parameters, labels.view()).map(|_| ());
+    let streaming =
+        Streaming::default().forward_backward(&head, features.view(), &parameters, labels.view()).map(|_| ());
+    for result in [explicit, streaming] {
+        let message = result.expect_err("no gradient to be had").to_string();
+        assert!(message.starts_with("the gradient of features may reach 1.88"), "{message}");
+    }
 }

@@ -118,7 +118,7 @@ fn ctrl_c_leaves_a_checkpoint_and_exits_with_130() {
     assert!(status.success());
     let output = long.wait_with_output().expect("it ends");
     let message = complaint(&output, 130);
-    assert!(message.contains("interrupted after epoch") && message.contains("--resume"), "{message}");
+    assert!(message.contains("interrupted after epoch") && message.contains("--out interrupted --resume"), "{message}");
 
     let newest = RunDirectory::newest_checkpoint(&at("interrupted")).expect("readable").expect("a checkpoint");
     let epochs = (Checkpoint::load(&newest).expect("whole").history.len() + 2).to_string();
