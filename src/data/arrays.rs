@@ -162,8 +162,19 @@ fn read_from_archive<A: ReadableElement>(archive: &Path, name: Option<&str>) -> 
         }
     };
     let index = names.iter().position(|known| known == name).expect("the name is one of them");
-    read_array(reader.by_index(index).map_err(no_archive)?)
+    let member = reader.by_index(index).map_err(no_archive)?;
+    let (size, packed) = (member.size(), member.compressed_size());
+    if size > LARGE && size / packed.max(1) > LARGEST_RATIO {
+        return Err(Failure::Other(format!("holds {name:?}, {packed} bytes that unpack to {size}")));
+    }
+    // What it says of itself is all that it gives; its end has to be reached for its checksum to be looked at.
+    read_array(member.take(size.saturating_add(1)))
 }
+
+/// Members of archives that unpack to more than this many times their size, and to more bytes than this, are made to fill memory:
+/// features of which most are zero shrink to a tenth or a fiftieth.
+const LARGEST_RATIO: u64 = 200;
+const LARGE: u64 = 16 << 20;
 
 fn matrix<T>(path: &Path, array: ArrayD<T>, expected: &str) -> Result<Array2<T>> {
     let found = format!("has shape {:?}", array.shape());

@@ -4,7 +4,9 @@ use super::hostile_arrays::{header, npy};
 use super::hostile_files::{noise, refusal, taken, written};
 use super::numpy_file;
 use arcos::data::{read_features, read_labels};
-use std::fs;
+use ndarray::Array2;
+use ndarray_npy::NpzWriter;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 /// An archive of one array, and what it says of it.
@@ -167,4 +169,23 @@ fn archives_that_say_wrong_things_of_an_array_are_refused() {
     let bomb = Archive { sizes: [length, huge], ..whole() };
     let path = written(directory.path(), "bomb.npz", &bomb.bytes());
     taken(read_features(&path), &path);
+}
+
+#[test]
+fn an_archive_that_is_made_to_fill_memory_is_refused_unread() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let pack = |name: &str, array: &Array2<f32>| {
+        let path = directory.path().join(name);
+        let mut writer = NpzWriter::new_compressed(File::create(&path).expect("writable"));
+        writer.add_array("x", array).expect("writable");
+        writer.finish().expect("writable");
+        path
+    };
+    let bomb = pack("bomb.npz", &Array2::zeros((5 << 20, 1)));
+    assert!(refusal(read_features(&bomb), &bomb).contains("bytes that unpack to"));
+    // Features of which nine in ten are zero are no bomb, nor is a small array of zeros.
+    let sparse = Array2::from_shape_fn((5 << 20, 1), |(row, _)| if row % 10 == 0 { (row as f32).sin() } else { 0.0 });
+    for path in [pack("sparse.npz", &sparse), pack("small.npz", &Array2::zeros((1 << 20, 1)))] {
+        read_features(&path).expect("an ordinary archive");
+    }
 }

@@ -184,3 +184,17 @@ fn a_place_that_cannot_be_written_to_is_said_before_training() {
     assert!(complaint(&output, 1).contains("cannot create file/run"), "{text}");
     assert!(!text.contains("epoch 1/1"), "{text}");
 }
+
+#[test]
+fn training_that_diverges_says_where_and_leaves_the_last_good_checkpoint() {
+    let directory = with_data();
+    // Each step doubles the class vectors: after some 128 they are past the largest number.
+    let diverging = ["--optimizer", "sgd", "--learning-rate", "1", "--momentum", "0", "--weight-decay", "3"];
+    let base = ["train", "--head", "softmax", "--data", "data", "--out", "run", "--epochs", "100"];
+    let message = complaint(&arcos(directory.path(), &[&base[..], &diverging].concat()), 1);
+    let newest = RunDirectory::newest_checkpoint(&directory.path().join("run")).expect("readable").expect("one");
+    let last = Checkpoint::load(&newest).expect("whole");
+    let epoch = last.history.len() + 1;
+    assert!(message.contains(&format!("epoch {epoch}, batch ")) && message.contains("the loss is inf"), "{message}");
+    assert!(epoch > 5 && last.model.parameters.weights.iter().all(|weight| weight.is_finite()));
+}

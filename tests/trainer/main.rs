@@ -9,6 +9,9 @@ mod hostile_checkpoints;
 mod hostile_files;
 mod interruption;
 mod linear_algebra;
+// OpenBLAS takes buffers for every thread, and asks again and again where it cannot have them.
+#[cfg(all(target_os = "linux", not(feature = "blas")))]
+mod little_memory;
 mod load;
 mod open_set;
 mod program;
