@@ -140,8 +140,8 @@ proptest! {
 
     #[test]
     fn equals_the_explicit_step_in_single_precision(case in large_case(), setting in setting()) {
-        // Logits of this size are rounded to this much.
-        assert_equals_explicit::<f32>(&case, setting, |scale| 64.0 * f64::from(f32::EPSILON) * (1.0 + scale))?;
+        // Logits of this size are rounded to this much, with room for sums over 2,000 classes that cancel in few dimensions.
+        assert_equals_explicit::<f32>(&case, setting, |scale| 256.0 * f64::from(f32::EPSILON) * (1.0 + scale))?;
     }
 }
 
