@@ -2,7 +2,6 @@
 
 use crate::data::{Dataset, OpenSetSplit, open_set_split};
 use crate::{Error, Result};
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Where the data are.
@@ -55,8 +54,7 @@ impl Data {
         let test = self.test.as_ref().map_or("no test rows".into(), |test| format!("{} test rows", test.rows()));
         let (rows, dimension, classes) = (self.train.rows(), self.train.dimension(), self.train.classes());
         let unseen = self.unseen.as_ref().map_or(String::new(), |unseen| {
-            let classes: HashSet<i64> = unseen.labels.iter().copied().collect();
-            format!("; {} rows of {} other classes to retrieve", unseen.rows(), classes.len())
+            format!("; {} rows of {} other classes to retrieve", unseen.rows(), unseen.classes_present())
         });
         format!("{rows} training rows, {test}, {dimension} dimensions, {classes} classes{unseen}")
     }

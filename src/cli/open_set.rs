@@ -8,7 +8,6 @@ use crate::metrics::open_set::{OpenSet, OpenSetOptions, Verification, measure};
 use crate::metrics::roc::Roc;
 use ndarray::ArrayView2;
 use serde_json::{Value, json};
-use std::collections::HashSet;
 use std::path::Path;
 
 /// Rows times classes past which clustering takes longer than all the rest, and is left out unless it is asked for.
@@ -16,8 +15,7 @@ const MOST_TO_CLUSTER: usize = 100_000_000;
 
 /// Whether clustering is no great matter.
 pub(super) fn clusters_fast(data: &Dataset) -> bool {
-    let classes: HashSet<i64> = data.labels.iter().copied().collect();
-    data.rows().saturating_mul(classes.len()) <= MOST_TO_CLUSTER
+    data.rows().saturating_mul(data.classes_present()) <= MOST_TO_CLUSTER
 }
 
 /// The measures of a training run on rows of unseen classes.

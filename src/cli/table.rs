@@ -24,14 +24,21 @@ pub(super) fn table(outcomes: &[Outcome]) -> String {
         "{:<longest$} {:>8} {:>8} {:>9} {:>8} {:>8} {:>8} {:>8} {:>9}",
         "head", "test", "top-5", "test loss", "best", "train", "scale", "mean cos", "images/s"
     );
+    ruled(heading, outcomes.iter().filter_map(|outcome| line(outcome, longest)))
+}
+
+/// Lines under a heading and a rule.
+fn ruled(heading: String, lines: impl Iterator<Item = String>) -> String {
     let rule = "-".repeat(heading.len());
-    let lines = outcomes.iter().filter_map(|outcome| line(outcome, longest));
     [heading, rule].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
+}
+
+fn number(value: Option<f64>) -> String {
+    value.map_or("-".into(), |value| format!("{value:.4}"))
 }
 
 fn line(Outcome { name, history, .. }: &Outcome, longest: usize) -> Option<String> {
     let last = history.last()?;
-    let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.4}"));
     let best = history.iter().filter_map(|record| record.test_accuracy).reduce(f64::max);
     let mut speeds: Vec<_> = history.iter().map(|record| record.images_per_second).collect();
     speeds.sort_by(f64::total_cmp);
@@ -65,7 +72,6 @@ pub(super) fn open_set_table(outcomes: &[Outcome], features: &OpenSet) -> String
         "{:<longest$} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
         "head", "R@1", "MAP@R", "R@8", "NMI", "AUC", "EER", "test"
     );
-    let number = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.4}"));
     let line = |&(name, accuracy, measures): &(&str, Option<f64>, &OpenSet)| {
         let OpenSet { retrieval, nmi, all_pairs, .. } = measures;
         let recall_at_8 = retrieval.recall.iter().find(|at| at.k == 8).map(|at| at.recall);
@@ -80,6 +86,5 @@ pub(super) fn open_set_table(outcomes: &[Outcome], features: &OpenSet) -> String
             number(accuracy),
         )
     };
-    let rule = "-".repeat(heading.len());
-    [heading, rule].into_iter().chain(rows.iter().map(line)).collect::<Vec<_>>().join("\n")
+    ruled(heading, rows.iter().map(line))
 }

@@ -4,6 +4,7 @@ use super::{Features, Transform, TransformKind, read_features, read_labels};
 use crate::ops::{IGNORE_LABEL, l2_normalize};
 use crate::{Error, Result};
 use ndarray::{Array1, Axis, concatenate};
+use std::collections::HashSet;
 use std::path::Path;
 
 /// Features (N, D) with labels (N,).
@@ -74,6 +75,12 @@ impl Dataset {
     /// Whether there is a row whose label `is_wanted`.
     pub fn has_rows(&self, is_wanted: impl Fn(i64) -> bool) -> bool {
         self.labels.iter().any(|&label| is_wanted(label))
+    }
+
+    /// How many different labels there are.
+    pub fn classes_present(&self) -> usize {
+        let labelled = self.labels.iter().filter(|&&label| label != IGNORE_LABEL);
+        labelled.collect::<HashSet<_>>().len()
     }
 
     /// A copy of the rows whose label `is_wanted`.

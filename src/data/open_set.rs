@@ -2,7 +2,6 @@
 
 use super::Dataset;
 use crate::{Error, Result};
-use std::collections::HashSet;
 
 /// Data of known classes and of classes that training does not see.
 #[derive(Clone, Debug)]
@@ -41,6 +40,6 @@ pub fn open_set_split(train: &Dataset, test: Option<&Dataset>) -> Result<OpenSet
 
 /// Whether there are rows of two classes, and two of one.
 fn can_be_retrieved(unseen: &Dataset) -> bool {
-    let classes: HashSet<i64> = unseen.labels.iter().copied().collect();
-    classes.len() > 1 && unseen.rows() > classes.len()
+    let classes = unseen.classes_present();
+    classes > 1 && unseen.rows() > classes
 }

@@ -16,9 +16,9 @@
 use super::softmax::angle_of_rows;
 use super::{BatchStatistics, ClassificationHead, Gradients, HeadOptions, Listed, LogitForm, Normalizes, Parameters, Scale, check_factor, check_hyper_parameter};
 use crate::ops::l2_normalize::{self, Normalized, check_finite};
-use crate::ops::softmax_cross_entropy::{self as cross_entropy, CrossEntropyCache, check_classes};
 use crate::ops::rows::norm_bound;
-use crate::ops::{Targets, linear};
+use crate::ops::softmax_cross_entropy::{self as cross_entropy, CrossEntropyCache, check_classes};
+use crate::ops::{Targets, check_gradient_bound, linear};
 use crate::{Error, Real, Result, metrics::accuracy};
 use ndarray::parallel::prelude::*;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
@@ -132,20 +132,14 @@ impl ClassificationHead for L2Softmax {
 /// # Errors
 /// [`Error::GradientOverflow`].
 pub(crate) fn check_gradient<F: Real>(alpha: F, norms: &[F], weights: ArrayView2<F>) -> Result<()> {
-    let norm = |row: ArrayView1<F>| row.to_slice().map_or_else(|| norm_bound(&row.to_vec()), norm_bound);
-    let longest = weights.axis_iter(Axis(0)).into_par_iter().with_min_len(256).map(norm).reduce(|| 0.0, f64::max);
+    let longest = weights.axis_iter(Axis(0)).into_par_iter().with_min_len(256).map(norm_bound).reduce(|| 0.0, f64::max);
     if longest.is_infinite() {
         // Whoever reads the weights says where.
         return Ok(());
     }
     let shortest = norms.iter().fold(F::infinity(), |shortest, &norm| shortest.min(norm)).to_double();
     // In this order, so that double precision does not overflow itself.
-    let bound = 2.0 * alpha.to_double() / shortest.min(1.0) * longest;
-    let largest = F::max_value().to_double();
-    match bound <= largest {
-        true => Ok(()),
-        false => Err(Error::GradientOverflow { what: "features", bound, largest }),
-    }
+    check_gradient_bound::<F>("features", 2.0 * alpha.to_double() / shortest.min(1.0) * longest)
 }
 
 /// From `g = (p - onehot(y)) / n` back through the linear layer, α and the normalisation.

@@ -1,14 +1,16 @@
 //! Identification: whose row is it? Probes are looked up in a gallery.
 
-use super::similarity::{BLOCK, as_similar_as, blocks, check_dimensions, for_each_block, unit as unit_of, unit_rows};
+use super::similarity::{
+    BLOCK, as_similar_as, blocks, check_dimensions, for_each_block, lock, row, unit as unit_of, unit_rows, unlocked,
+};
 use crate::ops::{IGNORE_LABEL, rows};
 use crate::{Error, Real, Result};
 use ndarray::{Array2, ArrayView1, ArrayView2, s};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// The cumulative match characteristic.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,13 +136,12 @@ pub fn cmc_among_distractors<F: Real>(
         let searches: Vec<Mutex<Vec<Searches<F>>>> =
             blocks(probes.len()).collect::<Vec<_>>().into_par_iter().map(of_block).collect();
         for_each_block(unit.slice(s![probes.clone(), ..]), unit_distractors.view(), |block| {
-            let mut searches = searches[block.queries.start / BLOCK].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut searches = lock(&searches[block.queries.start / BLOCK]);
             for (searches, (_, similarities)) in searches.iter_mut().zip(block.rows()) {
                 searches.meet(similarities);
             }
         });
-        let searches = searches.into_iter().map(|block| block.into_inner().unwrap_or_else(PoisonError::into_inner));
-        counts.add(searches.flatten().flat_map(Searches::ranks));
+        counts.add(searches.into_iter().flat_map(unlocked).flat_map(Searches::ranks));
     }
     counts.cmc()
 }
@@ -208,7 +209,6 @@ fn rows_of(rows: &HashMap<i64, Vec<usize>>, label: i64) -> &[usize] {
     rows.get(&label).map_or(&[], Vec::as_slice)
 }
 
-fn similarity<F: Real>(a: &Array2<F>, row: usize, b: &Array2<F>, other: usize) -> F {
-    let (a, b) = (a.row(row), b.row(other));
-    rows::dot(a.to_slice().expect("in row-major order"), b.to_slice().expect("in row-major order"))
+fn similarity<F: Real>(a: &Array2<F>, number: usize, b: &Array2<F>, other: usize) -> F {
+    rows::dot(row(a.view(), number), row(b.view(), other))
 }

@@ -1,6 +1,6 @@
 //! k-means: Lloyd's algorithm from centres that k-means++ has drawn (Arthur & Vassilvitskii 2007).
 
-use super::similarity::{blocks, unit};
+use super::similarity::{blocks, row, unit};
 use crate::ops::rows;
 use crate::real::SingleThreaded;
 use crate::{Error, Real, Result};
@@ -127,10 +127,4 @@ fn means<F: Real>(unit: ArrayView2<F>, clusters: &[usize], distances: &[f64], co
         means.row_mut(cluster).assign(&unit.row(number));
     }
     means
-}
-
-fn row<'a, F>(matrix: ArrayView2<'a, F>, number: usize) -> &'a [F] {
-    let columns = matrix.ncols();
-    let elements = matrix.to_slice().expect("in row-major order");
-    &elements[number * columns..(number + 1) * columns]
 }

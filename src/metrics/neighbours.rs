@@ -1,12 +1,12 @@
 //! The rows most similar to each row.
 
-use super::similarity::{BLOCK, Block, blocks, for_each_block, for_each_pair_of_blocks};
+use super::similarity::{BLOCK, Block, blocks, for_each_block, for_each_pair_of_blocks, lock, unlocked};
 use crate::Real;
 use crate::ops::rows;
 use ndarray::{ArrayView2, s};
 use rayon::prelude::*;
 use std::cmp::Ordering;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 /// Bytes for candidates that are in memory at a time.
 const CANDIDATES: usize = 1 << 30;
@@ -53,17 +53,13 @@ pub(super) fn map_nearest<F: Real, T: Send>(
     starts.flat_map(chunk).collect()
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn results<F: Real, T: Send>(
     nearest: Vec<Mutex<Nearest<F>>>,
     first: usize,
     each: &(impl Fn(usize, &[Neighbour<F>]) -> T + Sync),
 ) -> Vec<T> {
     let of_block = |(block, nearest): (usize, Mutex<Nearest<F>>)| {
-        let Nearest { wanted, candidates, .. } = nearest.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Nearest { wanted, candidates, .. } = unlocked(nearest);
         let rows = wanted.into_iter().zip(candidates).enumerate().filter(|(_, (wanted, _))| *wanted > 0);
         let result = |(row, (wanted, mut candidates)): (usize, (usize, Vec<Neighbour<F>>))| {
             candidates.sort_unstable_by(nearer_first);

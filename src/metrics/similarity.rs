@@ -6,6 +6,7 @@ use crate::{Error, Real, Result};
 use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2, s};
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Rows of a block: its similarities fit a core's cache.
 pub(super) const BLOCK: usize = 512;
@@ -50,6 +51,23 @@ pub(super) fn unit<F: Real>(what: &'static str, embeddings: ArrayView2<F>) -> Re
         return Err(Error::Empty { what, found: embeddings.shape().to_vec() });
     }
     Ok(l2_normalize::forward(what, embeddings)?.unit)
+}
+
+/// A row of a matrix in row-major order, as those of [`unit`] are.
+pub(super) fn row<'a, F>(matrix: ArrayView2<'a, F>, number: usize) -> &'a [F] {
+    let columns = matrix.ncols();
+    let elements = matrix.to_slice().expect("in row-major order");
+    &elements[number * columns..(number + 1) * columns]
+}
+
+/// What a mutex holds, be it after another task's panic: that is passed on by whoever waits for the tasks.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a mutex held.
+pub(super) fn unlocked<T>(mutex: Mutex<T>) -> T {
+    mutex.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Checks that both have the same dimension.

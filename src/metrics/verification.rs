@@ -2,11 +2,11 @@
 
 use super::angles::AngleHistogram;
 use super::roc::Roc;
-use super::similarity::{for_each_pair_of_blocks, unit, unit_rows};
+use super::similarity::{for_each_pair_of_blocks, lock, row, unit, unit_rows, unlocked};
 use crate::ops::{IGNORE_LABEL, rows};
 use crate::{Error, Real, Result};
 use ndarray::{ArrayView1, ArrayView2};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 /// Two rows, and whether they are of one class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,12 +25,12 @@ pub struct Pair {
 /// [`Error::Empty`], [`Error::NotFinite`], [`Error::ZeroNorm`]; [`Error::Setting`] for a pair of a row that is not there.
 pub fn scores<F: Real>(embeddings: ArrayView2<F>, pairs: &[Pair]) -> Result<Vec<F>> {
     let unit = unit("embeddings", embeddings)?;
-    let row = |number: usize| {
-        if number >= unit.nrows() {
+    let row = |number: usize| match number < unit.nrows() {
+        true => Ok(row(unit.view(), number)),
+        false => {
             let expected = format!("a number from 0 to {}", unit.nrows() - 1);
-            return Err(Error::Setting { name: "the row of a pair", value: number.to_string(), expected });
+            Err(Error::Setting { name: "the row of a pair", value: number.to_string(), expected })
         }
-        Ok(unit.row(number).to_slice().expect("unit rows are in row-major order"))
     };
     pairs.iter().map(|pair| Ok(rows::dot(row(pair.first)?, row(pair.second)?))).collect()
 }
@@ -59,9 +59,8 @@ pub fn all_pairs<F: Real>(embeddings: ArrayView2<F>, labels: ArrayView1<i64>) ->
     let labels = labels.to_vec();
     // A table for each task that is running; impostors, then genuine pairs.
     let tables: Mutex<Vec<Vec<u64>>> = Mutex::default();
-    let tables_now = || tables.lock().unwrap_or_else(PoisonError::into_inner);
     for_each_pair_of_blocks(unit.view(), |block| {
-        let table = tables_now().pop();
+        let table = lock(&tables).pop();
         let mut table = table.unwrap_or_else(|| vec![0; 2 * BINS]);
         let on_diagonal = block.queries == block.references;
         for (row, (query, similarities)) in block.rows().enumerate() {
@@ -76,9 +75,9 @@ pub fn all_pairs<F: Real>(embeddings: ArrayView2<F>, labels: ArrayView1<i64>) ->
                 }
             }
         }
-        tables_now().push(table);
+        lock(&tables).push(table);
     });
-    let tables = tables.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let tables = unlocked(tables);
     let count = |index: usize| tables.iter().map(|table| table[index]).sum::<u64>();
     let bins = (0..BINS).rev().map(|bin| (bin, count(BINS + bin), count(bin)));
     let bins: Vec<(usize, u64, u64)> = bins.filter(|&(_, of_one_class, of_two)| of_one_class + of_two > 0).collect();

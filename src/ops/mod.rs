@@ -28,3 +28,9 @@ fn check_per_column<F: Real>(what: &'static str, values: ArrayView1<F>, features
     let expected = format!("({},), one element for each column of features {:?}", features.ncols(), features.shape());
     Err(Error::Shape { what, found: values.shape().to_vec(), expected })
 }
+
+/// Checks that a gradient of `what`, none of whose elements is past `bound`, can be held.
+pub(crate) fn check_gradient_bound<F: Real>(what: &'static str, bound: f64) -> Result<()> {
+    let largest = F::max_value().to_double();
+    if bound <= largest { Ok(()) } else { Err(Error::GradientOverflow { what, bound, largest }) }
+}

@@ -4,7 +4,9 @@
 //! set. A closure given to its `dispatch` is not inlined, and would get the oldest one.
 
 use crate::Real;
+use ndarray::ArrayView1;
 use pulp::{Arch, Simd, WithSimd};
+use std::borrow::Cow;
 
 /// Independent partial results of a reduction: the order of additions is the same on every processor.
 const LANES: usize = 32;
@@ -21,7 +23,8 @@ pub(crate) fn squared_norm<F: Real>(row: &[F]) -> f64 {
 }
 
 /// A number that the norm of a row does not exceed: the norm itself where its square can be held. Infinite for a row that is not finite.
-pub(crate) fn norm_bound<F: Real>(row: &[F]) -> f64 {
+pub(crate) fn norm_bound<F: Real>(row: ArrayView1<F>) -> f64 {
+    let row = &*row.to_slice().map_or_else(|| row.to_vec().into(), Cow::from);
     let squared = dot(row, row).to_double();
     if squared.is_finite() {
         return squared.sqrt();

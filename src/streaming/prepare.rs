@@ -6,8 +6,8 @@ use super::group::Group;
 use super::unit_block::matrix;
 use crate::heads::{LogitForm, Scale};
 use crate::ops::rows::norm_bound;
-use crate::ops::{Targets, l2_normalize, linear};
-use crate::{Error, Real, Result};
+use crate::ops::{Targets, check_gradient_bound, l2_normalize, linear};
+use crate::{Real, Result};
 use ndarray::{ArrayView1, ArrayView2, CowArray, Ix2, s};
 use rayon::prelude::*;
 
@@ -73,15 +73,9 @@ impl<F: Real> Inputs<'_, F> {
 impl<F: Real> Inputs<'_, F> {
     /// Checks that features as they are can be added up: the kernel divides by the number of rows last.
     pub fn check_sums(&self) -> Result<()> {
-        let rows = self.features.rows();
-        let longest = rows.into_iter().map(|row| row.to_slice().map_or_else(|| norm_bound(&row.to_vec()), norm_bound));
         // No element is larger than its row is long.
-        let bound = self.features.nrows() as f64 * longest.fold(0.0, f64::max);
-        let largest = F::max_value().to_double();
-        match bound <= largest {
-            true => Ok(()),
-            false => Err(Error::GradientOverflow { what: "weights", bound, largest }),
-        }
+        let longest = self.features.rows().into_iter().map(norm_bound).fold(0.0, f64::max);
+        check_gradient_bound::<F>("weights", self.features.nrows() as f64 * longest)
     }
 }
 

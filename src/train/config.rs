@@ -109,6 +109,11 @@ impl TrainConfig {
         }
     }
 
+    /// Rows without which no step can be taken.
+    pub(super) fn smallest_batch(&self) -> usize {
+        self.embedder.map_or(1, |embedder| embedder.smallest_batch())
+    }
+
     /// Checks every setting, for this number of classes.
     ///
     /// # Errors
@@ -129,7 +134,7 @@ impl TrainConfig {
         at_least_one("epochs", self.epochs)?;
         if let Some(embedder) = self.embedder {
             embedder.check()?;
-            let smallest = embedder.smallest_batch();
+            let smallest = self.smallest_batch();
             if self.batch_size < smallest {
                 let expected =
                     format!("at least {smallest} with this embedder, whose batch normalisation needs other rows");

@@ -110,8 +110,7 @@ impl Trainer {
                 let expected = format!("at least {}: the run was paused inside that epoch", done + 1);
                 return Err(Error::Setting { name: "epochs", value: epochs.to_string(), expected });
             }
-            let smallest = state.config.embedder.map_or(1, |embedder| embedder.smallest_batch());
-            paused.check(batches(&labelled_rows, state.config.batch_size, smallest).len(), labelled_rows.len())?;
+            paused.check(batches(&labelled_rows, &state.config).len(), labelled_rows.len())?;
         }
         let prepare = |data| Prepared::new(data, &state.model.transform);
         let (train, test) = (prepare(train)?, test.map(prepare).transpose()?);
@@ -197,8 +196,7 @@ impl Trainer {
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
         rng.set_stream(epoch as u64);
         rows.shuffle(&mut rng);
-        let smallest = config.embedder.map_or(1, |embedder| embedder.smallest_batch());
-        let batches_of_rows = batches(&rows, config.batch_size, smallest);
+        let batches_of_rows = batches(&rows, &config);
         let batches = batches_of_rows.len();
 
         let PausedEpoch { batches: done, dropout_position, seconds, mut means, log } =
@@ -336,8 +334,9 @@ fn update(trained: Vec<Trained<f32>>, moments: &mut [Moments<f32>], optimizer: &
     squared_norms.sum::<f64>().sqrt()
 }
 
-/// The rows of each batch; a last one of fewer than `smallest` rows joins the one before.
-fn batches(rows: &[usize], size: usize, smallest: usize) -> Vec<&[usize]> {
+/// The rows of each batch; a last one that is too small for a step joins the one before.
+fn batches<'a>(rows: &'a [usize], config: &TrainConfig) -> Vec<&'a [usize]> {
+    let (size, smallest) = (config.batch_size, config.smallest_batch());
     let mut batches: Vec<_> = rows.chunks(size).collect();
     if batches.len() > 1 && batches.last().is_some_and(|last| last.len() < smallest) {
         batches.pop();

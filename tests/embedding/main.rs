@@ -1,5 +1,9 @@
 //! The trainable part between features and head, against its mathematics.
 
+#[path = "../common/archive.rs"]
+mod archive;
+#[path = "../common/birds.rs"]
+mod birds;
 mod differences;
 mod reference;
 mod training;

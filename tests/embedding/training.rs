@@ -1,9 +1,9 @@
 //! The trainer with an embedder: that it learns, repeats itself bit by bit, and goes on where it stopped.
 
-use arcos::data::synthetic::SyntheticBirds;
-use arcos::data::{Dataset, Transform, TransformKind};
+use super::birds::{adacos, birds, run, trainer};
+use arcos::data::{Transform, TransformKind};
 use arcos::embedder::{EmbedBlock, Embedder};
-use arcos::heads::{AdaCos, ArcFace};
+use arcos::heads::ArcFace;
 use arcos::train::{Checkpoint, Kernel, Model, TrainConfig, Trainer};
 use arcos::{Head, HeadOptions};
 use ndarray::Array2;
@@ -11,39 +11,10 @@ use std::fs;
 
 const BLOCKS: [EmbedBlock; 2] = [EmbedBlock::Linear, EmbedBlock::E];
 
-fn birds() -> (Dataset, Dataset) {
-    let birds = SyntheticBirds {
-        classes: 10,
-        train_rows: 205,
-        test_rows: 100,
-        dimension: 48,
-        row_spread: 0.6,
-        ..Default::default()
-    };
-    let (train, test) = birds.generate().expect("sensible sizes");
-    let dataset = |(features, labels): (Array2<f32>, _)| Dataset::new(features.into(), labels).expect("well-formed");
-    (dataset(train), dataset(test))
-}
-
 fn config(head: Head, block: EmbedBlock) -> TrainConfig {
     let embedder = Some(Embedder { dimension: 16, block });
     // The fifth batch would be of one row, with which there is no batch normalisation.
     TrainConfig { epochs: 4, learning_rate: 3e-3, batch_size: 51, embedder, ..TrainConfig::new(head) }
-}
-
-fn adacos() -> Head {
-    Head::AdaCos(AdaCos::default())
-}
-
-fn trainer(config: TrainConfig) -> Trainer {
-    let (train, test) = birds();
-    Trainer::new(config, train, Some(test)).expect("well-formed")
-}
-
-fn run(trainer: &mut Trainer) {
-    while !trainer.is_done() {
-        trainer.run_epoch(|_| ()).expect("training goes on");
-    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The heads against their mathematics.
 
 mod adacos_scale;
+#[path = "../common/archive.rs"]
+mod archive;
 mod case;
 mod deep_convergence;
 mod errors;

@@ -1,24 +1,10 @@
 //! Losses and gradients of an independent framework, reproduced: `tests/reference/make_heads.py` made them.
 
+use super::archive::Archive;
 use arcos::{ClassificationHead, Head, HeadOptions};
 use ndarray::{Array, Array0, Array1, Array2, Dimension};
-use ndarray_npy::{NpzReader, ReadableElement};
-use std::fs::File;
 
 const TOLERANCE: f64 = 1e-10;
-
-struct Archive(NpzReader<File>);
-
-impl Archive {
-    fn open() -> Self {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/heads.npz");
-        Self(NpzReader::new(File::open(path).expect("the archive is committed")).expect("an archive"))
-    }
-
-    fn read<A: ReadableElement, D: Dimension>(&mut self, case: &str, name: &str) -> Array<A, D> {
-        self.0.by_name(&format!("{case}/{name}")).unwrap_or_else(|error| panic!("{case}/{name}: {error}"))
-    }
-}
 
 fn assert_close<D: Dimension>(case: &str, name: &str, found: &Array<f64, D>, expected: &Array<f64, D>) {
     assert_eq!(found.shape(), expected.shape(), "{case}: shape of {name}");
@@ -32,7 +18,7 @@ fn assert_close<D: Dimension>(case: &str, name: &str, found: &Array<f64, D>, exp
 
 #[test]
 fn every_head_agrees_with_automatic_differentiation() {
-    let mut archive = Archive::open();
+    let mut archive = Archive::open("heads.npz");
     let mut cases: Vec<String> = archive.0.names().expect("names").iter().map(|name| name[..3].to_owned()).collect();
     cases.dedup();
     let mut seen = Vec::new();

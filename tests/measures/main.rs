@@ -1,4 +1,6 @@
 //! Measures of embeddings against other implementations, and against their definitions.
 
+#[path = "../common/archive.rs"]
+mod archive;
 mod definitions;
 mod reference;

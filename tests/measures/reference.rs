@@ -1,6 +1,7 @@
 //! Values of pytorch-metric-learning and scikit-learn, and of plain loops over the definitions of protocols that neither has, reproduced:
 //! `tests/reference/make_measures.py` made them.
 
+use super::archive::Archive;
 use arcos::metrics::folds::fold_accuracy;
 use arcos::metrics::identification::{Cmc, cmc, cmc_among_distractors};
 use arcos::metrics::k_means::k_means;
@@ -8,24 +9,11 @@ use arcos::metrics::mutual_information::normalized_mutual_information;
 use arcos::metrics::retrieval::retrieval;
 use arcos::metrics::roc::Roc;
 use arcos::metrics::verification::all_pairs;
-use ndarray::{Array, Array0, Array1, Array2, Dimension};
-use ndarray_npy::{NpzReader, ReadableElement};
+use ndarray::{Array0, Array1, Array2};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use std::fs::File;
-
-struct Archive(NpzReader<File>);
 
 impl Archive {
-    fn open() -> Self {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/measures.npz");
-        Self(NpzReader::new(File::open(path).expect("the archive is committed")).expect("an archive"))
-    }
-
-    fn read<A: ReadableElement, D: Dimension>(&mut self, case: &str, name: &str) -> Array<A, D> {
-        self.0.by_name(&format!("{case}/{name}")).unwrap_or_else(|error| panic!("{case}/{name}: {error}"))
-    }
-
     fn number(&mut self, case: &str, name: &str) -> f64 {
         let value: Array0<f64> = self.read(case, name);
         value.into_scalar()
@@ -52,7 +40,7 @@ fn assert_close(what: &str, found: f64, expected: f64) {
 
 #[test]
 fn retrieval_is_that_of_pytorch_metric_learning() {
-    let mut archive = Archive::open();
+    let mut archive = Archive::open("measures.npz");
     for case in ["random", "ties", "lone"] {
         let (embeddings, labels) = (archive.matrix(case, "embeddings"), archive.labels(case, "labels"));
         let found = retrieval(embeddings.view(), labels.view(), &[1, 2, 4, 8]).expect("classes of several rows");
@@ -68,7 +56,7 @@ fn retrieval_is_that_of_pytorch_metric_learning() {
 
 #[test]
 fn mutual_information_is_that_of_scikit_learn() {
-    let mut archive = Archive::open();
+    let mut archive = Archive::open("measures.npz");
     for number in 0..6 {
         let case = format!("nmi/{number}");
         let (a, b) = (archive.labels(&case, "labels_a").to_vec(), archive.labels(&case, "labels_b").to_vec());
@@ -79,7 +67,7 @@ fn mutual_information_is_that_of_scikit_learn() {
 
 #[test]
 fn clusters_are_as_tight_as_those_of_scikit_learn() {
-    let mut archive = Archive::open();
+    let mut archive = Archive::open("measures.npz");
     let points = archive.matrix("kmeans", "points");
     let expected = archive.number("kmeans", "inertia");
     let mut rng = ChaCha8Rng::seed_from_u64(0);
@@ -110,7 +98,7 @@ fn check_roc(archive: &mut Archive, case: &str, roc: &Roc, rates: &[f64], tolera
 
 #[test]
 fn verification_is_that_of_scikit_learn() {
-    let mut archive = Archive::open();
+    let mut archive = Archive::open("measures.npz");
     for case in ["scores_random", "scores_ties", "scores_few"] {
         let (scores, same) = archive.scores(case);
         let roc = Roc::new(&scores, &same).expect("both kinds of pairs");
@@ -120,7 +108,7 @@ fn verification_is_that_of_scikit_learn() {
 
 #[test]
 fn all_pairs_are_those_of_scikit_learn() {
-    let mut archive = Archive::open();
+    let mut archive = Archive::open("measures.npz");
     let (embeddings, labels) = (archive.matrix("pairs_all", "embeddings"), archive.labels("pairs_all", "labels"));
     let found = all_pairs(embeddings.view(), labels.view()).expect("both kinds of pairs");
     assert_eq!(found.genuine.total() + found.impostors.total(), 80 * 79 / 2);
@@ -130,7 +118,7 @@ fn all_pairs_are_those_of_scikit_learn() {
 
 #[test]
 fn folds_are_those_of_the_protocol() {
-    let mut archive = Archive::open();
+    let mut archive = Archive::open("measures.npz");
     for case in ["folds_random", "folds_ties", "folds_uneven"] {
         let (scores, same) = archive.scores(case);
         let found = fold_accuracy(&scores, &same, 10).expect("enough pairs");
@@ -153,7 +141,7 @@ fn check_cmc(archive: &mut Archive, case: &str, found: &Cmc) {
 
 #[test]
 fn identification_is_that_of_the_definition() {
-    let mut archive = Archive::open();
+    let mut archive = Archive::open("measures.npz");
     for case in ["closed", "distractors"] {
         let (probes, gallery) = (archive.matrix(case, "probes"), archive.matrix(case, "gallery"));
         let labels = [archive.labels(case, "probe_labels"), archive.labels(case, "gallery_labels")];

@@ -1,5 +1,7 @@
 //! Data, training and the program.
 
+#[path = "../common/birds.rs"]
+mod birds;
 #[path = "../common/command.rs"]
 mod command;
 mod data_files;

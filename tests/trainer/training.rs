@@ -1,6 +1,6 @@
 //! The trainer: what it learns, that it repeats itself bit by bit, and that it goes on where it stopped.
 
-use arcos::data::synthetic::SyntheticBirds;
+use super::birds::{adacos, birds, run, trainer};
 use arcos::data::{Dataset, TransformKind};
 use arcos::heads::{AdaCos, ArcFace, L2Softmax};
 use arcos::optim::{AdamW, Decay, Optimizer, RmsProp, Schedule, Sgd};
@@ -8,41 +8,12 @@ use arcos::train::{
     Checkpoint, EpochRecord, Kernel, RunDirectory, TrainConfig, Trainer, read_history, read_steps, read_target_angles,
 };
 use arcos::{Error, Head, HeadOptions};
-use ndarray::{Array2, array};
+use ndarray::array;
 use std::fs;
 use std::path::Path;
 
-fn birds() -> (Dataset, Dataset) {
-    let birds = SyntheticBirds {
-        classes: 10,
-        train_rows: 205,
-        test_rows: 100,
-        dimension: 48,
-        row_spread: 0.6,
-        ..Default::default()
-    };
-    let (train, test) = birds.generate().expect("sensible sizes");
-    let dataset = |(features, labels): (Array2<f32>, _)| Dataset::new(features.into(), labels).expect("well-formed");
-    (dataset(train), dataset(test))
-}
-
 fn config(head: Head) -> TrainConfig {
     TrainConfig { epochs: 4, learning_rate: 3e-3, ..TrainConfig::new(head) }
-}
-
-fn adacos() -> Head {
-    Head::AdaCos(AdaCos::default())
-}
-
-fn trainer(config: TrainConfig) -> Trainer {
-    let (train, test) = birds();
-    Trainer::new(config, train, Some(test)).expect("well-formed")
-}
-
-fn run(trainer: &mut Trainer) {
-    while !trainer.is_done() {
-        trainer.run_epoch(|_| ()).expect("training goes on");
-    }
 }
 
 /// All figures but the speed.
