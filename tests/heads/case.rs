@@ -196,4 +196,9 @@ impl Arrays {
         let labelled = self.labels.iter().enumerate().filter(|(_, label)| **label != IGNORE_LABEL);
         labelled.map(|(row, &label)| Angle::between(x.row(row), w.row(label as usize)).theta()).collect()
     }
+
+    /// How much a cone of the margin function multiplies the rounding of an angle: 1/sinθ at the row nearest to a pole.
+    pub fn pole_factor(&self) -> f64 {
+        self.angles().into_iter().map(|theta| 1.0 / theta.sin().max(f64::EPSILON)).fold(1.0, f64::max)
+    }
 }

@@ -66,11 +66,6 @@ fn rescaled(rows: &Array2<f64>, factors: &[f64]) -> Array2<f64> {
     rows
 }
 
-/// How much a cone of the margin function multiplies the rounding of an angle: 1/sinθ at the row nearest to a pole.
-fn pole_factor(arrays: &Arrays) -> f64 {
-    arrays.angles().into_iter().map(|theta| 1.0 / theta.sin().max(f64::EPSILON)).fold(1.0, f64::max)
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { max_global_rejects: 20_000, ..ProptestConfig::default() })]
 
@@ -110,7 +105,7 @@ proptest! {
         let Step { gradients, loss, scale } = step(&arrays)?;
         // What is projected away is no larger than the loss (or 1) times the scale and the margin's slope, 8 times that of
         // the cone at most; it leaves some ε of itself.
-        let bound = 64.0 * f64::EPSILON * loss.min(1.0) * scale * 8.0 * pole_factor(&arrays);
+        let bound = 64.0 * f64::EPSILON * loss.min(1.0) * scale * 8.0 * arrays.pole_factor();
         for (gradient, rows) in [(&gradients.d_features, &arrays.features), (&gradients.d_weights, &arrays.parameters.weights)] {
             for (gradient, row) in gradient.rows().into_iter().zip(rows.rows()) {
                 let along = gradient.dot(&row).abs();
@@ -285,7 +280,7 @@ proptest! {
 
         // A logit is off by a few ε times the largest logit, AdaCos's by its scale's error besides; the loss and every
         // probability by as much, relatively. Near a pole the cone multiplies the angle's rounding, ε, by 1/θ.
-        let pole = pole_factor(&double);
+        let pole = double.pole_factor();
         let logits = double.head.logits(double.features.view(), &double.parameters).expect("well-formed inputs");
         let steepness = if case.spec.starts_with("sphereface") { 8.0 } else { 4.0 };
         let conditioning = (1.0 + largest(&logits).max(expected.scale)) * steepness + pole;

@@ -1,6 +1,6 @@
 //! The streaming kernel against the explicit forward and backward.
 
-use super::case::{Arrays, Case, LastRow, spec};
+use super::case::{Arrays, Case, LastRow, NOT_NORMALISED, spec};
 use arcos::heads::{ArcFace, BatchStatistics, Gradients, NormSoftmax};
 use arcos::metrics::accuracy::top_k_correct;
 use arcos::ops::{IGNORE_LABEL, Targets, softmax_cross_entropy};
@@ -103,11 +103,11 @@ fn assert_statistics(found: &BatchStatistics, expected: &BatchStatistics, tolera
     Ok(())
 }
 
-/// The kernel's step agrees with the explicit one up to `tolerance` of the scale of the logits.
+/// The kernel's step agrees with the explicit one up to `tolerance` of the scale of the logits and the case.
 fn assert_equals_explicit<F: Real>(
     case: &Case,
     setting: Setting,
-    tolerance: impl Fn(f64) -> f64,
+    tolerance: impl Fn(f64, &Arrays) -> f64,
 ) -> Result<(), TestCaseError> {
     let arrays = case.build();
     let (features, parameters) = converted::<F>(&arrays);
@@ -125,7 +125,7 @@ fn assert_equals_explicit<F: Real>(
     };
     let (step, gradients) = streamed.map_err(|error| TestCaseError::fail(error.to_string()))?;
     let statistics = *cache.statistics();
-    let tolerance = tolerance(statistics.scale);
+    let tolerance = tolerance(statistics.scale, &arrays);
     let difference = (step.loss - loss).abs().to_double();
     prop_assert!(difference <= tolerance * loss.to_double(), "loss {} is not {loss}", step.loss);
     assert_statistics(&step.statistics, &statistics, tolerance)?;
@@ -135,13 +135,17 @@ fn assert_equals_explicit<F: Real>(
 proptest! {
     #[test]
     fn equals_the_explicit_step_in_double_precision(case in large_case(), setting in setting()) {
-        assert_equals_explicit::<f64>(&case, setting, |_| 1e-12)?;
+        assert_equals_explicit::<f64>(&case, setting, |_, _| 1e-12)?;
     }
 
     #[test]
     fn equals_the_explicit_step_in_single_precision(case in large_case(), setting in setting()) {
-        // Logits of this size are rounded to this much, with room for sums over 2,000 classes that cancel in few dimensions.
-        assert_equals_explicit::<f32>(&case, setting, |scale| 256.0 * f64::from(f32::EPSILON) * (1.0 + scale))?;
+        // Logits of this size are rounded to this much, and the gradient near a pole, a small difference of unit vectors, to that much.
+        assert_equals_explicit::<f32>(&case, setting, |scale, arrays| {
+            let normalised = !NOT_NORMALISED.contains(&arrays.head.name());
+            let pole = if normalised { arrays.pole_factor() } else { 1.0 };
+            f64::from(f32::EPSILON) * (64.0 * (1.0 + scale)).max(4.0 * pole)
+        })?;
     }
 }
 
