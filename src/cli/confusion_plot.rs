@@ -1,8 +1,9 @@
 //! A matrix of the classes that are most often taken for each other.
 
-use super::plot::{COLOURS, DrawResult, FONT, draw_file};
+use super::canvas::{Area, COLOURS, DrawResult, FONT, canvas, draw_file};
 use crate::Result;
 use crate::metrics::confusion::Confusion;
+use image::RgbImage;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::path::Path;
@@ -27,7 +28,7 @@ pub(super) fn draw(path: &Path, title: &str, names: &[String], confusion: &Confu
     if classes.is_empty() {
         return Ok(false);
     }
-    draw_file(path, || draw_matrix(path, title, names, confusion, &classes))?;
+    draw_file(path, || draw_matrix(title, names, confusion, &classes))?;
     Ok(true)
 }
 
@@ -49,7 +50,7 @@ fn most_confused(confusion: &Confusion) -> Vec<usize> {
     classes
 }
 
-fn draw_matrix(path: &Path, title: &str, names: &[String], confusion: &Confusion, classes: &[usize]) -> DrawResult {
+fn draw_matrix(title: &str, names: &[String], confusion: &Confusion, classes: &[usize]) -> DrawResult<RgbImage> {
     let font = |size: i32| (FONT, size).into_font();
     let name = |class: usize| names.get(class).map_or_else(|| format!("class {class}"), Clone::clone);
     let name_width = |class: &usize| Ok::<i32, Box<dyn std::error::Error>>(font(20).box_size(&name(*class))?.0 as i32);
@@ -58,39 +59,37 @@ fn draw_matrix(path: &Path, title: &str, names: &[String], confusion: &Confusion
     let (left, top) = (MARGIN + AXIS_HEIGHT + longest + 10, MARGIN + TITLE_HEIGHT + AXIS_HEIGHT + longest + 10);
     let title_width = font(28).box_size(title)?.0 as i32;
     let width = (left + side).max(title_width + MARGIN) + MARGIN;
-    let root = BitMapBackend::new(path, (width as u32, (top + side + MARGIN) as u32)).into_drawing_area();
-    root.fill(&WHITE)?;
+    canvas((width as u32, (top + side + MARGIN) as u32), |root: &Area| {
+        let anchored = |size: i32, h, v| font(size).color(&BLACK).pos(Pos::new(h, v));
+        let upwards = |style: TextStyle<'static>| style.transform(FontTransform::Rotate270);
+        root.draw(&Text::new(title.to_owned(), (width / 2, MARGIN), anchored(28, HPos::Center, VPos::Top)))?;
+        let taken_for = (left + side / 2, MARGIN + TITLE_HEIGHT);
+        root.draw(&Text::new("taken for", taken_for, anchored(22, HPos::Center, VPos::Top)))?;
+        let is = (MARGIN, top + side / 2);
+        root.draw(&Text::new("is", is, upwards(anchored(22, HPos::Center, VPos::Top))))?;
 
-    let anchored = |size: i32, h, v| font(size).color(&BLACK).pos(Pos::new(h, v));
-    let upwards = |style: TextStyle<'static>| style.transform(FontTransform::Rotate270);
-    root.draw(&Text::new(title.to_owned(), (width / 2, MARGIN), anchored(28, HPos::Center, VPos::Top)))?;
-    let taken_for = (left + side / 2, MARGIN + TITLE_HEIGHT);
-    root.draw(&Text::new("taken for", taken_for, anchored(22, HPos::Center, VPos::Top)))?;
-    let is = (MARGIN, top + side / 2);
-    root.draw(&Text::new("is", is, upwards(anchored(22, HPos::Center, VPos::Top))))?;
-
-    for (index, &class) in (0..).zip(classes) {
-        let middle = CELL * index + CELL / 2;
-        root.draw(&Text::new(name(class), (left - 8, top + middle), anchored(20, HPos::Right, VPos::Center)))?;
-        let above = (left + middle, top - 8);
-        root.draw(&Text::new(name(class), above, upwards(anchored(20, HPos::Left, VPos::Center))))?;
-        let rows = confusion.rows(class);
-        for (column, &predicted) in (0..).zip(classes) {
-            let count = confusion.count(class, predicted);
-            let share = count as f64 / rows.max(1) as f64;
-            let (x, y) = (left + CELL * column, top + CELL * index);
-            let cell = [(x, y), (x + CELL - 2, y + CELL - 2)];
-            root.draw(&Rectangle::new(cell, RGBColor(240, 240, 240).filled()))?;
-            root.draw(&Rectangle::new(cell, COLOUR.mix(share).filled()))?;
-            if count > 0 {
-                let colour = if share > 0.5 { WHITE } else { BLACK };
-                let style = font(22).color(&colour).pos(Pos::new(HPos::Center, VPos::Center));
-                root.draw(&Text::new(count.to_string(), (x + CELL / 2, y + CELL / 2), style))?;
+        for (index, &class) in (0..).zip(classes) {
+            let middle = CELL * index + CELL / 2;
+            root.draw(&Text::new(name(class), (left - 8, top + middle), anchored(20, HPos::Right, VPos::Center)))?;
+            let above = (left + middle, top - 8);
+            root.draw(&Text::new(name(class), above, upwards(anchored(20, HPos::Left, VPos::Center))))?;
+            let rows = confusion.rows(class);
+            for (column, &predicted) in (0..).zip(classes) {
+                let count = confusion.count(class, predicted);
+                let share = count as f64 / rows.max(1) as f64;
+                let (x, y) = (left + CELL * column, top + CELL * index);
+                let cell = [(x, y), (x + CELL - 2, y + CELL - 2)];
+                root.draw(&Rectangle::new(cell, RGBColor(240, 240, 240).filled()))?;
+                root.draw(&Rectangle::new(cell, COLOUR.mix(share).filled()))?;
+                if count > 0 {
+                    let colour = if share > 0.5 { WHITE } else { BLACK };
+                    let style = font(22).color(&colour).pos(Pos::new(HPos::Center, VPos::Center));
+                    root.draw(&Text::new(count.to_string(), (x + CELL / 2, y + CELL / 2), style))?;
+                }
             }
         }
-    }
-    root.present()?;
-    Ok(())
+        Ok(())
+    })
 }
 
 #[cfg(test)]

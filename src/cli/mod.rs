@@ -1,6 +1,7 @@
 //! The program: argument parsing, progress, tables, plots. Nothing here is for library users.
 
 mod bench;
+mod canvas;
 mod class_report;
 mod compare;
 mod confusion_plot;

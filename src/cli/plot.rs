@@ -1,8 +1,9 @@
 //! Figures: panels side by side, a curve a head or a method.
 
-use crate::{Error, Result};
+use super::canvas::{Area, COLOURS, DrawResult, FONT, canvas, draw_file};
+use crate::Result;
+use image::RgbImage;
 use plotters::prelude::*;
-use plotters::style::{FontStyle, register_font};
 use std::path::Path;
 
 /// One set of axes.
@@ -67,45 +68,19 @@ const PANEL_WIDTH: u32 = 620;
 const HEIGHT: u32 = 560;
 const TITLE_HEIGHT: u32 = 64;
 const LEGEND_ROW_HEIGHT: u32 = 34;
-pub(super) const FONT: &str = "sans-serif";
-
-/// Okabe and Ito's colours, which the colour-blind can tell apart, without the faint yellow.
-pub(super) const COLOURS: [RGBColor; 7] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(230, 159, 0),
-    RGBColor(86, 180, 233),
-    RGBColor(0, 0, 0),
-];
 
 /// Draws `panels` side by side into a PNG. A name has one colour in all panels.
 ///
 /// # Errors
-/// [`Error::Io`] if the file cannot be written.
+/// [`Error::Io`](crate::Error::Io) if the file cannot be written.
 pub(super) fn draw(path: &Path, title: &str, panels: &[Panel]) -> Result<()> {
-    draw_file(path, || draw_panels(path, title, panels))
+    draw_file(path, || draw_panels(title, panels))
 }
-
-/// Draws the file `path` with the program's own font.
-pub(super) fn draw_file(path: &Path, draw: impl FnOnce() -> DrawResult) -> Result<()> {
-    register_fonts();
-    draw().map_err(|error| Error::io("draw", path, std::io::Error::other(error.to_string())))
-}
-
-/// Fonts are a program's own here: system fonts would need system libraries. Registering one twice does no harm.
-fn register_fonts() {
-    let font = epaint_default_fonts::UBUNTU_LIGHT;
-    register_font(FONT, FontStyle::Normal, font).unwrap_or_else(|_| unreachable!("the font is well-formed"));
-}
-
-pub(super) type DrawResult<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// A name in the legend and the width of its entry in pixels.
 type Entry<'a> = (&'a str, i32);
 
-fn draw_panels(path: &Path, title: &str, panels: &[Panel]) -> DrawResult {
+fn draw_panels(title: &str, panels: &[Panel]) -> DrawResult<RgbImage> {
     let mut names: Vec<&str> = Vec::new();
     for curve in panels.iter().flat_map(|panel| &panel.curves) {
         if !names.contains(&curve.name.as_str()) {
@@ -120,17 +95,14 @@ fn draw_panels(path: &Path, title: &str, panels: &[Panel]) -> DrawResult {
     let width = PANEL_WIDTH * panels.len() as u32;
     let legend_rows = legend_rows(&names, width)?;
     let legend_height = LEGEND_ROW_HEIGHT * (legend_rows.len() as u32 + 1);
-    let size = (width, HEIGHT + legend_height);
-    let root = BitMapBackend::new(path, size).into_drawing_area();
-    root.fill(&WHITE)?;
-    let root = root.margin(10, 0, 0, 0).titled(title, (FONT, 30))?;
-    let (plots, legend) = root.split_vertically(HEIGHT - TITLE_HEIGHT);
-    for (area, panel) in plots.split_evenly((1, panels.len())).iter().zip(panels) {
-        draw_panel(area, panel, &style)?;
-    }
-    draw_legend(&legend, &legend_rows, &style)?;
-    root.present()?;
-    Ok(())
+    canvas((width, HEIGHT + legend_height), |root| {
+        let root = root.margin(10, 0, 0, 0).titled(title, (FONT, 30))?;
+        let (plots, legend) = root.split_vertically(HEIGHT - TITLE_HEIGHT);
+        for (area, panel) in plots.split_evenly((1, panels.len())).iter().zip(panels) {
+            draw_panel(area, panel, &style)?;
+        }
+        draw_legend(&legend, &legend_rows, &style)
+    })
 }
 
 #[derive(Clone, Copy)]
@@ -138,8 +110,6 @@ struct Line {
     colour: RGBColor,
     dashed: bool,
 }
-
-type Area<'a> = DrawingArea<BitMapBackend<'a>, plotters::coord::Shift>;
 
 fn draw_panel(area: &Area, panel: &Panel, style: &dyn Fn(&str) -> Line) -> DrawResult {
     // Logarithmic axes are linear ones of exponents.
