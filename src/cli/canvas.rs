@@ -34,7 +34,7 @@ pub(super) fn draw_file(path: &Path, draw: impl FnOnce() -> DrawResult<RgbImage>
 }
 
 /// Fonts are a program's own here: system fonts would need system libraries. Registering one twice does no harm.
-fn register_fonts() {
+pub(super) fn register_fonts() {
     let font = epaint_default_fonts::UBUNTU_LIGHT;
     register_font(FONT, FontStyle::Normal, font).unwrap_or_else(|_| unreachable!("the font is well-formed"));
 }

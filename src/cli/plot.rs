@@ -293,7 +293,7 @@ mod tests {
     fn a_long_legend_takes_more_rows_and_none_is_too_wide() {
         let names: Vec<String> = (0..9).map(|head| format!("arcface:margin=0.{head}:past-pi=continuous")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        register_fonts();
+        crate::cli::canvas::register_fonts();
         let rows = legend_rows(&names, 1860).expect("a font");
         assert!(rows.len() > 1);
         assert!(rows.iter().all(|row| row.iter().map(|&(_, width)| width).sum::<i32>() <= 1860));

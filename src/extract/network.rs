@@ -8,8 +8,10 @@ use crate::{Error, Result};
 use ndarray::{Array2, ArrayView4};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Component, Path};
 use std::sync::Arc;
+use tract_onnx::model::ParseResult;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::infer::{Factoid, ShapeFactoid};
@@ -45,18 +47,25 @@ impl Network {
         let onnx = tract_onnx::onnx();
         let proto = onnx.proto_model_for_read(&mut bytes.as_slice()).map_err(not_onnx)?;
         let file = ModelFile { file: path.to_string_lossy().into_owned(), sha256: hash(path, &bytes, &proto)? };
-        let model = onnx.model_for_path(path).map_err(not_onnx)?;
+        let directory = path.parent().and_then(Path::to_str);
+        let model = guarded(|| match onnx.parse(&proto, directory)? {
+            ParseResult { model, unresolved_inputs, .. } if unresolved_inputs.is_empty() => Ok(model),
+            ParseResult { unresolved_inputs, .. } => {
+                Err(TractError::msg(format!("it makes use of {unresolved_inputs:?}, which nothing gives")))
+            }
+        });
+        let model = model.map_err(not_onnx)?;
 
         let found = model.input_fact(0).map_err(not_onnx)?.shape.clone();
         let (input, layout) = input_shape(&found, batch_size)
             .filter(|_| model.inputs.len() == 1)
             .ok_or_else(|| unusable(describe_inputs(&model), "one input, (N, 3, H, W) or (N, H, W, 3)"))?;
-        let load = || {
+        let optimised = guarded(|| {
             let model = model.with_input_fact(0, InferenceFact::dt_shape(f32::datum_type(), input))?;
             // Exporters note the output's shape for the batch they saw.
             model.with_output_fact(0, InferenceFact::default())?.into_optimized()
-        };
-        let model = load().map_err(not_onnx)?;
+        });
+        let model = optimised.map_err(not_onnx)?;
         let output = model.output_fact(0).map_err(not_onnx)?;
         let dimension = match output.shape.as_concrete() {
             Some(&[n, dimension] | &[n, dimension, 1, 1])
@@ -66,7 +75,7 @@ impl Network {
             }
             _ => return Err(unusable(format!("its output is {output:?}"), "(N, D) or (N, D, 1, 1) of f32")),
         };
-        let plan = model.into_runnable().map_err(not_onnx)?;
+        let plan = guarded(|| model.into_runnable()).map_err(not_onnx)?;
         Ok(Self { file, plan, input, layout, dimension })
     }
 
@@ -116,12 +125,12 @@ impl Network {
         // What is missing of a batch is zero.
         let mut values: Vec<f32> = images.iter().copied().collect();
         values.resize(self.input.iter().product(), 0.0);
-        let run = || {
+        let features = guarded(|| {
             let input = Tensor::from_shape(&self.input, &values)?;
             let output = self.plan.run(tvec!(input.into_tvalue()))?;
-            Ok::<Vec<f32>, TractError>(output[0].to_plain_array_view::<f32>()?.iter().copied().collect())
-        };
-        let mut features = run().map_err(|error| Error::File {
+            Ok(output[0].to_plain_array_view::<f32>()?.iter().copied().collect::<Vec<_>>())
+        });
+        let mut features = features.map_err(|error| Error::File {
             path: self.file.file.clone().into(),
             found: format!("fails on images: {error:#}"),
             expected: "a network from images to features".into(),
@@ -131,14 +140,38 @@ impl Network {
     }
 }
 
+/// What tract does, its panics as errors: it takes some of what a file says for granted. Nothing that it left half done is used.
+fn guarded<T>(run: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref().copied());
+        Err(TractError::msg(format!("the ONNX runtime panics: {}", message.unwrap_or("it does not say why"))))
+    })
+}
+
 /// The hash of the file and of all files with weights that it refers to.
 fn hash(path: &Path, bytes: &[u8], proto: &ModelProto) -> Result<String> {
     let tensors = proto.graph.iter().flat_map(|graph| &graph.initializer);
     let entries = tensors.flat_map(|tensor| &tensor.external_data).filter(|entry| entry.key == "location");
-    let locations: BTreeSet<PathBuf> = entries.map(|entry| path.with_file_name(&entry.value)).collect();
-    let read = |path: PathBuf| fs::read(&path).map_err(|error| Error::io("read", path, error));
-    let weights = locations.into_iter().map(read).collect::<Result<Vec<_>>>()?;
+    let locations: BTreeSet<&str> = entries.map(|entry| entry.value.as_str()).collect();
+    let weights = locations.into_iter().map(|location| read_weights(path, location)).collect::<Result<Vec<_>>>()?;
     Ok(sha256([bytes].into_iter().chain(weights.iter().map(Vec::as_slice))))
+}
+
+/// A file with weights of the network `path`.
+fn read_weights(path: &Path, location: &str) -> Result<Vec<u8>> {
+    let weights = path.with_file_name(location);
+    let failed = |error| Error::io("read", &weights, error);
+    let is_beside =
+        Path::new(location).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    // A network from somewhere else is not to say which file of this machine is read, be it a device without end.
+    if !is_beside || !fs::metadata(&weights).map_err(failed)?.is_file() {
+        return Err(Error::File {
+            path: path.into(),
+            found: format!("keeps weights in {location:?}"),
+            expected: "files in its own directory".into(),
+        });
+    }
+    fs::read(&weights).map_err(failed)
 }
 
 /// The shape to run on, if there is one that fits.

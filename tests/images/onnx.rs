@@ -6,6 +6,8 @@ use arcos::extract::Network;
 use arcos::{Error, Result};
 use ndarray::{Array2, Array4, Axis, s};
 use ndarray_npy::read_npy;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use std::fs;
 use std::path::Path;
 
@@ -103,6 +105,50 @@ fn files_that_are_no_such_network_are_refused() {
     fs::copy(named("weights_apart"), &copy).expect("writable");
     let message = Network::load(&copy, 1).expect_err("no weights").to_string();
     assert!(message.contains("weights_apart.bin"), "{message}");
+}
+
+#[test]
+fn weights_are_read_from_beside_the_network_alone() {
+    let bytes = fs::read(data_file("networks/weights_apart.onnx")).expect("there");
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let network = directory.path().join("network.onnx");
+    for elsewhere in ["../../../dev/null", "../weights_a.bin/", "/dev/././././zero"] {
+        let location = b"weights_apart.bin";
+        assert_eq!(elsewhere.len(), location.len());
+        let at = bytes.windows(location.len()).position(|part| part == location).expect("referred to");
+        let changed = [&bytes[..at], elsewhere.as_bytes(), &bytes[at + location.len()..]].concat();
+        fs::write(&network, changed).expect("writable");
+        let message = Network::load(&network, 1).expect_err(elsewhere).to_string();
+        let expected = format!("keeps weights in {elsewhere:?}; expected files in its own directory");
+        assert!(message.contains(&expected), "{message}");
+    }
+}
+
+#[test]
+fn damaged_networks_are_errors() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let damaged = directory.path().join("damaged.onnx");
+    let mut rng = ChaCha8Rng::seed_from_u64(0);
+    let mut panics_of_the_runtime = 0;
+    for name in ["maps", "mean_nhwc", "pool_nchw", "weights_apart"] {
+        let bytes = fs::read(data_file(&format!("networks/{name}.onnx"))).expect("there");
+        for _ in 0..300 {
+            let mut bytes = bytes.clone();
+            let at = rng.random_range(0..bytes.len());
+            match rng.random_range(0..3) {
+                0 => bytes[at] = rng.random(),
+                1 => drop(bytes.remove(at)),
+                _ => bytes.truncate(at),
+            }
+            fs::write(&damaged, bytes).expect("writable");
+            match Network::load(&damaged, 1) {
+                Err(Error::File { found, .. }) if found.contains("panics") => panics_of_the_runtime += 1,
+                Ok(_) | Err(Error::File { .. } | Error::Io { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+    assert!(panics_of_the_runtime > 0, "the runtime has no need of being guarded");
 }
 
 #[test]

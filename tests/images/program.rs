@@ -67,7 +67,7 @@ mod with_onnx {
         let base = ["extract", "--cub", "cub", "--model", &network];
         let text = stdout(&arcos(directory.path(), &base));
         assert!(text.starts_with("7 images of 3 classes; "), "{text}");
-        assert!(text.contains("64 x 64 pixels to 128 features, 1 images at a time on each of "), "{text}");
+        assert!(text.contains("64 x 64 pixels to 128 features, 1 at a time on each of "), "{text}");
         assert!(text.ends_with("train: 4 rows\ntest: 3 rows\nfeatures in features\n"), "{text}");
         let features: Array2<f32> = read_npy(directory.path().join("features/train_features.npy")).expect("written");
         assert_eq!(features.dim(), (4, 128));

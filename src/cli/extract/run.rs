@@ -14,7 +14,7 @@ pub(in crate::cli) fn run(args: &Args) -> Result<()> {
     let network = Network::load(&args.model, args.batch_size)?;
     let (width, height) = network.image_size();
     print(format_args!(
-        "{} images of {} classes; {}: {width} x {height} pixels to {} features, {} images at a time on each of {} threads",
+        "{} images of {} classes; {}: {width} x {height} pixels to {} features, {} at a time on each of {} threads",
         set.images.len(),
         set.classes.len(),
         args.model.display(),
