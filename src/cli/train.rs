@@ -68,7 +68,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let Data { train, test, unseen } = data;
     let trainer = match resumed {
         Some(checkpoint) => {
-            print(format_args!("going on after {}", place(&checkpoint)))?;
+            print(format_args!("going on after {}", checkpoint.place()))?;
             Trainer::resume(checkpoint, config, train, test)?
         }
         None => Trainer::new(config, train, test)?,
@@ -83,7 +83,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
 
 /// Runs all epochs that are left, reports each under `name`, and leaves the run in `out`.
 pub(super) fn train_to_end(name: &str, mut trainer: Trainer, out: &Path, keep: usize) -> Result<Trainer> {
-    let mut directory = RunDirectory::create(out, keep, trainer.history().len())?;
+    let mut directory = RunDirectory::create(out, keep, trainer.checkpoint())?;
     let report = Report::new(name, trainer.config().epochs);
     let mut said_bound = false;
     let training = Training::begin()?;
@@ -119,20 +119,13 @@ pub(super) fn train_to_end(name: &str, mut trainer: Trainer, out: &Path, keep: u
 /// Ends the program after Ctrl-C, once a checkpoint is written.
 fn stop(report: &Report, trainer: &Trainer, out: &Path) -> ! {
     report.finish();
-    let (place, out) = (place(trainer.checkpoint()), out.display());
+    let (place, out) = (trainer.checkpoint().place(), out.display());
     // A closed stderr leaves nobody to tell.
     let _ = writeln!(
         io::stderr(),
         "arcos: interrupted after {place}; `arcos train --out {out} --resume` goes on from there"
     );
     std::process::exit(interrupt::EXIT_STATUS)
-}
-
-/// How far a run has come.
-fn place(checkpoint: &Checkpoint) -> String {
-    let batches = checkpoint.paused.as_ref().map_or(0, |paused| paused.batches);
-    let of_next = if batches > 0 { format!(" and {batches} batches of the next") } else { String::new() };
-    format!("epoch {}{of_next}", checkpoint.history.len())
 }
 
 /// AdaCos's largest scale, if that is where it is.

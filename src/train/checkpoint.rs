@@ -5,7 +5,7 @@
 //! configuration, the history, and the shape of the data. The JSON is written last: a checkpoint without one is
 //! not whole and is not found.
 
-use super::{EpochRecord, Model, PausedEpoch, TrainConfig, TrainedEmbedder};
+use super::{EpochRecord, Model, PausedEpoch, Place, TrainConfig, TrainedEmbedder};
 use crate::atomic_file;
 use crate::data::{Dataset, Transform};
 use crate::embedder::{Embedder, EmbedderParameters};
@@ -55,6 +55,11 @@ const FORMAT: &str = "arcos checkpoint 1";
 type Tensors = BTreeMap<String, ArrayD<f32>>;
 
 impl Checkpoint {
+    /// How far the run has come.
+    pub fn place(&self) -> Place {
+        Place { epochs: self.history.len(), batches: self.paused.as_ref().map_or(0, |paused| paused.batches) }
+    }
+
     /// Writes `path` with the extensions `safetensors` and `json`.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod history;
 mod means;
 mod model;
 mod paused;
+mod place;
 mod prepared;
 mod run_directory;
 mod tensorboard;
@@ -21,6 +22,7 @@ pub use epoch_log::{EpochLog, StepRecord, has_logs, read_steps, read_target_angl
 pub use history::{EpochRecord, read_history, write_history};
 pub use model::{Evaluation, Model, TrainedEmbedder};
 pub use paused::PausedEpoch;
+pub use place::Place;
 pub use run_directory::RunDirectory;
 pub use tensorboard::EventWriter;
 pub use trainer::{Progress, Trainer};

@@ -1,7 +1,7 @@
 //! The directory of a run: `history.csv`, `iterations.csv`, `target_angles.csv`, `checkpoints/epoch-NNNN.{safetensors,json}`,
 //! of a run that was paused `checkpoints/epoch-NNNN-batch-MMMMMM.*`, `tensorboard/`.
 
-use super::{Checkpoint, EpochLog, EpochRecord, EventWriter, epoch_log, write_history};
+use super::{Checkpoint, EpochLog, EpochRecord, EventWriter, Place, epoch_log, write_history};
 use crate::directory_lock::lock;
 use crate::{Error, Result};
 use std::fs::{self, File};
@@ -19,16 +19,25 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Makes the directory if it is missing. The newest `keep` checkpoints stay in it, at least one. A run that goes on does so after
-    /// `epochs_done`: what its logs have of later ones is dropped.
+    /// For a run that begins at `from`, a new trainer's checkpoint or the newest in `path`. Makes the directory if it is missing; the
+    /// newest `keep` checkpoints stay in it, at least one. What its logs have of epochs after `from` is dropped.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::File`] where another run is writing there.
-    pub fn create(path: &Path, keep: usize, epochs_done: usize) -> Result<Self> {
+    /// [`Error::Io`]; [`Error::File`] where another run is writing, or has come to another place than `from`.
+    pub fn create(path: &Path, keep: usize, from: &Checkpoint) -> Result<Self> {
         let checkpoints = checkpoints_in(path);
         fs::create_dir_all(&checkpoints).map_err(|error| Error::io("create", &checkpoints, error))?;
         let lock = lock(path)?;
-        epoch_log::truncate(path, epochs_done)?;
+        // Only now can no other run go on while this one looks.
+        let newest = whole_checkpoints(path)?.pop().and_then(|newest| place_in_run(&newest)).unwrap_or_default();
+        if newest != from.place() {
+            return Err(Error::File {
+                path: path.into(),
+                found: format!("holds a run that has come to {newest}"),
+                expected: format!("one at {}", from.place()),
+            });
+        }
+        epoch_log::truncate(path, from.history.len())?;
         let events = EventWriter::create(&path.join("tensorboard"))?;
         Ok(Self { path: path.into(), keep: keep.max(1), events, _lock: lock })
     }
@@ -52,8 +61,8 @@ impl RunDirectory {
     /// # Errors
     /// [`Error::Io`].
     pub fn save_paused(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let batches = checkpoint.paused.as_ref().map_or(0, |paused| paused.batches);
-        let name = format!("epoch-{:04}-batch-{batches:06}", checkpoint.history.len());
+        let Place { epochs, batches } = checkpoint.place();
+        let name = format!("epoch-{epochs:04}-batch-{batches:06}");
         checkpoint.save(&checkpoints_in(&self.path).join(name))?;
         self.remove_old_checkpoints()
     }
@@ -101,11 +110,11 @@ fn whole_checkpoints(run: &Path) -> Result<Vec<PathBuf>> {
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
-/// The epochs done, and batches of the next, of a checkpoint `epoch-NNNN` or `epoch-NNNN-batch-MMMMMM`.
-fn place_in_run(path: &Path) -> Option<(usize, usize)> {
+/// The place of a checkpoint `epoch-NNNN` or `epoch-NNNN-batch-MMMMMM`.
+fn place_in_run(path: &Path) -> Option<Place> {
     let name = path.file_stem()?.to_str()?.strip_prefix("epoch-")?;
     let (epochs, batches) = name.split_once("-batch-").unwrap_or((name, "0"));
-    Some((epochs.parse().ok()?, batches.parse().ok()?))
+    Some(Place { epochs: epochs.parse().ok()?, batches: batches.parse().ok()? })
 }
 
 /// What TensorBoard shows; `correct_cos_mean` is the name under which AdaCos's Keras layer logged the mean cosine.

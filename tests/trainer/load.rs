@@ -16,7 +16,7 @@ fn small_run(directory: &Path) -> Result<()> {
     let embedder = Some(Embedder { dimension: 8, block: EmbedBlock::E });
     let config = TrainConfig { epochs: 2, embedder, ..TrainConfig::new(Head::AdaCos(AdaCos::default())) };
     let mut trainer = Trainer::new(config, data.clone(), Some(data))?;
-    let mut run = RunDirectory::create(directory, 1, 0)?;
+    let mut run = RunDirectory::create(directory, 1, trainer.checkpoint())?;
     while !trainer.is_done() {
         trainer.run_epoch(|_| ())?;
         run.save(trainer.checkpoint(), trainer.epoch_log())?;

@@ -5,7 +5,8 @@ use arcos::data::{Dataset, TransformKind};
 use arcos::heads::{AdaCos, ArcFace, L2Softmax};
 use arcos::optim::{AdamW, Decay, Optimizer, RmsProp, Schedule, Sgd};
 use arcos::train::{
-    Checkpoint, EpochRecord, Kernel, RunDirectory, TrainConfig, Trainer, read_history, read_steps, read_target_angles,
+    Checkpoint, EpochRecord, Kernel, Place, RunDirectory, TrainConfig, Trainer, read_history, read_steps,
+    read_target_angles,
 };
 use arcos::{Error, Head, HeadOptions};
 use ndarray::array;
@@ -231,8 +232,8 @@ fn a_run_directory_holds_history_events_and_the_newest_checkpoints() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let path = directory.path().join("run");
     assert_eq!(RunDirectory::newest_checkpoint(&path).expect("nothing yet"), None);
-    let mut run = RunDirectory::create(&path, 2, 0).expect("writable");
     let mut trainer = trainer(config(adacos()));
+    let mut run = RunDirectory::create(&path, 2, trainer.checkpoint()).expect("writable");
     while !trainer.is_done() {
         trainer.run_epoch(|_| ()).expect("training goes on");
         run.save(trainer.checkpoint(), trainer.epoch_log()).expect("writable");
@@ -252,24 +253,28 @@ fn a_run_directory_holds_history_events_and_the_newest_checkpoints() {
     );
     assert_eq!(angles[3].1, trainer.epoch_log().target_angles);
 
-    // A run that goes on after epoch 2 drops what is logged of later ones, and a row that was never finished.
+    // Another run has gone on since: this one would take its checkpoints for its own.
+    drop(run);
+    let behind = Checkpoint::load(&path.join("checkpoints/epoch-0003")).expect("whole");
+    let error = RunDirectory::create(&path, 2, &behind).expect_err("epoch 4 is there").to_string();
+    assert!(error.contains("holds a run that has come to epoch 4; expected one at epoch 3"), "{error}");
+
+    // A checkpoint whose JSON is missing was never finished. A run that goes on after epoch 3 drops what is logged of later ones, and a
+    // row that was never finished.
+    fs::remove_file(path.join("checkpoints/epoch-0004.json")).expect("there");
     let log = path.join("iterations.csv");
     let text = fs::read_to_string(&log).expect("just written");
     fs::write(&log, format!("{text}2,")).expect("writable");
-    drop(run);
-    let mut run = RunDirectory::create(&path, 2, 2).expect("writable");
-    assert_eq!(read_steps(&path).expect("whole rows"), steps[..14]);
-    assert_eq!(read_target_angles(&path).expect("whole rows"), angles[..2]);
+    let mut run = RunDirectory::create(&path, 2, &behind).expect("writable");
+    assert_eq!(read_steps(&path).expect("whole rows"), steps[..21]);
+    assert_eq!(read_target_angles(&path).expect("whole rows"), angles[..3]);
 
     // A process that was killed between making a log and writing to it leaves an empty file.
     fs::write(path.join("target_angles.csv"), "").expect("writable");
     run.save(trainer.checkpoint(), trainer.epoch_log()).expect("writable");
     assert_eq!(read_target_angles(&path).expect("with a header"), angles[3..]);
-
-    // A checkpoint whose JSON is missing was never finished.
-    fs::remove_file(path.join("checkpoints/epoch-0004.json")).expect("there");
-    let newest = RunDirectory::newest_checkpoint(&path).expect("readable").expect("one is left");
-    assert_eq!(Checkpoint::load(&newest).expect("whole").history.len(), 3);
+    let newest = RunDirectory::newest_checkpoint(&path).expect("readable").expect("just written");
+    assert_eq!(Checkpoint::load(&newest).expect("whole").place(), Place { epochs: 4, batches: 0 });
 }
 
 #[test]
