@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Component, Path};
 use std::sync::Arc;
 use tract_onnx::model::ParseResult;
-use tract_onnx::pb::ModelProto;
+use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::infer::{Factoid, ShapeFactoid};
 use tract_onnx::tract_hir::internal::DimLike;
@@ -40,6 +40,10 @@ impl Network {
     /// [`Error::Setting`] for a batch of none or too many; [`Error::Io`]; [`Error::File`] for a file that is no such network.
     pub fn load(path: &Path, batch_size: usize) -> Result<Self> {
         check_batch_size(batch_size)?;
+        guarded(path, || Self::optimised(path, batch_size))
+    }
+
+    fn optimised(path: &Path, batch_size: usize) -> Result<Self> {
         let unusable =
             |found: String, expected: &str| Error::File { path: path.into(), found, expected: expected.into() };
         let not_onnx = |error: TractError| unusable(format!("cannot be loaded: {error:#}"), "an ONNX network");
@@ -48,24 +52,21 @@ impl Network {
         let proto = onnx.proto_model_for_read(&mut bytes.as_slice()).map_err(not_onnx)?;
         let file = ModelFile { file: path.to_string_lossy().into_owned(), sha256: hash(path, &bytes, &proto)? };
         let directory = path.parent().and_then(Path::to_str);
-        let model = guarded(|| match onnx.parse(&proto, directory)? {
-            ParseResult { model, unresolved_inputs, .. } if unresolved_inputs.is_empty() => Ok(model),
-            ParseResult { unresolved_inputs, .. } => {
-                Err(TractError::msg(format!("it makes use of {unresolved_inputs:?}, which nothing gives")))
-            }
-        });
-        let model = model.map_err(not_onnx)?;
+        let ParseResult { model, unresolved_inputs, .. } = onnx.parse(&proto, directory).map_err(not_onnx)?;
+        if let Some(name) = unresolved_inputs.first() {
+            return Err(unusable(format!("makes use of {name:?}, which nothing gives"), "an ONNX network"));
+        }
 
         let found = model.input_fact(0).map_err(not_onnx)?.shape.clone();
         let (input, layout) = input_shape(&found, batch_size)
             .filter(|_| model.inputs.len() == 1)
             .ok_or_else(|| unusable(describe_inputs(&model), "one input, (N, 3, H, W) or (N, H, W, 3)"))?;
-        let optimised = guarded(|| {
+        let optimise = || {
             let model = model.with_input_fact(0, InferenceFact::dt_shape(f32::datum_type(), input))?;
             // Exporters note the output's shape for the batch they saw.
             model.with_output_fact(0, InferenceFact::default())?.into_optimized()
-        });
-        let model = optimised.map_err(not_onnx)?;
+        };
+        let model = optimise().map_err(not_onnx)?;
         let output = model.output_fact(0).map_err(not_onnx)?;
         let dimension = match output.shape.as_concrete() {
             Some(&[n, dimension] | &[n, dimension, 1, 1])
@@ -75,7 +76,7 @@ impl Network {
             }
             _ => return Err(unusable(format!("its output is {output:?}"), "(N, D) or (N, D, 1, 1) of f32")),
         };
-        let plan = guarded(|| model.into_runnable()).map_err(not_onnx)?;
+        let plan = model.into_runnable().map_err(not_onnx)?;
         Ok(Self { file, plan, input, layout, dimension })
     }
 
@@ -125,36 +126,53 @@ impl Network {
         // What is missing of a batch is zero.
         let mut values: Vec<f32> = images.iter().copied().collect();
         values.resize(self.input.iter().product(), 0.0);
-        let features = guarded(|| {
+        let run = || {
             let input = Tensor::from_shape(&self.input, &values)?;
             let output = self.plan.run(tvec!(input.into_tvalue()))?;
-            Ok(output[0].to_plain_array_view::<f32>()?.iter().copied().collect::<Vec<_>>())
-        });
-        let mut features = features.map_err(|error| Error::File {
-            path: self.file.file.clone().into(),
+            Ok::<Vec<f32>, TractError>(output[0].to_plain_array_view::<f32>()?.iter().copied().collect())
+        };
+        let path = Path::new(&self.file.file);
+        let failed = |error: TractError| Error::File {
+            path: path.into(),
             found: format!("fails on images: {error:#}"),
             expected: "a network from images to features".into(),
-        })?;
+        };
+        let mut features = guarded(path, || run().map_err(failed))?;
         features.truncate(rows * self.dimension);
         Ok(Array2::from_shape_vec((rows, self.dimension), features).expect("the output was checked to be of this size"))
     }
 }
 
-/// What tract does, its panics as errors: it takes some of what a file says for granted. Nothing that it left half done is used.
-fn guarded<T>(run: impl FnOnce() -> TractResult<T>) -> TractResult<T> {
+/// What tract does with the network `path`, its panics as errors: it takes some of what a file says for granted. Nothing that it left
+/// half done is used.
+fn guarded<T>(path: &Path, run: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let message = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref().copied());
-        Err(TractError::msg(format!("the ONNX runtime panics: {}", message.unwrap_or("it does not say why"))))
+        Err(Error::File {
+            path: path.into(),
+            found: format!("the ONNX runtime panics: {}", message.unwrap_or("it does not say why")),
+            expected: "an ONNX network".into(),
+        })
     })
 }
 
 /// The hash of the file and of all files with weights that it refers to.
 fn hash(path: &Path, bytes: &[u8], proto: &ModelProto) -> Result<String> {
-    let tensors = proto.graph.iter().flat_map(|graph| &graph.initializer);
-    let entries = tensors.flat_map(|tensor| &tensor.external_data).filter(|entry| entry.key == "location");
+    let mut tensors = Vec::new();
+    proto.graph.iter().for_each(|graph| collect_tensors(graph, &mut tensors));
+    let entries = tensors.iter().flat_map(|tensor| &tensor.external_data).filter(|entry| entry.key == "location");
     let locations: BTreeSet<&str> = entries.map(|entry| entry.value.as_str()).collect();
     let weights = locations.into_iter().map(|location| read_weights(path, location)).collect::<Result<Vec<_>>>()?;
     Ok(sha256([bytes].into_iter().chain(weights.iter().map(Vec::as_slice))))
+}
+
+/// All tensors of a graph: its weights, and those that its operations and the graphs in them hold.
+fn collect_tensors<'a>(graph: &'a GraphProto, tensors: &mut Vec<&'a TensorProto>) {
+    tensors.extend(&graph.initializer);
+    for attribute in graph.node.iter().flat_map(|node| &node.attribute) {
+        tensors.extend(attribute.t.iter().chain(&attribute.tensors));
+        attribute.g.iter().chain(&attribute.graphs).for_each(|graph| collect_tensors(graph, tensors));
+    }
 }
 
 /// A file with weights of the network `path`.
