@@ -14,11 +14,14 @@ use std::sync::Arc;
 use tract_onnx::model::ParseResult;
 use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
 use tract_onnx::prelude::*;
-use tract_onnx::tract_hir::infer::{Factoid, ShapeFactoid};
+use tract_onnx::tract_hir::infer::Factoid;
 use tract_onnx::tract_hir::internal::DimLike;
 
 /// The side of an image where the network takes any.
 const DEFAULT_SIDE: usize = 224;
+
+/// The largest side of an image: one such image takes 800 MB.
+const LARGEST_SIDE: usize = 8192;
 
 /// A network from images to features.
 #[derive(Debug)]
@@ -57,10 +60,12 @@ impl Network {
             return Err(unusable(format!("makes use of {name:?}, which nothing gives"), "an ONNX network"));
         }
 
-        let found = model.input_fact(0).map_err(not_onnx)?.shape.clone();
-        let (input, layout) = input_shape(&found, batch_size)
-            .filter(|_| model.inputs.len() == 1)
-            .ok_or_else(|| unusable(describe_inputs(&model), "one input, (N, 3, H, W) or (N, H, W, 3)"))?;
+        let shape = match model.inputs.len() {
+            1 => input_shape(model.input_fact(0).map_err(not_onnx)?, batch_size),
+            _ => None,
+        };
+        let (input, layout) =
+            shape.ok_or_else(|| unusable(describe_inputs(&model), "one input of f32, (N, 3, H, W) or (N, H, W, 3)"))?;
         let optimise = || {
             let model = model.with_input_fact(0, InferenceFact::dt_shape(f32::datum_type(), input))?;
             // Exporters note the output's shape for the batch they saw.
@@ -193,16 +198,20 @@ fn read_weights(path: &Path, location: &str) -> Result<Vec<u8>> {
 }
 
 /// The shape to run on, if there is one that fits.
-fn input_shape(found: &ShapeFactoid, batch_size: usize) -> Option<([usize; 4], Layout)> {
-    let dims: Vec<Option<usize>> = found.dims().map(|dim| dim.concretize()?.to_usize().ok()).collect();
+fn input_shape(found: &InferenceFact, batch_size: usize) -> Option<([usize; 4], Layout)> {
+    let is_f32 = found.datum_type.concretize().is_none_or(|found| found == f32::datum_type());
+    let dims: Vec<Option<usize>> = found.shape.dims().map(|dim| dim.concretize()?.to_usize().ok()).collect();
     let &[n, a, b, c] = dims.as_slice() else { return None };
     let n = n.unwrap_or(batch_size);
     let side = |given: Option<usize>| given.unwrap_or(DEFAULT_SIDE);
-    match (a, c) {
-        (Some(3), _) => Some(([n, 3, side(b), side(c)], Layout::Nchw)),
-        (_, Some(3)) => Some(([n, side(a), side(b), 3], Layout::Nhwc)),
-        _ => None,
-    }
+    let (height, width, layout) = match (a, c) {
+        (Some(3), _) => (side(b), side(c), Layout::Nchw),
+        (_, Some(3)) => (side(a), side(b), Layout::Nhwc),
+        _ => return None,
+    };
+    let [a, b, c] = layout.shape(width, height);
+    let is_image = [width, height].iter().all(|side| (1..=LARGEST_SIDE).contains(side));
+    (is_f32 && is_image).then_some(([n, a, b, c], layout))
 }
 
 fn describe_inputs(model: &InferenceModel) -> String {

@@ -1,6 +1,6 @@
 //! The run: shards in parallel, then whole arrays.
 
-use super::arrays::{assemble, publish, remove, remove_unfinished};
+use super::arrays::{self, assemble, publish, remove, remove_unfinished};
 use super::manifest::{Manifest, ModelFile, array_names};
 use super::options::{Event, Options};
 use super::plan::{Shard, SplitPlan, plan};
@@ -53,7 +53,11 @@ pub fn extract(
     // A run may have been ended while it put whole arrays in their place, or before all of them were whole.
     publish(&partial, out)?;
     remove_unfinished(&partial)?;
-    let before = Manifest::read(out)?;
+    let before = match Manifest::read(out) {
+        // What is to be replaced anyway may be anything.
+        Err(Error::File { .. }) if options.overwrite => None,
+        before => before?,
+    };
     check_replaceable(&manifest, before.as_ref(), options, out)?;
     if let Some(before) = before.filter(|before| before.is_of_one_kind_with(&manifest)) {
         manifest.splits = before.splits;
@@ -134,11 +138,11 @@ fn check_replaceable(manifest: &Manifest, before: Option<&Manifest>, options: &O
     })
 }
 
-/// Whether the arrays of a split are there already, made of the same.
+/// Whether the arrays of a split are there already, whole and made of the same.
 fn is_done(plan: &SplitPlan, manifest: &Manifest, options: &Options, out: &Path) -> bool {
     manifest.splits.get(plan.split.name()).is_some_and(|done| {
         done.fingerprint == plan.fingerprint
             && (options.skip_bad || done.skipped.is_empty())
-            && array_names(plan.split).iter().all(|name| out.join(name).exists())
+            && arrays::are_whole(plan.split, done.rows.len(), out)
     })
 }

@@ -146,6 +146,34 @@ fn what_is_there_already_is_not_done_again() {
 }
 
 #[test]
+fn arrays_that_are_damaged_are_made_anew() {
+    let place = Workplace::new();
+    let (result, images) = place.extract_counting(&options());
+    result.expect("whole");
+    for name in ["train_features.npy", "test_labels.npy"] {
+        let file = place.out().join(name);
+        let whole = fs::read(&file).expect("written");
+        for damaged in [&whole[..whole.len() - 1], &[]] {
+            fs::write(&file, damaged).expect("writable");
+            let (result, again) = place.extract_counting(&options());
+            result.expect("whole");
+            assert!((1..images).contains(&again), "one split of two");
+            assert_eq!(fs::read(&file).expect("written"), whole);
+        }
+    }
+}
+
+#[test]
+fn a_manifest_that_is_none_can_be_replaced() {
+    let place = Workplace::new();
+    fs::create_dir(place.out()).expect("writable");
+    fs::write(place.out().join("manifest.json"), "{}").expect("writable");
+    let error = place.extract(&options()).expect_err("no manifest").to_string();
+    assert!(error.contains("manifest.json"), "{error}");
+    place.extract(&Options { overwrite: true, ..options() }).expect("replaced");
+}
+
+#[test]
 fn a_run_that_ended_goes_on_where_it_was() {
     let place = Workplace::with_shards();
     let images = place.set.images.len();

@@ -95,7 +95,7 @@ fn files_that_are_no_such_network_are_refused() {
     };
     let named = |name: &str| data_file(&format!("networks/{name}.onnx"));
     says(&named("maps"), "expected (N, D) or (N, D, 1, 1) of f32");
-    says(&named("one_channel"), "its inputs are N,1,8,8,F32; expected one input, (N, 3, H, W) or (N, H, W, 3)");
+    says(&named("one_channel"), "its inputs are N,1,8,8,F32; expected one input of f32, (N, 3, H, W) or (N, H, W, 3)");
     says(&named("two_inputs"), "expected one input");
     says(&data_file("images/rgb.png"), "cannot be loaded");
     says(Path::new("gone.onnx"), "cannot read");
@@ -105,6 +105,23 @@ fn files_that_are_no_such_network_are_refused() {
     fs::copy(named("weights_apart"), &copy).expect("writable");
     let message = Network::load(&copy, 1).expect_err("no weights").to_string();
     assert!(message.contains("weights_apart.bin"), "{message}");
+}
+
+#[test]
+fn images_are_of_floats_and_have_pixels() {
+    let bytes = fs::read(data_file("networks/mean_nhwc.onnx")).expect("there");
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let network = directory.path().join("network.onnx");
+    // The type of the input's elements, and its height.
+    let [float, integer] = [b"\x0a\x15\x08\x01", b"\x0a\x15\x08\x02"];
+    let [six_rows, no_rows] = [b"\x0a\x02\x08\x06", b"\x0a\x02\x08\x00"];
+    for (found, changed) in [(float, integer), (six_rows, no_rows)] {
+        let at = bytes.windows(4).position(|part| part == found).expect("in the file");
+        let bytes = [&bytes[..at], changed, &bytes[at + 4..]].concat();
+        fs::write(&network, bytes).expect("writable");
+        let message = Network::load(&network, 1).expect_err("no image of floats").to_string();
+        assert!(message.contains("expected one input of f32, (N, 3, H, W) or (N, H, W, 3)"), "{message}");
+    }
 }
 
 #[test]
