@@ -1,6 +1,6 @@
 //! A matrix of the classes that are most often taken for each other.
 
-use super::canvas::{Area, COLOURS, DrawResult, FONT, canvas, draw_file};
+use super::canvas::{COLOURS, DrawResult, FONT, canvas, draw_file};
 use crate::Result;
 use crate::metrics::confusion::Confusion;
 use image::RgbImage;
@@ -59,7 +59,7 @@ fn draw_matrix(title: &str, names: &[String], confusion: &Confusion, classes: &[
     let (left, top) = (MARGIN + AXIS_HEIGHT + longest + 10, MARGIN + TITLE_HEIGHT + AXIS_HEIGHT + longest + 10);
     let title_width = font(28).box_size(title)?.0 as i32;
     let width = (left + side).max(title_width + MARGIN) + MARGIN;
-    canvas((width as u32, (top + side + MARGIN) as u32), |root: &Area| {
+    canvas((width as u32, (top + side + MARGIN) as u32), |root| {
         let anchored = |size: i32, h, v| font(size).color(&BLACK).pos(Pos::new(h, v));
         let upwards = |style: TextStyle<'static>| style.transform(FontTransform::Rotate270);
         root.draw(&Text::new(title.to_owned(), (width / 2, MARGIN), anchored(28, HPos::Center, VPos::Top)))?;

@@ -4,10 +4,10 @@ use super::manifest::{Manifest, Row, SplitManifest, array_names};
 use super::options::Options;
 use super::plan::{SHARD_EXTENSION, Shard, SplitPlan};
 use super::shard::ShardFeatures;
-use crate::data::{LabelledImage, Split};
+use crate::data::{LabelledImage, Split, read_features, read_labels};
 use crate::{Error, Result, atomic_file};
-use ndarray::{Array1, Array2};
-use ndarray_npy::{WriteNpyExt, read_npy, write_zeroed_npy};
+use ndarray::Array1;
+use ndarray_npy::{WriteNpyExt, write_zeroed_npy};
 use std::fs;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -77,8 +77,8 @@ pub(super) fn assemble(
 /// Whether `directory` has the arrays of a split, with so many rows.
 pub(super) fn are_whole(split: Split, rows: usize, directory: &Path) -> bool {
     let [features, labels] = array_names(split).map(|name| directory.join(name));
-    let features = read_npy::<_, Array2<f32>>(features).is_ok_and(|features| features.nrows() == rows);
-    features && read_npy::<_, Array1<i64>>(labels).is_ok_and(|labels| labels.len() == rows)
+    read_features(&features).is_ok_and(|features| features.view().nrows() == rows)
+        && read_labels(&labels, 0).is_ok_and(|labels| labels.len() == rows)
 }
 
 /// Puts the arrays in `partial` in their place in `out`, if its manifest is there, which is written once they are whole. What a run

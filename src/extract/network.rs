@@ -36,8 +36,8 @@ pub struct Network {
 
 impl Network {
     /// Loads the ONNX file `path`, to be run on `batch_size` images at a time, or as many as it was exported for. Its one input must
-    /// be (N, 3, H, W) or (N, H, W, 3), its first output (N, D) or (N, D, 1, 1) of f32; N may be left open by the file, and
-    /// H and W, which are then 224.
+    /// be (N, 3, H, W) or (N, H, W, 3) of f32, H and W from 1 to 8192, its first output (N, D) or (N, D, 1, 1) of f32; N may be left
+    /// open by the file, and H and W, which are then 224.
     ///
     /// # Errors
     /// [`Error::Setting`] for a batch of none or too many; [`Error::Io`]; [`Error::File`] for a file that is no such network.

@@ -107,35 +107,32 @@ fn files_that_are_no_such_network_are_refused() {
     assert!(message.contains("weights_apart.bin"), "{message}");
 }
 
-#[test]
-fn images_are_of_floats_and_have_pixels() {
-    let bytes = fs::read(data_file("networks/mean_nhwc.onnx")).expect("there");
+/// What is said of the network `name` with `found` changed to `changed`, byte for byte.
+fn refusal_with(name: &str, found: &[u8], changed: &[u8]) -> String {
+    assert_eq!(found.len(), changed.len());
+    let bytes = fs::read(data_file(&format!("networks/{name}.onnx"))).expect("there");
+    let at = bytes.windows(found.len()).position(|part| part == found).expect("in the file");
     let directory = tempfile::tempdir().expect("temporary directory");
     let network = directory.path().join("network.onnx");
+    fs::write(&network, [&bytes[..at], changed, &bytes[at + found.len()..]].concat()).expect("writable");
+    Network::load(&network, 1).expect_err(name).to_string()
+}
+
+#[test]
+fn images_are_of_floats_and_have_pixels() {
     // The type of the input's elements, and its height.
     let [float, integer] = [b"\x0a\x15\x08\x01", b"\x0a\x15\x08\x02"];
     let [six_rows, no_rows] = [b"\x0a\x02\x08\x06", b"\x0a\x02\x08\x00"];
     for (found, changed) in [(float, integer), (six_rows, no_rows)] {
-        let at = bytes.windows(4).position(|part| part == found).expect("in the file");
-        let bytes = [&bytes[..at], changed, &bytes[at + 4..]].concat();
-        fs::write(&network, bytes).expect("writable");
-        let message = Network::load(&network, 1).expect_err("no image of floats").to_string();
+        let message = refusal_with("mean_nhwc", found, changed);
         assert!(message.contains("expected one input of f32, (N, 3, H, W) or (N, H, W, 3)"), "{message}");
     }
 }
 
 #[test]
 fn weights_are_read_from_beside_the_network_alone() {
-    let bytes = fs::read(data_file("networks/weights_apart.onnx")).expect("there");
-    let directory = tempfile::tempdir().expect("temporary directory");
-    let network = directory.path().join("network.onnx");
     for elsewhere in ["../../../dev/null", "../weights_a.bin/", "/dev/././././zero"] {
-        let location = b"weights_apart.bin";
-        assert_eq!(elsewhere.len(), location.len());
-        let at = bytes.windows(location.len()).position(|part| part == location).expect("referred to");
-        let changed = [&bytes[..at], elsewhere.as_bytes(), &bytes[at + location.len()..]].concat();
-        fs::write(&network, changed).expect("writable");
-        let message = Network::load(&network, 1).expect_err(elsewhere).to_string();
+        let message = refusal_with("weights_apart", b"weights_apart.bin", elsewhere.as_bytes());
         let expected = format!("keeps weights in {elsewhere:?}; expected files in its own directory");
         assert!(message.contains(&expected), "{message}");
     }
