@@ -156,7 +156,7 @@ fn steps(criterion: &mut Criterion) {
             let parts = values.par_chunks_mut(share).zip(d_weights.par_chunks(share));
             parts.zip(moments[0].first.par_chunks_mut(share)).for_each(|((values, gradient), first)| {
                 let moments = MomentsMut { first, second: &mut [] };
-                optimizer.update(values, gradient, moments, 1, LEARNING_RATE);
+                optimizer.update(values, gradient, moments, 1, LEARNING_RATE).expect("slices of one length");
             });
             step
         })

@@ -4,6 +4,7 @@
 //!
 //! `value ← value - η (m̂ / (√v̂ + ε) + λ value)`.
 
+use super::{MomentsMut, Optimizer};
 use crate::{Real, Result};
 
 /// Adam with decoupled weight decay.
@@ -14,7 +15,7 @@ pub struct AdamW {
     pub beta1: f64,
     /// Decay β2 of the mean square, in [0, 1).
     pub beta2: f64,
-    /// ε, which keeps the step finite where the gradient has been zero.
+    /// ε, positive, which keeps the step finite where the gradient has been zero.
     pub epsilon: f64,
     /// Weight decay λ, apart from the gradient.
     pub weight_decay: f64,
@@ -31,19 +32,34 @@ impl AdamW {
     pub(super) fn check(&self) -> Result<()> {
         super::check_decay_rate("beta1", self.beta1)?;
         super::check_decay_rate("beta2", self.beta2)?;
-        super::check_not_negative("epsilon", self.epsilon)?;
-        super::check_not_negative("weight decay", self.weight_decay)
+        super::check_epsilon(self.epsilon)?;
+        super::check_weight_decay(self.weight_decay)
     }
 
     /// Step number `step` (counted from 1) on `values`; `mean` and `mean_square` are m and v, of the same length, zero
     /// before the first step.
-    #[inline(always)] // into the code of several instruction sets
+    ///
+    /// # Errors
+    /// Those of [`Optimizer::update`].
     pub fn update<F: Real>(
         &self,
         values: &mut [F],
         gradient: &[F],
         mean: &mut [F],
         mean_square: &mut [F],
+        step: u64,
+        learning_rate: f64,
+    ) -> Result<()> {
+        let moments = MomentsMut { first: mean, second: mean_square };
+        Optimizer::AdamW(*self).update(values, gradient, moments, step, learning_rate)
+    }
+
+    #[inline(always)] // into the code of several instruction sets
+    pub(super) fn apply<F: Real>(
+        &self,
+        values: &mut [F],
+        gradient: &[F],
+        MomentsMut { first: mean, second: mean_square }: MomentsMut<F>,
         step: u64,
         learning_rate: f64,
     ) {

@@ -28,7 +28,15 @@ pub(crate) fn check_decay_rate(name: &'static str, value: f64) -> Result<()> {
     check_setting(name, value, (0.0..1.0).contains(&value), "a number from 0 to below 1")
 }
 
-/// Checks a weight decay or an epsilon: not negative, finite.
-pub(crate) fn check_not_negative(name: &'static str, value: f64) -> Result<()> {
-    check_setting(name, value, value >= 0.0 && value.is_finite(), "a finite number, not negative")
+/// Checks a weight decay: not negative, and finite in single precision too.
+fn check_weight_decay(value: f64) -> Result<()> {
+    let in_range = (0.0..=f64::from(f32::MAX)).contains(&value);
+    check_setting("weight decay", value, in_range, "a number from 0 to 3.4e38")
+}
+
+/// Checks what is added to the divisor of a step. It must not vanish in either precision: an element that never had a gradient is divided by
+/// nothing else.
+fn check_epsilon(value: f64) -> Result<()> {
+    let in_range = (f64::from(f32::MIN_POSITIVE)..=f64::from(f32::MAX)).contains(&value);
+    check_setting("epsilon", value, in_range, "a number from 1.2e-38 to 3.4e38")
 }

@@ -1,8 +1,8 @@
 //! Any of the optimizers, and what they remember of each tensor.
 
-use super::{AdamW, RmsProp, Sgd};
+use super::{AdamW, RmsProp, Sgd, check_setting};
 use crate::ops::rows;
-use crate::{Real, Result};
+use crate::{Error, Real, Result};
 use ndarray::{Array, Dimension};
 use pulp::{Arch, Simd, WithSimd};
 use std::borrow::Cow;
@@ -81,10 +81,13 @@ impl<'a, F: Real> Trained<'a, F> {
     }
 
     /// Step number `step` (counted from 1); returns the squared Euclidean norm of the gradient.
-    pub fn update(self, optimizer: Optimizer, moments: MomentsMut<F>, step: u64, learning_rate: f64) -> f64 {
+    ///
+    /// # Errors
+    /// Those of [`Optimizer::update`].
+    pub fn update(self, optimizer: Optimizer, moments: MomentsMut<F>, step: u64, learning_rate: f64) -> Result<f64> {
         let optimizer = if self.decays { optimizer } else { optimizer.without_weight_decay() };
-        optimizer.update(self.values, &self.gradient, moments, step, learning_rate);
-        rows::squared_norm(&self.gradient)
+        optimizer.update(self.values, &self.gradient, moments, step, learning_rate)?;
+        Ok(rows::squared_norm(&self.gradient))
     }
 }
 
@@ -92,7 +95,7 @@ impl Optimizer {
     /// Checks the hyper-parameters.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting).
+    /// [`Error::Setting`].
     pub fn check(&self) -> Result<()> {
         match self {
             Self::Sgd(sgd) => sgd.check(),
@@ -130,7 +133,49 @@ impl Optimizer {
     }
 
     /// Step number `step` (counted from 1) of a tensor or a part of it: `values`, their `gradient` and `moments` have the same length.
+    ///
+    /// Gradients are not looked at: one that is not finite makes values and moments that are not.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the gradient or the moments are not for these values, or of another optimizer; [`Error::Setting`] for a
+    /// hyper-parameter out of range, step 0, a learning rate that is negative or not finite. `values` are then as they were.
     pub fn update<F: Real>(
+        &self,
+        values: &mut [F],
+        gradient: &[F],
+        moments: MomentsMut<F>,
+        step: u64,
+        learning_rate: f64,
+    ) -> Result<()> {
+        self.check_step::<F>(step, learning_rate)?;
+        if gradient.len() != values.len() {
+            let expected = format!("[{}], one element for each of the values", values.len());
+            return Err(Error::Shape { what: "gradient", found: vec![gradient.len()], expected });
+        }
+        let (found, expected) = ([moments.first.len(), moments.second.len()], self.moment_lengths(values.len()));
+        if found != expected {
+            let expected = format!("{expected:?}, first and second, as Optimizer::moments gives them");
+            return Err(Error::Shape { what: "moments", found: found.to_vec(), expected });
+        }
+        self.apply(values, gradient, moments, step, learning_rate);
+        Ok(())
+    }
+
+    /// Checks what a step is taken with: all but the lengths of slices.
+    pub(crate) fn check_step<F: Real>(&self, step: u64, learning_rate: f64) -> Result<()> {
+        self.check()?;
+        check_setting("step", step as f64, step > 0, "at least 1, the number of the first step")?;
+        let decay = match self {
+            Self::AdamW(adamw) => adamw.weight_decay,
+            Self::Sgd(_) | Self::RmsProp(_) => 0.0,
+        };
+        let in_range = learning_rate >= 0.0 && learning_rate * decay.max(1.0) <= F::max_value().to_double();
+        let expected = "a number, not negative, that the element type holds even times the weight decay";
+        check_setting("learning rate", learning_rate, in_range, expected)
+    }
+
+    /// [`update`](Self::update) of what has been checked.
+    pub(crate) fn apply<F: Real>(
         &self,
         values: &mut [F],
         gradient: &[F],
@@ -142,7 +187,7 @@ impl Optimizer {
     }
 }
 
-/// [`Optimizer::update`], compiled for several instruction sets.
+/// [`Optimizer::apply`], compiled for several instruction sets.
 struct UpdateOfSlices<'a, F> {
     optimizer: &'a Optimizer,
     values: &'a mut [F],
@@ -157,11 +202,11 @@ impl<F: Real> WithSimd for UpdateOfSlices<'_, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { optimizer, values, gradient, moments: MomentsMut { first, second }, step, learning_rate } = self;
+        let Self { optimizer, values, gradient, moments, step, learning_rate } = self;
         match optimizer {
-            Optimizer::Sgd(sgd) => sgd.update(values, gradient, first, learning_rate),
-            Optimizer::RmsProp(rmsprop) => rmsprop.update(values, gradient, second, learning_rate),
-            Optimizer::AdamW(adamw) => adamw.update(values, gradient, first, second, step, learning_rate),
+            Optimizer::Sgd(sgd) => sgd.apply(values, gradient, moments.first, learning_rate),
+            Optimizer::RmsProp(rmsprop) => rmsprop.apply(values, gradient, moments.second, learning_rate),
+            Optimizer::AdamW(adamw) => adamw.apply(values, gradient, moments, step, learning_rate),
         }
     }
 }
@@ -176,7 +221,7 @@ mod tests {
         let mut moments = optimizer.moments(2);
         for step in 1..=3 {
             let gradient = [2.0 * values[0], 0.5 * values[1]];
-            optimizer.update(&mut values, &gradient, moments.view_mut(), step, 0.1);
+            optimizer.update(&mut values, &gradient, moments.view_mut(), step, 0.1).expect("settings in range");
         }
         values
     }
@@ -206,17 +251,18 @@ mod tests {
 
     #[test]
     fn rmsprop_first_step_is_the_rate_over_the_root_of_one_minus_rho() {
-        let rmsprop = RmsProp { rho: 0.9, epsilon: 0.0 };
+        let rmsprop = RmsProp { rho: 0.9, epsilon: 1e-30 };
         let mut values = [1.0, -2.0];
-        rmsprop.update(&mut values, &[3.0, -0.001], &mut [0.0, 0.0], 0.1);
+        rmsprop.update(&mut values, &[3.0, -0.001], &mut [0.0, 0.0], 0.1).expect("settings in range");
         assert_close(values, [1.0 - 0.1 / 0.1f64.sqrt(), -2.0 + 0.1 / 0.1f64.sqrt()]);
     }
 
     #[test]
     fn adamw_first_step_is_the_rate_and_the_decay() {
-        let adamw = AdamW { epsilon: 0.0, weight_decay: 0.5, ..AdamW::default() };
+        let adamw = AdamW { epsilon: 1e-30, weight_decay: 0.5, ..AdamW::default() };
         let mut values = [1.0, -2.0];
-        adamw.update(&mut values, &[3.0, -0.001], &mut [0.0, 0.0], &mut [0.0, 0.0], 1, 0.1);
+        let (mean, mean_square) = (&mut [0.0, 0.0], &mut [0.0, 0.0]);
+        adamw.update(&mut values, &[3.0, -0.001], mean, mean_square, 1, 0.1).expect("settings in range");
         assert_close(values, [1.0 - 0.1 - 0.05, -2.0 + 0.1 + 0.1]);
     }
 

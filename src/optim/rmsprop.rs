@@ -2,6 +2,7 @@
 //!
 //! `v ← ρ v + (1-ρ) g²`, `value ← value - η g / (√v + ε)`.
 
+use super::{MomentsMut, Optimizer};
 use crate::{Real, Result};
 
 /// RMSprop.
@@ -10,7 +11,7 @@ use crate::{Real, Result};
 pub struct RmsProp {
     /// Decay ρ of the mean square, in [0, 1).
     pub rho: f64,
-    /// ε, which keeps the step finite where the gradient has been zero.
+    /// ε, positive, which keeps the step finite where the gradient has been zero.
     pub epsilon: f64,
 }
 
@@ -24,12 +25,26 @@ impl Default for RmsProp {
 impl RmsProp {
     pub(super) fn check(&self) -> Result<()> {
         super::check_decay_rate("rho", self.rho)?;
-        super::check_not_negative("epsilon", self.epsilon)
+        super::check_epsilon(self.epsilon)
     }
 
     /// One step on `values`; `mean_square` is v, of the same length, zero before the first step.
+    ///
+    /// # Errors
+    /// Those of [`Optimizer::update`].
+    pub fn update<F: Real>(
+        &self,
+        values: &mut [F],
+        gradient: &[F],
+        mean_square: &mut [F],
+        learning_rate: f64,
+    ) -> Result<()> {
+        let moments = MomentsMut { first: &mut [], second: mean_square };
+        Optimizer::RmsProp(*self).update(values, gradient, moments, 1, learning_rate)
+    }
+
     #[inline(always)] // into the code of several instruction sets
-    pub fn update<F: Real>(&self, values: &mut [F], gradient: &[F], mean_square: &mut [F], learning_rate: f64) {
+    pub(super) fn apply<F: Real>(&self, values: &mut [F], gradient: &[F], mean_square: &mut [F], learning_rate: f64) {
         let (rho, epsilon, rate) = (F::of(self.rho), F::of(self.epsilon), F::of(learning_rate));
         let fresh = F::of(1.0 - self.rho);
         for ((value, &gradient), mean_square) in values.iter_mut().zip(gradient).zip(mean_square) {

@@ -53,13 +53,18 @@ impl Schedule {
 
     /// The factor of the full learning rate in step `step` (counted from 0), with `steps_per_epoch` steps in each of `epochs`
     /// epochs; in [0, 1].
-    pub fn factor(&self, step: usize, steps_per_epoch: usize, epochs: usize) -> f64 {
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) for a setting out of range, or no steps in an epoch.
+    pub fn factor(&self, step: usize, steps_per_epoch: usize, epochs: usize) -> Result<f64> {
+        self.check()?;
+        check_setting("steps per epoch", steps_per_epoch as f64, steps_per_epoch > 0, "at least one")?;
         let warm_up_steps = self.warm_up * steps_per_epoch as f64;
         let step = step as f64;
         if step < warm_up_steps {
-            return ((step + 1.0) / warm_up_steps).min(1.0);
+            return Ok(((step + 1.0) / warm_up_steps).min(1.0));
         }
-        match self.decay {
+        Ok(match self.decay {
             Decay::Constant => 1.0,
             Decay::Step { every, factor } => factor.powf((step / (every as f64 * steps_per_epoch as f64)).floor()),
             Decay::Cosine => {
@@ -67,25 +72,30 @@ impl Schedule {
                 let progress = ((step - warm_up_steps) / left.max(1.0)).min(1.0);
                 0.5 * (1.0 + (PI * progress).cos())
             }
-        }
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
+
+    fn factor(schedule: Schedule, step: usize, steps_per_epoch: usize, epochs: usize) -> f64 {
+        schedule.factor(step, steps_per_epoch, epochs).expect("settings in range")
+    }
 
     #[test]
     fn warm_up_rises_in_equal_steps_to_the_full_rate() {
         let schedule = Schedule { warm_up: 2.0, decay: Decay::Constant };
-        let factors: Vec<_> = (0..6).map(|step| schedule.factor(step, 2, 3)).collect();
+        let factors: Vec<_> = (0..6).map(|step| factor(schedule, step, 2, 3)).collect();
         assert_eq!(factors, [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]);
     }
 
     #[test]
     fn step_drops_after_whole_epochs() {
         let schedule = Schedule { warm_up: 0.0, decay: Decay::Step { every: 2, factor: 0.1 } };
-        let factors: Vec<_> = (0..5).map(|epoch| schedule.factor(epoch * 10 + 9, 10, 5)).collect();
+        let factors: Vec<_> = (0..5).map(|epoch| factor(schedule, epoch * 10 + 9, 10, 5)).collect();
         for (factor, expected) in factors.into_iter().zip([1.0, 1.0, 0.1, 0.1, 0.01]) {
             approx::assert_relative_eq!(factor, expected, max_relative = 1e-12);
         }
@@ -94,8 +104,32 @@ mod tests {
     #[test]
     fn cosine_falls_from_one_to_zero() {
         let schedule = Schedule { warm_up: 1.0, decay: Decay::Cosine };
-        assert_eq!(schedule.factor(10, 10, 5), 1.0);
-        approx::assert_relative_eq!(schedule.factor(30, 10, 5), 0.5, max_relative = 1e-12);
-        assert!(schedule.factor(49, 10, 5) < 0.01);
+        assert_eq!(factor(schedule, 10, 10, 5), 1.0);
+        approx::assert_relative_eq!(factor(schedule, 30, 10, 5), 0.5, max_relative = 1e-12);
+        assert!(factor(schedule, 49, 10, 5) < 0.01);
+    }
+
+    #[test]
+    fn settings_out_of_range_are_errors_and_no_factors() {
+        let constant = Schedule::default();
+        let step = |every, factor| Schedule { decay: Decay::Step { every, factor }, ..constant };
+        for (schedule, steps_per_epoch, expected) in [
+            (step(0, 0.1), 10, "step every"),
+            (step(1, 0.0), 10, "step factor"),
+            (step(1, 1.5), 10, "step factor"),
+            (step(1, f64::NAN), 10, "step factor"),
+            (Schedule { warm_up: -1.0, ..constant }, 10, "warm-up"),
+            (Schedule { warm_up: f64::NAN, ..constant }, 10, "warm-up"),
+            (Schedule { warm_up: f64::INFINITY, ..constant }, 10, "warm-up"),
+            (step(1, 0.1), 0, "steps per epoch"),
+        ] {
+            for result in [schedule.factor(0, steps_per_epoch, 5), schedule.factor(100, steps_per_epoch, 5)] {
+                assert!(
+                    matches!(result, Err(Error::Setting { name, .. }) if name == expected),
+                    "{schedule:?}: {result:?}"
+                );
+            }
+        }
+        assert_eq!(factor(step(1, 1.0), 99, 10, 5), 1.0);
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! (Sutskever et al. 2013, with the learning rate η outside v, as PyTorch has it).
 
+use super::{MomentsMut, Optimizer};
 use crate::{Real, Result};
 
 /// Stochastic gradient descent.
@@ -30,12 +31,26 @@ impl Default for Sgd {
 impl Sgd {
     pub(super) fn check(&self) -> Result<()> {
         super::check_decay_rate("momentum", self.momentum)?;
-        super::check_not_negative("weight decay", self.weight_decay)
+        super::check_weight_decay(self.weight_decay)
     }
 
     /// One step on `values`; `velocity` is v, of the same length, zero before the first step.
+    ///
+    /// # Errors
+    /// Those of [`Optimizer::update`].
+    pub fn update<F: Real>(
+        &self,
+        values: &mut [F],
+        gradient: &[F],
+        velocity: &mut [F],
+        learning_rate: f64,
+    ) -> Result<()> {
+        let moments = MomentsMut { first: velocity, second: &mut [] };
+        Optimizer::Sgd(*self).update(values, gradient, moments, 1, learning_rate)
+    }
+
     #[inline(always)] // into the code of several instruction sets
-    pub fn update<F: Real>(&self, values: &mut [F], gradient: &[F], velocity: &mut [F], learning_rate: f64) {
+    pub(super) fn apply<F: Real>(&self, values: &mut [F], gradient: &[F], velocity: &mut [F], learning_rate: f64) {
         let (momentum, decay, rate) = (F::of(self.momentum), F::of(self.weight_decay), F::of(learning_rate));
         for ((value, &gradient), velocity) in values.iter_mut().zip(gradient).zip(velocity) {
             let gradient = gradient + decay * *value;

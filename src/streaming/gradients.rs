@@ -49,7 +49,7 @@ impl<'a, F> ClassVectors<'a, F> {
     }
 }
 
-/// An optimizer's step on class vectors.
+/// An optimizer's step on class vectors, checked.
 #[derive(Clone, Copy)]
 pub(super) struct WeightUpdate {
     pub optimizer: Optimizer,
@@ -87,7 +87,7 @@ impl<F: Real> Group<F> {
                     let d_weights = &mut d_weights_of_block[..range.len()];
                     self.block(batch, task, &weights[range.clone()], d_weights, block);
                     let moments = moments.part(range.clone());
-                    by.optimizer.update(&mut weights[range], d_weights, moments, by.step, by.learning_rate);
+                    by.optimizer.apply(&mut weights[range], d_weights, moments, by.step, by.learning_rate);
                 }
             }
         }

@@ -126,7 +126,8 @@ impl<F: Real> Streaming<F> {
     /// in memory. `parameters` get AdaCos's new scale, too.
     ///
     /// # Errors
-    /// As [`ClassificationHead::forward`]; [`Error::Shape`] where moments do not fit. `parameters` are then as they were.
+    /// As [`ClassificationHead::forward`]; [`Error::Shape`] where moments do not fit, [`Error::Setting`] as [`Optimizer::update`].
+    /// `parameters` are then as they were.
     pub fn train_step(
         &mut self,
         head: &impl ClassificationHead,
@@ -137,7 +138,7 @@ impl<F: Real> Streaming<F> {
     ) -> Result<Step<F>> {
         linear::check_shapes(features, parameters.weights.view())?;
         let form = head.logit_form(parameters)?;
-        update.check_moments(parameters)?;
+        update.check(parameters)?;
         parameters.make_standard();
         let Parameters { weights, bias, alpha, scale } = parameters;
         let (classes, learns_alpha) = (weights.nrows(), update.learn_alpha && alpha.is_some());
@@ -163,11 +164,11 @@ impl<F: Real> Streaming<F> {
             let (bias, d_bias) = (bias.as_slice_mut(), d_bias.as_slice());
             let (bias, d_bias) = bias.zip(d_bias).expect("both are in standard layout");
             let moments = of_others.next().expect("checked above");
-            optimizer.update(bias, d_bias, moments.view_mut(), step, learning_rate);
+            optimizer.apply(bias, d_bias, moments.view_mut(), step, learning_rate);
         }
         if let (Some(alpha), Some(d_alpha), true) = (alpha, outcome.d_alpha, learns_alpha) {
             let moments = of_others.next().expect("checked above");
-            optimizer.update(from_mut(alpha), &[d_alpha], moments.view_mut(), step, learning_rate);
+            optimizer.apply(from_mut(alpha), &[d_alpha], moments.view_mut(), step, learning_rate);
             squared_norm += d_alpha.to_double().powi(2);
         }
         if let Scale::AdaCos { .. } = form.scale {
@@ -256,8 +257,9 @@ fn zeros_unless_of_shape<F: Real>(array: &mut Array2<F>, shape: (usize, usize)) 
 }
 
 impl<F: Real> Update<'_, F> {
-    /// Checks that there are moments for every element.
-    fn check_moments(&self, parameters: &Parameters<F>) -> Result<()> {
+    /// Checks step and settings, and that there are moments for every element.
+    fn check(&self, parameters: &Parameters<F>) -> Result<()> {
+        self.optimizer.check_step::<F>(self.step, self.learning_rate)?;
         let lengths = parameters.trained_lengths(self.learn_alpha);
         let mut pairs = self.moments.iter().zip(&lengths);
         if self.moments.len() == lengths.len() && pairs.all(|(moments, &length)| self.optimizer.fits(moments, length)) {

@@ -210,7 +210,7 @@ impl Trainer {
         for (batch, rows) in batches_of_rows.into_iter().enumerate().skip(done) {
             let in_epoch = |source| Error::Training { epoch, batch: batch + 1, source: Box::new(source) };
             let step = (epoch - 1) * batches + batch;
-            let learning_rate = config.learning_rate * config.schedule.factor(step, batches, config.epochs);
+            let learning_rate = config.learning_rate * config.schedule.factor(step, batches, config.epochs)?;
             let (loss, statistics, gradient_norm) =
                 self.step(rows, step, learning_rate, &mut dropout_rng).map_err(in_epoch)?;
             means.add(loss, &statistics, gradient_norm, learning_rate);
@@ -266,7 +266,7 @@ impl Trainer {
         let gradients = embedder.backward_to_parameters(self.d_embeddings.view(), parameters, &cache);
         parameters.update_running_statistics(&cache);
         let of_head = model.parameters.trained_lengths(model.head.learns_alpha()).len();
-        let norm = update(parameters.trained_mut(&gradients), &mut moments[of_head..], &config.optimizer, step);
+        let norm = update(parameters.trained_mut(&gradients), &mut moments[of_head..], &config.optimizer, step)?;
         Ok((loss, statistics, head_norm.hypot(norm)))
     }
 
@@ -302,7 +302,7 @@ impl Trainer {
                     *scale = statistics.scale as f32;
                 }
                 let gradients = head.backward(cache);
-                let norm = update(parameters.trained_mut(&gradients, learn_alpha), of_head, &config.optimizer, step);
+                let norm = update(parameters.trained_mut(&gradients, learn_alpha), of_head, &config.optimizer, step)?;
                 self.d_embeddings = gradients.d_features;
                 Ok((loss.into(), statistics, norm))
             }
@@ -327,11 +327,11 @@ struct Step {
 }
 
 /// Updates each tensor; the Euclidean norm of all gradients.
-fn update(trained: Vec<Trained<f32>>, moments: &mut [Moments<f32>], optimizer: &Optimizer, step: Step) -> f64 {
+fn update(trained: Vec<Trained<f32>>, moments: &mut [Moments<f32>], optimizer: &Optimizer, step: Step) -> Result<f64> {
     let pairs = trained.into_iter().zip(moments);
     let squared_norms =
         pairs.map(|(tensor, moments)| tensor.update(*optimizer, moments.view_mut(), step.number, step.learning_rate));
-    squared_norms.sum::<f64>().sqrt()
+    Ok(squared_norms.sum::<Result<f64>>()?.sqrt())
 }
 
 /// The rows of each batch; a last one that is too small for a step joins the one before.

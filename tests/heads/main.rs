@@ -7,6 +7,7 @@ mod case;
 mod deep_convergence;
 mod errors;
 mod gradients;
+mod optimizers;
 mod poles;
 mod properties;
 mod reference;

@@ -354,7 +354,8 @@ fn a_training_step_is_the_gradients_and_then_the_update() {
                         separate.trained_mut(&gradients, learn_alpha).into_iter().zip(&mut of_separate)
                     {
                         let optimizer = if tensor.decays { optimizer } else { optimizer.without_weight_decay() };
-                        optimizer.update(tensor.values, &tensor.gradient, moments.view_mut(), step, 0.1);
+                        let updated = optimizer.update(tensor.values, &tensor.gradient, moments.view_mut(), step, 0.1);
+                        updated.expect("moments of this optimizer");
                         squared_norm += tensor.gradient.iter().map(|gradient| gradient * gradient).sum::<f64>();
                     }
                     assert_eq!(fused, separate, "{name} {optimizer:?} {filter:?}");

@@ -265,7 +265,7 @@ fn update_in_parallel<F: Real>(
         let values = tensor.values.par_chunks_mut(share).zip(tensor.gradient.par_chunks(share));
         values.zip(moments.first.par_chunks_mut(share)).for_each(|((values, gradient), first)| {
             let moments = crate::optim::MomentsMut { first, second: &mut [] };
-            optimizer.update(values, gradient, moments, 1, LEARNING_RATE);
+            optimizer.update(values, gradient, moments, 1, LEARNING_RATE).expect("slices of one length");
         });
     }
 }
