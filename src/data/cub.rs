@@ -5,10 +5,9 @@
 //! `images.txt` does not list are passed over, so that a part of the data set is one too.
 
 use super::image::BoundingBox;
-use super::{ImageSet, LabelledImage, Split};
+use super::{ImageSet, LabelledImage, Split, read_text};
 use crate::{Error, Result};
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 const IMAGES: &str = "images.txt";
@@ -126,7 +125,7 @@ impl Record {
 
 /// The lines of a file that are not blank; no id may come twice.
 fn unique_records(path: &Path) -> Result<Vec<Record>> {
-    let text = fs::read_to_string(path).map_err(|error| Error::io("read", path, error))?;
+    let text = read_text(path)?;
     let lines = text.lines().enumerate().filter(|(_, text)| !text.trim().is_empty());
     let mut first_lines = HashMap::new();
     let parse = |(index, text): (usize, &str)| {

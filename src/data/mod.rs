@@ -17,6 +17,7 @@ mod image_set;
 mod npy_header;
 mod open_set;
 mod pairs;
+mod text;
 mod transform;
 
 pub use arrays::{Matrix, read_labels, read_matrix, read_vector};
@@ -26,4 +27,5 @@ pub use features::{Features, read_features};
 pub use image_set::{ImageSet, LabelledImage, Split};
 pub use open_set::{OpenSetSplit, open_set_split};
 pub use pairs::{RowOfStem, read_pairs, rows_of_stems};
+pub use text::read_text;
 pub use transform::{Transform, TransformKind};

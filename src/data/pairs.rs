@@ -1,9 +1,9 @@
 //! Lists of pairs for verification: `pairs.txt` of Labeled Faces in the Wild, or `i j same` a line.
 
+use super::read_text;
 use crate::metrics::verification::Pair;
 use crate::{Error, Result};
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 /// The row of each photograph by the stem of its file, `Name_0001` for `Name/Name_0001.jpg`.
@@ -27,7 +27,7 @@ pub fn rows_of_stems<'a>(files: impl IntoIterator<Item = &'a str>) -> RowOfStem 
 /// # Errors
 /// [`Error::Io`]; [`Error::Line`] for a malformed line, a row past `row_count`, or a photograph that `rows` does not have.
 pub fn read_pairs(path: &Path, row_count: usize, rows: &RowOfStem) -> Result<Vec<Pair>> {
-    let text = fs::read_to_string(path).map_err(|error| Error::io("read", path, error))?;
+    let text = read_text(path)?;
     let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).peekable();
     let Some(&(first, heading)) = lines.peek() else {
         return Err(Error::File { path: path.into(), found: "no lines".into(), expected: "a list of pairs".into() });

@@ -1,0 +1,45 @@
+//! Text files.
+
+use crate::{Error, Result};
+use std::fs;
+use std::path::Path;
+
+/// Reads a text file. A byte order mark before UTF-8, which spreadsheets and editors on Windows leave, is passed over.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::File`] for a file that is no UTF-8.
+pub fn read_text(path: &Path) -> Result<String> {
+    let bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
+    let wrong = |found: String| Error::File { path: path.into(), found, expected: "text in UTF-8".into() };
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(wrong("begins as text in UTF-16 does".into()));
+    }
+    let mut text = String::from_utf8(bytes)
+        .map_err(|error| wrong(format!("byte {} is not of UTF-8", error.utf8_error().valid_up_to())))?;
+    if text.starts_with('\u{feff}') {
+        text.remove(0);
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read_text;
+    use std::fs;
+
+    #[test]
+    fn a_byte_order_mark_is_no_text_and_what_is_no_utf_8_is_said() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let path = directory.path().join("lines.txt");
+        let read = |bytes: &[u8]| {
+            fs::write(&path, bytes).expect("writable");
+            read_text(&path).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(b"\xef\xbb\xbf1 a\n").expect("UTF-8"), "1 a\n");
+        assert_eq!(read("1 \u{feff}\n".as_bytes()).expect("UTF-8"), "1 \u{feff}\n");
+        assert!(read(b"\xff\xfe1\x00").is_err_and(|error| error.contains("lines.txt: begins as text in UTF-16 does")));
+        assert!(
+            read(b"Tr\xe4umer").is_err_and(|error| error.ends_with("byte 2 is not of UTF-8; expected text in UTF-8"))
+        );
+    }
+}
