@@ -226,6 +226,14 @@ pub enum Error {
         /// What the head or the optimizer said.
         source: Box<Error>,
     },
+    /// Heads of a comparison whose training failed; the others are compared.
+    #[error("{} of {heads} heads failed: {}", .failed.len(), .failed.join(", "))]
+    HeadsFailed {
+        /// Their names.
+        failed: Vec<String>,
+        /// How many were to be trained.
+        heads: usize,
+    },
     /// The operating system refused.
     #[error("cannot {action} {path}: {source}")]
     Io {

@@ -2,14 +2,17 @@
 
 use super::confusion_plot;
 use super::data_args::DataArgs;
-use super::print;
 use super::table::Outcome;
+use super::tell;
 use crate::data::cub;
 use crate::extract::Manifest;
 use crate::metrics::confusion::Confusion;
 use crate::{Error, Result, atomic_file};
 use std::io;
 use std::path::Path;
+
+/// What a report leaves; the second only if there are mistakes.
+pub(super) const FILES: [&str; 2] = ["class_accuracy.csv", "confusions.png"];
 
 /// Classes that the table on the terminal lists.
 const LISTED: usize = 10;
@@ -45,11 +48,11 @@ pub(super) fn report(names: &[String], outcomes: &[Outcome], out: &Path) -> Resu
     };
     let mut rows: Vec<ClassRow> = (0..names.len()).filter_map(row).collect();
     let names_of_heads: Vec<&str> = heads.iter().map(|&(name, _)| name).collect();
-    let csv = out.join("class_accuracy.csv");
+    let [csv, figure] = FILES.map(|name| out.join(name));
     write_csv(&csv, &names_of_heads, &rows)?;
     rows.sort_by(|a, b| a.mean().total_cmp(&b.mean()));
     rows.truncate(LISTED);
-    print(format_args!(
+    tell(format_args!(
         "\nTest accuracy of the hardest classes; of all in {}\n\n{}",
         csv.display(),
         table(&names_of_heads, &rows)
@@ -60,10 +63,9 @@ pub(super) fn report(names: &[String], outcomes: &[Outcome], out: &Path) -> Resu
         Some((accuracy, &outcome.name, outcome.confusion.as_ref()?))
     });
     let Some((_, head, confusion)) = best.max_by(|a, b| a.0.total_cmp(&b.0)) else { return Ok(()) };
-    let figure = out.join("confusions.png");
     let names: Vec<String> = names.iter().map(|name| readable(name)).collect();
     match confusion_plot::draw(&figure, &format!("Most confused classes, {head}: test rows"), &names, confusion)? {
-        true => print(format_args!("\nconfusions of {head} in {}", figure.display())),
+        true => tell(format_args!("\nconfusions of {head} in {}", figure.display())),
         false => Ok(()),
     }
 }

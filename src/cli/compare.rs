@@ -1,28 +1,32 @@
 //! `arcos compare`
 
 use super::class_report::{self, class_names};
+use super::comparison::Comparison;
 use super::data_args::{Data, DataArgs};
-use super::head_args::{TrainedHeadArgs, borrowed, head};
+use super::head_args::TrainedHeadArgs;
+use super::head_specs::named_heads;
 use super::plot::{self, Curve, Panel, X};
 use super::table::{Outcome, open_set_table, table};
-use super::train::{remark_on_frozen_features, retrieve, train_to_end};
+use super::train::{remark_on_few_rows, remark_on_frozen_features, retrieve, train_to_end};
 use super::train_args::TrainArgs;
-use super::{open_set, print};
+use super::{complain, only_with, open_set, tell};
 use crate::data::Transform;
-use crate::directory_lock::lock;
 use crate::train::{EpochRecord, TrainConfig, Trainer};
 use crate::{Error, Head, Result};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The heads that are compared unless others are named: those of the Keras project that this one follows.
 pub(super) const CLASSIC_HEADS: [&str; 5] = ["softmax", "l2-softmax", "fixed-adacos", "adacos", "arcface"];
 
+/// The figures of a comparison.
+const FIGURE: &str = "result.png";
+const OPEN_SET_FIGURE: &str = "open_set.png";
+
 /// Arguments of `arcos compare`.
 #[derive(clap::Args)]
 #[command(after_help = "\
 A head is a name and, after colons, options of its own: arcface:margin=0.1:past-pi=easy. An option given as an argument \
-goes to every head that has it. Leaves result.png and a run for each head in the output directory; with --open-set also open_set.png; where classes have names \
+goes to every head that has it. Heads that need more classes than there are, are left out. Leaves result.png, comparison.json and a run for each head in the output directory; with --open-set also open_set.png; where classes have names \
 also class_accuracy.csv, and confusions.png of the classes that are most often taken for each other.
 
 Examples:
@@ -45,7 +49,7 @@ pub(super) struct Args {
     cub: Option<PathBuf>,
     #[command(flatten)]
     train: TrainArgs,
-    /// Where figure and runs go; what is there of an earlier comparison is replaced
+    /// Where figure and runs go; what is there of an earlier comparison, as its comparison.json lists it, is replaced
     #[arg(long, value_name = "DIR", default_value = "arcos-compare")]
     out: PathBuf,
 }
@@ -60,82 +64,117 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let configs = heads.into_iter().map(with_config).collect::<Result<Vec<_>>>()?;
     let data = args.data.read()?;
     let title = data.describe();
-    print(&title)?;
+    tell(&title)?;
     remark_on_frozen_features(&data, args.train.embed.embed)?;
-    if args.cub.is_some() && data.test.is_none() {
-        print("without test rows there is nothing to say of single classes")?;
-    }
+    only_with(args.cub.is_some(), "--cub", data.test.is_some(), "test rows")?;
     let class_names = class_names(args.cub.as_deref(), &args.data, data.train.classes())?;
-    compare(configs, &data, &args.out, &title, class_names.as_deref())
-}
-
-/// The heads of `NAME[:OPTION=VALUE]...`, each with those of the shared options that it has.
-pub(super) fn named_heads(specs: &[&str], shared: &[(&'static str, String)]) -> Result<Vec<(String, Head)>> {
-    let takes = |spec: &str| Head::options_of(spec.split(':').next().unwrap_or(spec)).unwrap_or_default();
-    for (option, _) in shared {
-        if !specs.iter().any(|spec| takes(spec).contains(option)) {
-            let expected = "one of the heads to have it".into();
-            return Err(Error::Setting { name: option, value: "given".into(), expected });
-        }
-    }
-    let parse = |spec: &&str| {
-        let (name, own) = spec.split_once(':').unwrap_or((spec, ""));
-        let own = own.split(':').filter(|option| !option.is_empty());
-        let own = own.map(option_and_value).collect::<Result<Vec<_>>>()?;
-        let shared = borrowed(shared).filter(|(option, _)| takes(spec).contains(option));
-        Ok((spec.to_string(), head(name, shared.chain(own))?))
-    };
-    specs.iter().map(parse).collect()
-}
-
-fn option_and_value(text: &str) -> Result<(&str, &str)> {
-    let wrong = || Error::Setting { name: "a head's option", value: text.into(), expected: "OPTION=VALUE".into() };
-    text.split_once('=').ok_or_else(wrong)
+    compare(configs, &data, &args.out, &title, class_names.as_deref(), &args.data.files())
 }
 
 /// Trains each configuration on the same data, prints the table, draws the figure; reports on unseen classes where there are some, and on
-/// single classes where they have names.
+/// single classes where they have names. Heads that cannot be with so few classes are left out; those whose training fails are reported
+/// beside the others. None of the `inputs` is replaced.
+///
+/// # Errors
+/// [`Error::HeadsFailed`] where some heads failed, once the others are compared; what was wrong with the first where all did.
 pub(super) fn compare(
     configs: Vec<(String, TrainConfig)>,
     data: &Data,
     out: &Path,
     title: &str,
     class_names: Option<&[String]>,
+    inputs: &[PathBuf],
 ) -> Result<()> {
-    fs::create_dir_all(out).map_err(|error| Error::io("create", out, error))?;
-    let _lock = lock(out)?;
     let Data { train, test, unseen } = data;
     let test = test.as_ref();
+    let Possible { configs, left_out } = possible(configs, train.classes())?;
+    let class_names = class_names.filter(|_| test.is_some());
+    let of_unseen = unseen.iter().map(|_| OPEN_SET_FIGURE);
+    let of_classes = class_names.iter().flat_map(|_| class_report::FILES);
+    let files: Vec<&str> = [FIGURE].into_iter().chain(of_unseen).chain(of_classes).collect();
+    let names: Vec<&str> = configs.iter().map(|(name, _)| name.as_str()).collect();
+    let heads = names.len();
+    let mut comparison = Comparison::begin(out, &names, &files, inputs)?;
     let features = unseen.as_ref().zip(configs.first()).map(|(unseen, (_, config))| {
         let transform = Transform::fit(config.transform, train.features.view())?;
         let features = transform.apply(unseen.features.view())?;
         open_set::measure_unseen(features.view(), unseen)
     });
     let features = features.transpose()?;
+    comparison.clear()?;
+
     let mut outcomes = Vec::new();
+    let mut failed: Vec<(String, Error)> = Vec::new();
     for (name, config) in configs {
-        let run = out.join(name.replace([':', '='], "-"));
-        if run.exists() {
-            fs::remove_dir_all(&run).map_err(|error| Error::io("replace", &run, error))?;
+        let run = comparison.run(&name);
+        let train_and_measure = || {
+            let head = config.head.clone();
+            let trainer = Trainer::new(config, train.clone(), test.cloned())?;
+            if outcomes.is_empty() && failed.is_empty() {
+                remark_on_few_rows(&trainer);
+            }
+            let trainer = train_to_end(&name, trainer, &run, 1)?;
+            let test_of_classes = test.filter(|_| class_names.is_some());
+            let confusion = test_of_classes.map(|test| trainer.model().confusion(test)).transpose()?;
+            let open_set = unseen.as_ref().map(|unseen| retrieve(trainer.model(), unseen, &run)).transpose()?;
+            Ok(Outcome { name: name.clone(), head, history: trainer.history().to_vec(), confusion, open_set })
+        };
+        match train_and_measure() {
+            Ok(outcome) => outcomes.push(outcome),
+            Err(error) => {
+                complain(format_args!("{name} failed: {error}"));
+                failed.push((name, error));
+            }
         }
-        let head = config.head.clone();
-        let trainer = train_to_end(&name, Trainer::new(config, train.clone(), test.cloned())?, &run, 1)?;
-        let test_of_classes = test.filter(|_| class_names.is_some());
-        let confusion = test_of_classes.map(|test| trainer.model().confusion(test)).transpose()?;
-        let open_set = unseen.as_ref().map(|unseen| retrieve(trainer.model(), unseen, &run)).transpose()?;
-        outcomes.push(Outcome { name, head, history: trainer.history().to_vec(), confusion, open_set });
     }
-    print(format_args!("\n{title}\n\n{}", table(&outcomes)))?;
+    if outcomes.is_empty() {
+        let (_, error) = failed.into_iter().next().expect("each of the heads, of which there is one, failed");
+        return Err(error);
+    }
+    let failures = failed.iter().map(|(name, error)| (name.as_str(), format!("failed: {error}")));
+    let left_out = left_out.iter().map(|(name, reason)| (name.as_str(), format!("left out: {reason}")));
+    let others: Vec<_> = failures.chain(left_out).collect();
+    tell(format_args!("\n{title}\n\n{}", table(&outcomes, &others)))?;
     if let Some(features) = &features {
-        print(format_args!("\nOn classes that were not trained on\n\n{}", open_set_table(&outcomes, features)))?;
+        tell(format_args!("\nOn classes that were not trained on\n\n{}", open_set_table(&outcomes, features)))?;
         let of_heads = outcomes.iter().filter_map(|outcome| Some((outcome.name.as_str(), outcome.open_set.as_ref()?)));
         let measured: Vec<_> = of_heads.chain([("(features)", features)]).collect();
-        open_set::draw_several(&out.join("open_set.png"), title, &measured)?;
+        open_set::draw_several(&out.join(OPEN_SET_FIGURE), title, &measured)?;
     }
-    let figure = out.join("result.png");
+    let figure = out.join(FIGURE);
     plot::draw(&figure, title, &panels(&outcomes))?;
-    print(format_args!("\nfigure in {}", figure.display()))?;
-    class_names.map_or(Ok(()), |names| class_report::report(names, &outcomes, out))
+    tell(format_args!("\nfigure in {}", figure.display()))?;
+    class_names.map_or(Ok(()), |names| class_report::report(names, &outcomes, out))?;
+    match failed.is_empty() {
+        true => Ok(()),
+        false => Err(Error::HeadsFailed { failed: failed.into_iter().map(|(name, _)| name).collect(), heads }),
+    }
+}
+
+/// What can be trained, and what cannot with so few classes, with the reason.
+struct Possible {
+    configs: Vec<(String, TrainConfig)>,
+    left_out: Vec<(String, Error)>,
+}
+
+/// Checks every configuration before the first of them is trained.
+fn possible(configs: Vec<(String, TrainConfig)>, classes: usize) -> Result<Possible> {
+    let mut possible = Possible { configs: Vec::new(), left_out: Vec::new() };
+    for (name, config) in configs {
+        match config.check(classes) {
+            Ok(()) => possible.configs.push((name, config)),
+            Err(reason @ Error::TooFewClasses { .. }) => {
+                complain(format_args!("{name} is left out: {reason}"));
+                possible.left_out.push((name, reason));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if possible.configs.is_empty() {
+        let (_, reason) = possible.left_out.swap_remove(0);
+        return Err(reason);
+    }
+    Ok(possible)
 }
 
 /// The panels of the Keras project's figure: accuracy, the scale of AdaCos, the mean cosine of the correct label. A panel that no

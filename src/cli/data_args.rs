@@ -1,6 +1,6 @@
 //! Training and test data as arguments.
 
-use crate::data::{Dataset, OpenSetSplit, open_set_split};
+use crate::data::{Dataset, OpenSetSplit, file_of, open_set_split};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -60,7 +60,17 @@ impl Data {
     }
 }
 
+/// What the files of --data are called.
+const FILES: [&str; 4] = ["train_features.npy", "train_labels.npy", "test_features.npy", "test_labels.npy"];
+
 impl DataArgs {
+    /// The files that [`read`](Self::read) reads, where they are there.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let in_directory = self.data.iter().flat_map(|directory| FILES.map(|name| directory.join(name)));
+        let given = [&self.train_features, &self.train_labels, &self.test_features, &self.test_labels];
+        in_directory.chain(given.into_iter().flatten().map(|path| file_of(path))).collect()
+    }
+
     /// The training set, the test set, and what is retrieved.
     pub fn read(&self) -> Result<Data> {
         let read = |features: &Path, labels: &Path| Dataset::read(features, labels, self.labels_start);

@@ -1,9 +1,10 @@
 //! `arcos demo`
 
-use super::compare::{CLASSIC_HEADS, compare, named_heads};
+use super::compare::{CLASSIC_HEADS, compare};
 use super::data_args::Data;
 use super::embed_args::EmbedArgs;
-use super::print;
+use super::head_specs::named_heads;
+use super::tell;
 use super::train::remark_on_frozen_features;
 use crate::Result;
 use crate::data::synthetic::SyntheticBirds;
@@ -61,7 +62,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let dataset = |(features, labels)| Dataset::new(Features::from(features), labels);
     let data = Data::new(dataset(train)?, Some(dataset(test)?), args.open_set)?;
     let title = format!("Synthetic features: {}", data.describe());
-    print(&title)?;
+    tell(&title)?;
     remark_on_frozen_features(&data, args.embed.embed)?;
     let embedder = args.embed.embedder()?;
     // The Keras project's scale for ArcFace; its other settings are the defaults here.
@@ -71,5 +72,5 @@ pub(super) fn run(args: &Args) -> Result<()> {
         TrainConfig { learning_rate: args.embed.learning_rate(config.learning_rate), ..config }
     };
     let configs = named_heads(&CLASSIC_HEADS, &scale)?.into_iter().map(|(name, head)| (name, config(head))).collect();
-    compare(configs, &data, &args.out, &title, None)
+    compare(configs, &data, &args.out, &title, None, &[])
 }

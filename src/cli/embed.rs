@@ -1,8 +1,8 @@
 //! `arcos embed`
 
-use super::evaluate::read_model;
-use super::print;
-use crate::data::read_features;
+use super::evaluate::{model_files, read_model};
+use super::{outputs, print};
+use crate::data::{file_of, read_features};
 use crate::ops::l2_normalize;
 use crate::{Result, atomic_file};
 use ndarray_npy::WriteNpyExt;
@@ -32,6 +32,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    outputs::refuse_inputs([&args.out], &[model_files(&args.run), vec![file_of(&args.features)]].concat())?;
     let model = read_model(&args.run)?;
     let mut embeddings = model.embeddings(read_features(&args.features)?.view())?;
     l2_normalize::check_finite("embeddings", embeddings.view())?;

@@ -1,7 +1,8 @@
 //! The embedder as arguments.
 
+use super::only_with;
+use crate::Result;
 use crate::embedder::{EmbedBlock, Embedder};
-use crate::{Error, Result};
 
 /// What is trained between features and head.
 #[derive(clap::Args)]
@@ -28,12 +29,10 @@ pub(super) enum BlockName {
 
 impl EmbedArgs {
     pub fn embedder(&self) -> Result<Option<Embedder>> {
+        let drops_out = matches!(self.embed_block, Some(BlockName::E));
+        only_with(self.dropout.is_some(), "--dropout", drops_out, "--embed-block e")?;
         let block = match (self.embed_block.unwrap_or(BlockName::Linear), self.dropout) {
-            (BlockName::Linear, None) => EmbedBlock::Linear,
-            (BlockName::Linear, Some(_)) => {
-                let expected = "--embed-block e with it".into();
-                return Err(Error::Setting { name: "--dropout", value: "given".into(), expected });
-            }
+            (BlockName::Linear, _) => EmbedBlock::Linear,
             (BlockName::E, None) => EmbedBlock::E,
             (BlockName::E, Some(dropout)) => EmbedBlock::E { dropout },
         };

@@ -1,7 +1,7 @@
 //! `arcos evaluate`
 
-use super::{open_set, print};
-use crate::data::{Dataset, read_features, read_pairs, rows_of_stems};
+use super::{open_set, outputs, print};
+use crate::data::{Dataset, file_of, read_features, read_pairs, rows_of_stems};
 use crate::extract::Manifest;
 use crate::metrics::open_set::{OpenSetOptions, measure};
 use crate::train::{Checkpoint, Model, RunDirectory};
@@ -83,6 +83,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         None => data,
     };
     if let Some(directory) = &args.out {
+        outputs::refuse_inputs(["evaluation.json", "open_set.png"].map(|name| directory.join(name)), &inputs(args))?;
         fs::create_dir_all(directory).map_err(|error| Error::io("create", directory, error))?;
     }
     let measures_embeddings =
@@ -99,6 +100,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
         })?;
     }
     if args.json { print(report) } else { print(text) }
+}
+
+/// The files that are read.
+fn inputs(args: &Args) -> Vec<PathBuf> {
+    let files = [args.features.as_ref(), args.embeddings.as_ref(), Some(&args.labels), args.distractors.as_ref()];
+    let files = files.into_iter().flatten().map(|path| file_of(path));
+    let manifest = args.manifest.iter().map(|directory| directory.join("manifest.json"));
+    files.chain(args.pairs.clone()).chain(manifest).chain(model_files(&args.run)).collect()
 }
 
 /// Figures of the head, as JSON and as text.
@@ -189,11 +198,27 @@ fn class_range(text: &str) -> std::result::Result<Range<i64>, String> {
 
 /// The model of a run's newest checkpoint, or of the checkpoint itself.
 pub(super) fn read_model(path: &Path) -> Result<Model> {
-    let newest = if path.is_dir() { RunDirectory::newest_checkpoint(path)? } else { Some(path.into()) };
-    let newest = newest.ok_or_else(|| Error::File {
+    Ok(Checkpoint::load(&checkpoint_of(path)?)?.model)
+}
+
+/// The newest checkpoint of a run, or the checkpoint itself.
+fn checkpoint_of(path: &Path) -> Result<PathBuf> {
+    let wrong = |found: &str| Error::File {
         path: path.into(),
-        found: "holds no checkpoint".into(),
+        found: found.into(),
         expected: "the output directory of `arcos train`, or a checkpoint".into(),
-    })?;
-    Ok(Checkpoint::load(&newest)?.model)
+    };
+    if path.is_dir() {
+        return RunDirectory::newest_checkpoint(path)?.ok_or_else(|| wrong("holds no checkpoint"));
+    }
+    match path.exists() || path.with_extension("json").exists() {
+        true => Ok(path.into()),
+        false => Err(wrong("is not there")),
+    }
+}
+
+/// The files that [`read_model`] reads.
+pub(super) fn model_files(path: &Path) -> Vec<PathBuf> {
+    let checkpoint = checkpoint_of(path).ok();
+    checkpoint.iter().flat_map(|path| ["json", "safetensors"].map(|extension| path.with_extension(extension))).collect()
 }

@@ -1,13 +1,16 @@
 //! `arcos grad`
 
 use super::head_args::{HeadArgs, borrowed, head, head_names};
-use super::npy::write;
-use super::print;
-use crate::data::{Matrix, read_labels, read_matrix, read_vector};
+use super::npy::{self, write};
+use super::{outputs, print};
+use crate::data::{Matrix, file_of, read_labels, read_matrix, read_vector};
 use crate::{ClassificationHead, Error, Head, Real, Result};
 use ndarray::{Array1, Array2, arr0};
 use ndarray_npy::WritableElement;
 use std::path::{Path, PathBuf};
+
+/// What is written, not all of it for every head.
+const ARRAYS: [&str; 5] = ["loss", "d_features", "d_weights", "d_bias", "d_alpha"];
 
 /// Arguments of `arcos grad`.
 #[derive(clap::Args)]
@@ -51,6 +54,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let given = args.head_args.given();
     let options = borrowed(&given).filter(|&(name, _)| previous_scale.is_none() || name != "scale");
     let head = head(&args.head, options)?;
+    let inputs = [Some(&args.features), Some(&args.weights), Some(&args.labels), args.bias.as_ref()];
+    let inputs: Vec<PathBuf> = inputs.into_iter().flatten().map(|path| file_of(path)).collect();
+    outputs::refuse_inputs(ARRAYS.map(|name| npy::path(&args.out, name)), &inputs)?;
     let labels = read_labels(&args.labels, args.labels_start)?;
     let bias = args.bias.as_deref().map(read_vector).transpose()?;
     match (read_matrix(&args.features)?, read_matrix(&args.weights)?) {

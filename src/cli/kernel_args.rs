@@ -7,9 +7,9 @@ use crate::streaming::{GradientFilter, StreamingOptions};
 #[derive(clap::Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Streaming kernel")]
 pub(super) struct KernelArgs {
-    /// MiB for inner products kept between the kernel's two passes; past that they are computed twice
-    #[arg(long, value_name = "MIB", default_value_t = StreamingOptions::default().workspace >> 20)]
-    pub workspace: usize,
+    /// MiB for inner products kept between the kernel's two passes; past that they are computed twice [default: 256]
+    #[arg(long, value_name = "MIB")]
+    pub workspace: Option<usize>,
     /// Leave classes out of the gradients as long as no row loses more than this probability, such as 1e-7 [default: none]
     #[arg(long, value_name = "MASS", allow_negative_numbers = true)]
     pub filter: Option<f64>,
@@ -18,7 +18,10 @@ pub(super) struct KernelArgs {
 impl KernelArgs {
     /// The options, checked.
     pub fn options(&self) -> Result<StreamingOptions> {
-        let workspace = self.workspace.saturating_mul(1 << 20);
+        let workspace = match self.workspace {
+            Some(mebibytes) => mebibytes.saturating_mul(1 << 20),
+            None => StreamingOptions::default().workspace,
+        };
         let filter = self.filter.map_or(GradientFilter::Off, GradientFilter::Mass);
         let options = StreamingOptions { workspace, filter };
         options.check()?;

@@ -4,6 +4,7 @@ mod bench;
 mod canvas;
 mod class_report;
 mod compare;
+mod comparison;
 mod confusion_plot;
 mod data_args;
 mod demo;
@@ -13,22 +14,26 @@ mod evaluate;
 mod extract;
 mod grad;
 mod head_args;
+mod head_specs;
 mod interrupt;
 mod kernel_args;
 mod npy;
 mod open_set;
+mod outputs;
 mod plot;
 mod predict;
 mod progress;
 mod table;
+mod terminal;
 mod train;
 mod train_args;
 mod training_plot;
 
 use crate::Error;
 use clap::{Parser, Subcommand};
-use std::io::{self, Write};
+use std::io::ErrorKind;
 use std::process::ExitCode;
+use terminal::{complain, print, tell};
 
 /// Angular-margin classification heads (AdaCos, ArcFace, CosFace, L2-softmax, ...) on frozen features.
 #[derive(Parser)]
@@ -74,26 +79,38 @@ enum Command {
 
 /// Runs the program on the process's arguments.
 pub fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Demo(args) => demo::run(&args),
-        Command::Train(args) => train::run(&args),
-        Command::Compare(args) => compare::run(&args),
-        Command::Extract(args) => extract::run(&args),
-        Command::Embed(args) => embed::run(&args),
-        Command::Evaluate(args) => evaluate::run(&args),
-        Command::Predict(args) => predict::run(&args),
-        Command::Grad(args) => grad::run(&args),
-        Command::Bench(args) => bench::run(&args),
-    };
-    match outcome {
+    let command = Cli::parse().command;
+    match interrupt::watch().and_then(|()| run(&command)) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads our output has read enough.
-        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe && command.writes_data() => {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
-            // A closed stderr leaves nobody to tell.
-            let _ = writeln!(io::stderr(), "arcos: {error}");
+            complain(&error);
             ExitCode::from(if is_usage(&error) { 2 } else { 1 })
         }
+    }
+}
+
+fn run(command: &Command) -> crate::Result<()> {
+    match command {
+        Command::Demo(args) => demo::run(args),
+        Command::Train(args) => train::run(args),
+        Command::Compare(args) => compare::run(args),
+        Command::Extract(args) => extract::run(args),
+        Command::Embed(args) => embed::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
+        Command::Predict(args) => predict::run(args),
+        Command::Grad(args) => grad::run(args),
+        Command::Bench(args) => bench::run(args),
+    }
+}
+
+impl Command {
+    /// Whether its output is what it is for, so that it ends with whoever reads that.
+    fn writes_data(&self) -> bool {
+        !matches!(self, Self::Demo(_) | Self::Train(_) | Self::Compare(_) | Self::Extract(_))
     }
 }
 
@@ -103,7 +120,10 @@ fn is_usage(error: &Error) -> bool {
     matches!(error, UnknownHead { .. } | UnknownOption { .. } | HyperParameter { .. } | Setting { .. })
 }
 
-/// Prints a line on stdout.
-fn print(line: impl std::fmt::Display) -> crate::Result<()> {
-    writeln!(io::stdout(), "{line}").map_err(|error| Error::io("write to", "standard output", error))
+/// An error for an option that is `given` where it would have no effect: without what it `needs`.
+fn only_with(given: bool, name: &'static str, has_effect: bool, needs: &str) -> crate::Result<()> {
+    match given && !has_effect {
+        true => Err(Error::Setting { name, value: "given".into(), expected: format!("{needs} with it") }),
+        false => Ok(()),
+    }
 }

@@ -1,14 +1,19 @@
 //! Arrays for other programs.
 
-use crate::{Error, Result};
+use crate::{Error, Result, atomic_file};
 use ndarray::{Array, Dimension};
-use ndarray_npy::{WritableElement, write_npy};
+use ndarray_npy::{WritableElement, WriteNpyExt};
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where [`write`] puts the array `name`.
+pub(super) fn path(directory: &Path, name: &str) -> PathBuf {
+    directory.join(name).with_extension("npy")
+}
 
 /// Writes `name`.npy into `directory`, which is made where it is not there.
 pub(super) fn write<F: WritableElement, D: Dimension>(directory: &Path, name: &str, array: &Array<F, D>) -> Result<()> {
     fs::create_dir_all(directory).map_err(|error| Error::io("create", directory, error))?;
-    let path = directory.join(name).with_extension("npy");
-    write_npy(&path, array).map_err(|error| Error::io("write", &path, std::io::Error::other(error)))
+    atomic_file::write(&path(directory, name), |file| array.write_npy(file).map_err(io::Error::other))
 }

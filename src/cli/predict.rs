@@ -1,10 +1,12 @@
 //! `arcos predict`
 
-use super::evaluate::read_model;
-use crate::data::read_features;
-use crate::{Error, Result};
-use ndarray::ArrayView1;
-use std::fs::File;
+use super::evaluate::{model_files, read_model};
+use super::outputs;
+use super::train_args::at_least_one;
+use crate::data::{file_of, read_features};
+use crate::train::Model;
+use crate::{Error, Result, atomic_file};
+use ndarray::{ArrayView1, ArrayView2};
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
@@ -21,7 +23,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     features: PathBuf,
     /// Classes listed for each row, the likeliest first
-    #[arg(long, value_name = "K", default_value_t = 1)]
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = at_least_one)]
     top: usize,
     /// The label of the first class
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
@@ -32,16 +34,43 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    let inputs = [model_files(&args.run), vec![file_of(&args.features)]].concat();
+    args.out.as_deref().map_or(Ok(()), |out| outputs::refuse_inputs([out], &inputs))?;
     let model = read_model(&args.run)?;
+    let classes = model.parameters.weights.nrows();
+    if args.top > classes {
+        let expected = format!("at most {classes}, the classes of the head");
+        return Err(Error::Setting { name: "--top", value: args.top.to_string(), expected });
+    }
     let features = read_features(&args.features)?;
-    let path = args.out.clone().unwrap_or("standard output".into());
-    let failed = |error| Error::io("write", &path, error);
-    let mut writer: Box<dyn Write> = match &args.out {
-        Some(path) => Box::new(BufWriter::new(File::create(path).map_err(failed)?)),
-        None => Box::new(BufWriter::new(io::stdout().lock())),
+    if features.view().is_empty() {
+        return Err(Error::Empty { what: "features", found: features.view().shape().to_vec() });
+    }
+    let Some(out) = &args.out else {
+        let failed = |error| Error::io("write to", "standard output", error);
+        return write(&model, features.view(), args, &mut BufWriter::new(io::stdout().lock()), &failed);
     };
-    writeln!(writer, "row,rank,label,probability").map_err(failed)?;
-    model.for_logits(features.view(), |first, logits| {
+    // What fails on the way may be of the model or the features: the file then does not come to be.
+    let mut outcome = Ok(());
+    let written = atomic_file::write(out, |file| {
+        outcome = write(&model, features.view(), args, file, &|error| Error::io("write", out, error));
+        outcome.as_ref().map_err(|error| io::Error::other(error.to_string())).copied()
+    });
+    outcome.and(written)
+}
+
+/// Writes the CSV; its heading only with the first rows, since there are none if something is wrong.
+fn write(
+    model: &Model,
+    features: ArrayView2<f32>,
+    args: &Args,
+    writer: &mut impl Write,
+    failed: &dyn Fn(io::Error) -> Error,
+) -> Result<()> {
+    model.for_logits(features, |first, logits| {
+        if first == 0 {
+            writeln!(writer, "row,rank,label,probability").map_err(failed)?;
+        }
         for (row, logits) in logits.rows().into_iter().enumerate() {
             for (rank, (class, probability)) in likeliest(logits, args.top).into_iter().enumerate() {
                 let label = (class as i64).saturating_add(args.labels_start);

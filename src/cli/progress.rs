@@ -1,7 +1,6 @@
 //! A run's progress: a bar on a terminal, plain lines elsewhere.
 
 use super::print;
-use crate::Result;
 use crate::train::{EpochRecord, Progress};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
@@ -40,19 +39,17 @@ impl Report {
     }
 
     /// After an epoch.
-    pub fn epoch(&self, record: &EpochRecord) -> Result<()> {
-        self.remark(&describe(record, self.epochs))
+    pub fn epoch(&self, record: &EpochRecord) {
+        self.remark(&describe(record, self.epochs));
     }
 
     /// A line that stays.
-    pub fn remark(&self, remark: &str) -> Result<()> {
+    pub fn remark(&self, remark: &str) {
         let line = format!("{:>15}  {remark}", self.name);
         match &self.bar {
-            Some(bar) => {
-                bar.println(line);
-                Ok(())
-            }
-            None => print(line),
+            Some(bar) => bar.println(line),
+            // Training matters more than lines that nobody can be told.
+            None => drop(print(line)),
         }
     }
 

@@ -17,14 +17,17 @@ pub(super) struct Outcome {
     pub open_set: Option<OpenSet>,
 }
 
-/// One line a head: the last epoch, the best test accuracy of any epoch, and the median speed.
-pub(super) fn table(outcomes: &[Outcome]) -> String {
-    let longest = outcomes.iter().map(|outcome| outcome.name.len()).max().unwrap_or(0).max(15);
+/// One line a head: the last epoch, the best test accuracy of any epoch, and the median speed; then the `others`, which there is only a
+/// sentence on.
+pub(super) fn table(outcomes: &[Outcome], others: &[(&str, String)]) -> String {
+    let names = outcomes.iter().map(|outcome| outcome.name.as_str()).chain(others.iter().map(|&(name, _)| name));
+    let longest = names.map(str::len).max().unwrap_or(0).max(15);
     let heading = format!(
         "{:<longest$} {:>8} {:>8} {:>9} {:>8} {:>8} {:>8} {:>8} {:>9}",
         "head", "test", "top-5", "test loss", "best", "train", "scale", "mean cos", "images/s"
     );
-    ruled(heading, outcomes.iter().filter_map(|outcome| line(outcome, longest)))
+    let sentences = others.iter().map(|(name, sentence)| format!("{name:<longest$} {sentence}"));
+    ruled(heading, outcomes.iter().filter_map(|outcome| line(outcome, longest)).chain(sentences))
 }
 
 /// Lines under a heading and a rule.

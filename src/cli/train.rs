@@ -4,21 +4,23 @@ use super::data_args::{Data, DataArgs};
 use super::head_args::{TrainedHeadArgs, borrowed, head, head_names};
 use super::interrupt::{self, Training};
 use super::progress::Report;
-use super::train_args::TrainArgs;
-use super::{open_set, print, training_plot};
-use crate::data::Dataset;
+use super::train_args::{TrainArgs, at_least_one};
+use super::{complain, open_set, outputs, tell, training_plot};
+use crate::data::{Dataset, TransformKind};
 use crate::metrics::open_set::OpenSet;
-use crate::train::{Checkpoint, Model, RunDirectory, TrainConfig, Trainer, has_logs};
+use crate::train::{Checkpoint, Model, RUN_FILES, RunDirectory, TrainConfig, Trainer, has_logs};
 use crate::{Error, Head, Result, atomic_file};
-use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+
+/// Training rows for each dimension of whitening, below which variances are estimated badly.
+const ROWS_A_DIMENSION: usize = 10;
 
 /// Arguments of `arcos train`.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Leaves history.csv, iterations.csv, target_angles.csv, training.png, checkpoints/ and tensorboard/ in the output directory, and with \
---open-set open_set.json and open_set.png. Ctrl-C stops after the step at hand, with a checkpoint from which --resume goes on to the same bits.
+--open-set open_set.json and open_set.png. Ctrl-C, SIGTERM and SIGHUP stop after the step at hand, with a checkpoint from which --resume goes on to the same bits.
 
 Examples:
   arcos train --head adacos --data DIR
@@ -43,13 +45,14 @@ pub(super) struct Args {
     #[arg(long)]
     resume: bool,
     /// How many of the newest checkpoints stay
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one)]
     keep: usize,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let head = head(&args.head, borrowed(&args.head_args.given()))?;
     let config = args.train.config(head)?;
+    outputs::refuse_inputs(RUN_FILES.map(|name| args.out.join(name)), &args.data.files())?;
     let newest = RunDirectory::newest_checkpoint(&args.out)?;
     let resumed = match newest {
         Some(path) if args.resume => Some(Checkpoint::load(&path)?),
@@ -63,22 +66,23 @@ pub(super) fn run(args: &Args) -> Result<()> {
         None => None,
     };
     let data = args.data.read()?;
-    print(data.describe())?;
+    tell(data.describe())?;
     remark_on_frozen_features(&data, args.train.embed.embed)?;
     let Data { train, test, unseen } = data;
     let trainer = match resumed {
         Some(checkpoint) => {
-            print(format_args!("going on after {}", checkpoint.place()))?;
+            tell(format_args!("going on after {}", checkpoint.place()))?;
             Trainer::resume(checkpoint, config, train, test)?
         }
         None => Trainer::new(config, train, test)?,
     };
+    remark_on_few_rows(&trainer);
     let trainer = train_to_end(&args.head, trainer, &args.out, args.keep)?;
     if let Some(unseen) = unseen {
         let measures = retrieve(trainer.model(), &unseen, &args.out)?;
-        print(format_args!("\n{}\n", open_set::text(&measures)))?;
+        tell(format_args!("\n{}\n", open_set::text(&measures)))?;
     }
-    print(format_args!("run in {}", args.out.display()))
+    tell(format_args!("run in {}", args.out.display()))
 }
 
 /// Runs all epochs that are left, reports each under `name`, and leaves the run in `out`.
@@ -86,27 +90,27 @@ pub(super) fn train_to_end(name: &str, mut trainer: Trainer, out: &Path, keep: u
     let mut directory = RunDirectory::create(out, keep, trainer.checkpoint())?;
     let report = Report::new(name, trainer.config().epochs);
     let mut said_bound = false;
-    let training = Training::begin()?;
+    let training = Training::begin();
     while !trainer.is_done() {
         let record = trainer.run_epoch_or_pause(|progress| {
             report.batch(progress);
-            if training.was_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if training.interrupted_by().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         match record {
-            Some(record) => report.epoch(record)?,
+            Some(record) => report.epoch(record),
             None => {
                 directory.save_paused(trainer.checkpoint())?;
-                stop(&report, &trainer, out);
+                stop(&training, &report, &trainer, out);
             }
         }
         if let (Some(bound), false) = (bound_reached(trainer.config(), &trainer), said_bound) {
-            report
-                .remark(&format!("the scale has reached its bound, {bound}; see --max-scale and --transform centre"))?;
+            report.remark(&format!("the scale has reached its bound, {bound}; see --max-scale and --transform centre"));
             said_bound = true;
         }
         directory.save(trainer.checkpoint(), trainer.epoch_log())?;
-        if training.was_interrupted() {
-            stop(&report, &trainer, out);
+        // After the last epoch there is nothing to go on with.
+        if training.interrupted_by().is_some() && !trainer.is_done() {
+            stop(&training, &report, &trainer, out);
         }
     }
     report.finish();
@@ -116,16 +120,12 @@ pub(super) fn train_to_end(name: &str, mut trainer: Trainer, out: &Path, keep: u
     Ok(trainer)
 }
 
-/// Ends the program after Ctrl-C, once a checkpoint is written.
-fn stop(report: &Report, trainer: &Trainer, out: &Path) -> ! {
+/// Ends the program after a signal, once a checkpoint is written.
+fn stop(training: &Training, report: &Report, trainer: &Trainer, out: &Path) -> ! {
     report.finish();
     let (place, out) = (trainer.checkpoint().place(), out.display());
-    // A closed stderr leaves nobody to tell.
-    let _ = writeln!(
-        io::stderr(),
-        "arcos: interrupted after {place}; `arcos train --out {out} --resume` goes on from there"
-    );
-    std::process::exit(interrupt::EXIT_STATUS)
+    complain(format_args!("interrupted after {place}; `arcos train --out {out} --resume` goes on from there"));
+    std::process::exit(interrupt::exit_status(training.interrupted_by().unwrap_or_default()))
 }
 
 /// AdaCos's largest scale, if that is where it is.
@@ -138,8 +138,20 @@ fn bound_reached(config: &TrainConfig, trainer: &Trainer) -> Option<f64> {
 /// Says that nothing is learned for an open set where nothing is trained but the head.
 pub(super) fn remark_on_frozen_features(data: &Data, embed: Option<usize>) -> Result<()> {
     match (&data.unseen, embed) {
-        (Some(_), None) => print("without --embed the features stay where they are, and retrieve as well as before"),
+        (Some(_), None) => tell("without --embed the features stay where they are, and retrieve as well as before"),
         _ => Ok(()),
+    }
+}
+
+/// Says that few rows tell whitening little, where they are few.
+pub(super) fn remark_on_few_rows(trainer: &Trainer) {
+    let TransformKind::Whiten { ridge: 0.0, .. } = trainer.config().transform else { return };
+    let (dimensions, rows) = (trainer.model().transform.dimension(0), trainer.checkpoint().train_rows);
+    if rows < ROWS_A_DIMENSION * dimensions {
+        complain(format_args!(
+            "whitening to {dimensions} dimensions by {rows} training rows, fewer than {ROWS_A_DIMENSION} each: \
+             the last dimensions are mostly noise; see --ridge and --dimensions"
+        ));
     }
 }
 

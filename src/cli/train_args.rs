@@ -2,10 +2,11 @@
 
 use super::embed_args::EmbedArgs;
 use super::kernel_args::KernelArgs;
+use super::only_with;
 use crate::data::TransformKind;
 use crate::optim::{AdamW, Decay, Optimizer, RmsProp, Schedule, Sgd};
 use crate::train::{Kernel, TrainConfig, WeightInit};
-use crate::{Error, Head, Result};
+use crate::{Head, Result};
 use clap::ValueEnum;
 
 /// Optimizer, schedule, batches, transform.
@@ -36,24 +37,24 @@ pub(super) struct TrainArgs {
     /// How the learning rate falls
     #[arg(long, value_enum, default_value_t = DecayName::Constant)]
     pub schedule: DecayName,
-    /// Epochs between two drops of the step schedule
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    pub step_every: usize,
-    /// What each drop of the step schedule multiplies the rate by
-    #[arg(long, value_name = "FACTOR", default_value_t = 0.1, allow_negative_numbers = true)]
-    pub step_factor: f64,
+    /// Epochs between two drops of --schedule step [default: 10]
+    #[arg(long, value_name = "N")]
+    pub step_every: Option<usize>,
+    /// What each drop of --schedule step multiplies the rate by [default: 0.1]
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
+    pub step_factor: Option<f64>,
     /// Epochs over which the learning rate rises from near 0
     #[arg(long, value_name = "EPOCHS", default_value_t = 0.0, allow_negative_numbers = true)]
     pub warm_up: f64,
     /// What is done to features, fitted on the training rows; whiten needs a build with LAPACK
     #[arg(long, value_enum, default_value_t = TransformName::Centre)]
     pub transform: TransformName,
-    /// Dimensions kept by --transform whiten
-    #[arg(long, value_name = "K", default_value_t = 256)]
-    pub dimensions: usize,
-    /// Part of the mean variance that --transform whiten adds to each component's: 1 suits few rows
-    #[arg(long, value_name = "R", default_value_t = 0.0, allow_negative_numbers = true)]
-    pub ridge: f64,
+    /// Dimensions kept by --transform whiten [default: 256, or as many as there are]
+    #[arg(long, value_name = "K")]
+    pub dimensions: Option<usize>,
+    /// Part of the mean variance that --transform whiten adds to each component's: 1 suits few rows [default: 0]
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    pub ridge: Option<f64>,
     /// How class vectors begin; orthonormal needs a build with LAPACK
     #[arg(long, value_enum, default_value_t = WeightInit::GlorotNormal)]
     pub init: WeightInit,
@@ -106,45 +107,27 @@ impl TrainArgs {
             OptimizerName::Sgd => 0.1,
             OptimizerName::Rmsprop | OptimizerName::Adamw => 1e-3,
         }));
-        let decay = match self.schedule {
-            DecayName::Constant => Decay::Constant,
-            DecayName::Step => Decay::Step { every: self.step_every, factor: self.step_factor },
-            DecayName::Cosine => Decay::Cosine,
-        };
-        let transform = match self.transform {
-            TransformName::None => TransformKind::None,
-            TransformName::Centre => TransformKind::Centre,
-            TransformName::Standardise => TransformKind::Standardise,
-            TransformName::Whiten => TransformKind::Whiten { dimensions: self.dimensions, ridge: self.ridge },
-        };
         Ok(TrainConfig {
             optimizer,
             learning_rate,
-            schedule: Schedule { warm_up: self.warm_up, decay },
+            schedule: self.schedule()?,
             batch_size: self.batch_size,
             epochs: self.epochs,
             seed: self.seed,
-            transform,
+            transform: self.transform()?,
             init: self.init,
-            kernel: match self.kernel {
-                KernelName::Streaming => Kernel::Streaming(self.streaming.options()?),
-                KernelName::Explicit => Kernel::Explicit,
-            },
+            kernel: self.kernel()?,
             embedder: self.embed.embedder()?,
             ..TrainConfig::new(head)
         })
     }
 
     fn optimizer(&self) -> Result<Optimizer> {
-        let only_for = |given: bool, name, expected: &str| match given {
-            true => Err(Error::Setting { name, value: "given".into(), expected: expected.into() }),
-            false => Ok(()),
-        };
         let is_sgd = self.optimizer == OptimizerName::Sgd;
-        only_for(self.momentum.is_some() && !is_sgd, "--momentum", "--optimizer sgd with it")?;
-        only_for(self.nesterov && !is_sgd, "--nesterov", "--optimizer sgd with it")?;
-        let is_rmsprop = self.optimizer == OptimizerName::Rmsprop;
-        only_for(self.weight_decay.is_some() && is_rmsprop, "--weight-decay", "--optimizer sgd or adamw with it")?;
+        only_with(self.momentum.is_some(), "--momentum", is_sgd, "--optimizer sgd")?;
+        only_with(self.nesterov, "--nesterov", is_sgd, "--optimizer sgd")?;
+        let decays = self.optimizer != OptimizerName::Rmsprop;
+        only_with(self.weight_decay.is_some(), "--weight-decay", decays, "--optimizer sgd or adamw")?;
         Ok(match self.optimizer {
             OptimizerName::Sgd => Optimizer::Sgd(Sgd {
                 momentum: self.momentum.unwrap_or(Sgd::default().momentum),
@@ -157,5 +140,49 @@ impl TrainArgs {
                 ..AdamW::default()
             }),
         })
+    }
+
+    fn schedule(&self) -> Result<Schedule> {
+        let steps = self.schedule == DecayName::Step;
+        only_with(self.step_every.is_some(), "--step-every", steps, "--schedule step")?;
+        only_with(self.step_factor.is_some(), "--step-factor", steps, "--schedule step")?;
+        let decay = match self.schedule {
+            DecayName::Constant => Decay::Constant,
+            DecayName::Step => {
+                Decay::Step { every: self.step_every.unwrap_or(10), factor: self.step_factor.unwrap_or(0.1) }
+            }
+            DecayName::Cosine => Decay::Cosine,
+        };
+        Ok(Schedule { warm_up: self.warm_up, decay })
+    }
+
+    fn transform(&self) -> Result<TransformKind> {
+        let whitens = self.transform == TransformName::Whiten;
+        only_with(self.dimensions.is_some(), "--dimensions", whitens, "--transform whiten")?;
+        only_with(self.ridge.is_some(), "--ridge", whitens, "--transform whiten")?;
+        Ok(match self.transform {
+            TransformName::None => TransformKind::None,
+            TransformName::Centre => TransformKind::Centre,
+            TransformName::Standardise => TransformKind::Standardise,
+            TransformName::Whiten => {
+                TransformKind::Whiten { dimensions: self.dimensions, ridge: self.ridge.unwrap_or(0.0) }
+            }
+        })
+    }
+
+    fn kernel(&self) -> Result<Kernel> {
+        let streams = self.kernel == KernelName::Streaming;
+        only_with(self.streaming.workspace.is_some(), "--workspace", streams, "--kernel streaming")?;
+        only_with(self.streaming.filter.is_some(), "--filter", streams, "--kernel streaming")?;
+        Ok(if streams { Kernel::Streaming(self.streaming.options()?) } else { Kernel::Explicit })
+    }
+}
+
+/// A number of things of which there must be some.
+pub(super) fn at_least_one(text: &str) -> std::result::Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("expected at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("expected a whole number: {error}")),
     }
 }

@@ -138,6 +138,12 @@ pub(super) fn is_archive(path: &Path) -> bool {
     archive_and_name(path).is_some()
 }
 
+/// The file that an array is in: of `archive.npz:name` the archive.
+#[cfg(feature = "cli")]
+pub(crate) fn file_of(path: &Path) -> PathBuf {
+    archive_and_name(path).map_or_else(|| path.into(), |(archive, _)| archive)
+}
+
 /// The archive and, after a colon, the array of `archive.npz` or `archive.npz:name`.
 fn archive_and_name(path: &Path) -> Option<(PathBuf, Option<String>)> {
     let text = path.to_str()?;

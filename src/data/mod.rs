@@ -20,6 +20,8 @@ mod pairs;
 mod text;
 mod transform;
 
+#[cfg(feature = "cli")]
+pub(crate) use arrays::file_of;
 pub use arrays::{Matrix, read_labels, read_matrix, read_vector};
 pub use dataset::Dataset;
 pub use features::{Features, read_features};

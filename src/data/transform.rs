@@ -25,8 +25,8 @@ pub enum TransformKind {
     /// Centred, and projected on the `dimensions` first principal components, each divided by
     /// `sqrt(variance + ridge · mean variance)`: its standard deviation where `ridge` is 0. Needs a build with LAPACK.
     Whiten {
-        /// Components kept.
-        dimensions: usize,
+        /// Components kept; `None`: the first 256, or as many as have a variance in the training rows.
+        dimensions: Option<usize>,
         /// How much of the mean variance of all components is added to each; not negative. It keeps components of
         /// little variance, which few rows estimate badly, from counting as much as the first.
         ridge: f64,
@@ -44,6 +44,9 @@ pub struct Transform {
     /// (D, K) where features are whitened.
     projection: Option<Array2<f32>>,
 }
+
+/// Components that whitening keeps where no number is given, at most.
+const DEFAULT_DIMENSIONS: usize = 256;
 
 /// Principal components whose variance is less than this share of the largest are rounding noise in f32.
 const SMALLEST_VARIANCE: f64 = 1e-9;
@@ -177,7 +180,7 @@ fn one_over_deviation(features: ArrayView2<f32>, mean: &Array1<f64>) -> Array1<f
 fn whitening_projection(
     features: ArrayView2<f32>,
     mean: &Array1<f64>,
-    dimensions: usize,
+    dimensions: Option<usize>,
     ridge: f64,
 ) -> Result<Array2<f32>> {
     if !(ridge >= 0.0 && ridge.is_finite()) {
@@ -191,9 +194,14 @@ fn whitening_projection(
     let (variances, components) = linalg::symmetric_eigen(covariance)?;
     // Rounding can leave a component that has no variance a negative one.
     let variances = variances.mapv(|variance| variance.max(0.0));
+    let usable = |variances: &Array1<f64>| {
+        variances.iter().take_while(|&&variance| variance > SMALLEST_VARIANCE * variances[0]).count()
+    };
+    let rank = usable(&variances);
     let floor = ridge * variances.sum() / variances.len() as f64;
     let variances = variances + floor;
-    let usable = variances.iter().take_while(|&&variance| variance > SMALLEST_VARIANCE * variances[0]).count();
+    let usable = usable(&variances);
+    let dimensions = dimensions.unwrap_or(DEFAULT_DIMENSIONS.min(rank));
     if dimensions == 0 || dimensions > usable {
         return Err(Error::Setting {
             name: "the dimensions to whiten to",

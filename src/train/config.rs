@@ -132,6 +132,10 @@ impl TrainConfig {
         };
         at_least_one("batch size", self.batch_size)?;
         at_least_one("epochs", self.epochs)?;
+        if self.schedule.warm_up > self.epochs as f64 {
+            let expected = format!("at most {}, the epochs of the run", self.epochs);
+            return Err(Error::Setting { name: "warm-up", value: self.schedule.warm_up.to_string(), expected });
+        }
         if let Some(embedder) = self.embedder {
             embedder.check()?;
             let smallest = self.smallest_batch();

@@ -86,7 +86,10 @@ fn bad_data_exits_with_1() {
     let labels = labels.to_str().expect("UTF-8");
     let features = "data/train_features.npy";
     says(&["train", "--head", "adacos", "--train-features", features, "--train-labels", labels], "dtype '<f8'");
-    says(&["evaluate", "--run", "nowhere", "--features", features, "--labels", labels], "nowhere.json");
+    says(
+        &["evaluate", "--run", "nowhere", "--features", features, "--labels", labels],
+        "nowhere: is not there; expected the output",
+    );
     says(&["evaluate", "--run", "data", "--features", features, "--labels", labels], "holds no checkpoint");
     if cfg!(not(feature = "blas")) {
         let whiten = ["train", "--head", "adacos", "--data", "data", "--transform", "whiten", "--dimensions", "8"];

@@ -66,7 +66,7 @@ fn standardising_gives_unit_variance_and_zero_for_constants() {
 #[test]
 fn whitening_gives_the_identity_as_covariance() {
     let train = features(3000);
-    let transform = fit(TransformKind::Whiten { dimensions: 3, ridge: 0.0 }, &train);
+    let transform = fit(TransformKind::Whiten { dimensions: Some(3), ridge: 0.0 }, &train);
     let whitened = transform.apply(train.view()).expect("fitted rows");
     assert_eq!((whitened.ncols(), transform.dimension(5)), (3, 3));
     let (mean, covariance) = moments(whitened.view());
@@ -82,7 +82,7 @@ fn whitening_to_more_dimensions_than_there_are_is_refused() {
     let copy = train.column(0).to_owned();
     train.column_mut(1).assign(&copy);
     for dimensions in [0, 5, 6] {
-        let error = Transform::fit(TransformKind::Whiten { dimensions, ridge: 0.0 }, train.view())
+        let error = Transform::fit(TransformKind::Whiten { dimensions: Some(dimensions), ridge: 0.0 }, train.view())
             .expect_err("refused")
             .to_string();
         assert!(error.contains(&format!("to whiten to is {dimensions}; expected 1 to 4")), "{error}");
@@ -95,7 +95,7 @@ fn a_ridge_leaves_each_component_its_share_of_variance() {
     let train = features(3000);
     let (_, covariance) = moments(train.view());
     let mean_variance = covariance.diag().mean().expect("five of them");
-    let whitened = fit(TransformKind::Whiten { dimensions: 5, ridge: 0.5 }, &train);
+    let whitened = fit(TransformKind::Whiten { dimensions: Some(5), ridge: 0.5 }, &train);
     let (_, found) = moments(whitened.apply(train.view()).expect("fitted rows").view());
     let share = |component: usize| found[[component, component]];
     // A share is v / (v + r) with r half the mean variance; solved for v, they must add up to the trace again.
@@ -104,7 +104,7 @@ fn a_ridge_leaves_each_component_its_share_of_variance() {
     assert!((1..5).all(|component| share(component) < share(component - 1)), "{found}");
 
     for ridge in [-1.0, f64::NAN, f64::INFINITY] {
-        let refused = Transform::fit(TransformKind::Whiten { dimensions: 2, ridge }, train.view());
+        let refused = Transform::fit(TransformKind::Whiten { dimensions: Some(2), ridge }, train.view());
         assert!(matches!(refused, Err(Error::Setting { name: "the ridge of whitening", .. })));
     }
 }
@@ -112,7 +112,7 @@ fn a_ridge_leaves_each_component_its_share_of_variance() {
 #[cfg(not(feature = "blas"))]
 #[test]
 fn whitening_without_lapack_names_the_feature() {
-    let error = Transform::fit(TransformKind::Whiten { dimensions: 2, ridge: 0.0 }, features(40).view())
+    let error = Transform::fit(TransformKind::Whiten { dimensions: Some(2), ridge: 0.0 }, features(40).view())
         .expect_err("no LAPACK");
     assert!(matches!(error, Error::NeedsFeature { .. }));
     assert!(error.to_string().contains("--features openblas-system"), "{error}");
@@ -130,7 +130,7 @@ fn rows_of_another_dimension_are_refused() {
 fn transforms_come_back_from_their_tensors() {
     let mut kinds = vec![TransformKind::None, TransformKind::Centre, TransformKind::Standardise];
     if cfg!(feature = "blas") {
-        kinds.push(TransformKind::Whiten { dimensions: 2, ridge: 0.5 });
+        kinds.push(TransformKind::Whiten { dimensions: Some(2), ridge: 0.5 });
     }
     for kind in kinds {
         let transform = fit(kind, &features(40));

@@ -8,6 +8,7 @@ mod memory;
 use super::head_args::{HeadArgs, borrowed, head, head_names};
 use super::kernel_args::KernelArgs;
 use super::print;
+use super::train_args::at_least_one;
 use crate::{Error, Real, Result};
 use case::{Case, Regime};
 use contestants::Measured;
@@ -126,7 +127,8 @@ fn measure<F: Real + WritableElement>(args: &Args, classes: usize) -> Result<Rep
     let head = head(&args.head, borrowed(&args.head_args.given()))?;
     let case = Case::<F>::new(head, args.batch, args.dim, classes, args.regime)?;
     args.save_arrays.as_deref().map_or(Ok(()), |directory| case.save(directory))?;
-    let outcome = contestants::race(case, args.kernel.options()?, args.update, args.runs)?;
+    let kernel = args.kernel.options()?;
+    let outcome = contestants::race(case, kernel, args.update, args.runs)?;
     Ok(Report {
         head: args.head.clone(),
         batch: args.batch,
@@ -137,7 +139,7 @@ fn measure<F: Real + WritableElement>(args: &Args, classes: usize) -> Result<Rep
         threads: rayon::current_num_threads(),
         product: if cfg!(feature = "blas") { "OpenBLAS" } else { "faer" },
         runs: args.runs,
-        workspace_mib: args.kernel.workspace,
+        workspace_mib: kernel.workspace >> 20,
         filter: args.kernel.filter,
         filtered: outcome.filtered,
         loss: outcome.loss,
@@ -163,12 +165,4 @@ fn table(report: &Report) -> String {
         format!("{name:<34} {seconds:>10.5} {ratio:>8.2} {gflops:>9.1} {extra:>12}")
     }));
     lines.join("\n")
-}
-
-fn at_least_one(text: &str) -> std::result::Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("expected at least 1".into()),
-        Ok(number) => Ok(number),
-        Err(error) => Err(format!("expected a whole number: {error}")),
-    }
 }

@@ -2,7 +2,7 @@
 
 use super::progress::Progress;
 use super::{Args, SplitName};
-use crate::cli::print;
+use crate::cli::tell;
 use crate::data::image::Preprocessing;
 use crate::data::{ImageSet, Split, cub, image_folder};
 use crate::extract::{Event, Manifest, Network, Options, extract};
@@ -13,7 +13,7 @@ pub(in crate::cli) fn run(args: &Args) -> Result<()> {
     let set = read_set(args)?;
     let network = Network::load(&args.model, args.batch_size)?;
     let (width, height) = network.image_size();
-    print(format_args!(
+    tell(format_args!(
         "{} images of {} classes; {}: {width} x {height} pixels to {} features, {} at a time on each of {} threads",
         set.images.len(),
         set.classes.len(),
@@ -75,7 +75,7 @@ fn describe(manifest: &Manifest, options: &Options, args: &Args) -> Result<()> {
         for (what, count) in left_out.into_iter().filter(|&(_, count)| count > 0) {
             line += &format!(", {count} {what} images left out");
         }
-        print(line)?;
+        tell(line)?;
     }
-    print(format_args!("features in {}", args.out.display()))
+    tell(format_args!("features in {}", args.out.display()))
 }

@@ -1,0 +1,69 @@
+//! What a command writes is none of what it reads.
+
+use crate::{Error, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Refuses an output that is one of the inputs, by whatever name: another spelling, a link, a hard link. What is not there yet is neither.
+///
+/// # Errors
+/// [`Error::File`].
+pub(super) fn refuse_inputs<P: AsRef<Path>>(outputs: impl IntoIterator<Item = P>, inputs: &[PathBuf]) -> Result<()> {
+    for output in outputs {
+        let output = output.as_ref();
+        if let Some(input) = inputs.iter().find(|input| is_same_file(output, input)) {
+            return Err(Error::File {
+                path: output.into(),
+                found: format!("is {}, which this command reads", input.display()),
+                expected: "another place to write to".into(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether two names are those of one file on disk.
+fn is_same_file(a: &Path, b: &Path) -> bool {
+    let (Ok(first), Ok(second)) = (fs::metadata(a), fs::metadata(b)) else { return false };
+    // What is written to a pipe or a terminal replaces nothing.
+    if !first.is_file() || !second.is_file() {
+        return false;
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        (first.dev(), first.ino()) == (second.dev(), second.ino())
+    }
+    #[cfg(not(unix))]
+    {
+        fs::canonicalize(a).is_ok_and(|a| fs::canonicalize(b).is_ok_and(|b| a == b))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_known_by_every_name() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let at = |name: &str| directory.path().join(name);
+        fs::write(at("x.npy"), "x").expect("writable");
+        fs::write(at("same bytes"), "x").expect("writable");
+        fs::create_dir(at("below")).expect("writable");
+        fs::hard_link(at("x.npy"), at("hard")).expect("one file system");
+        let mut names = vec![at("x.npy"), at("hard"), at("below/../x.npy")];
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(at("below/../hard"), at("link")).expect("writable");
+            names.push(at("link"));
+        }
+        for name in names {
+            let error = refuse_inputs([&name], &[at("other"), at("x.npy")]).expect_err("an input");
+            assert!(error.to_string().contains("which this command reads"), "{error}");
+        }
+        refuse_inputs([at("same bytes"), at("new"), at("below")], &[at("x.npy")]).expect("others");
+        #[cfg(unix)]
+        refuse_inputs(["/dev/null"], &["/dev/null".into()]).expect("nothing is replaced");
+    }
+}

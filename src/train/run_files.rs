@@ -1,0 +1,87 @@
+//! What a run leaves in its directory, by name.
+
+use crate::{Error, Result};
+use std::fs::{self, DirEntry};
+use std::path::{Path, PathBuf};
+
+/// The files beside `checkpoints/` and `tensorboard/`.
+pub(crate) const RUN_FILES: [&str; 6] =
+    ["history.csv", "iterations.csv", "target_angles.csv", "training.png", "open_set.json", "open_set.png"];
+
+/// The first thing in a run directory that training does not write, if there is one.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn foreign_file(run: &Path) -> Result<Option<PathBuf>> {
+    for (name, entry) in entries(run)? {
+        let is_known = match name.as_str() {
+            "checkpoints" | "tensorboard" if is_directory(&entry) => {
+                let known = |(below, entry): &(String, DirEntry)| is_run_file(&name, below) && !is_directory(entry);
+                if let Some((_, foreign)) = entries(&entry.path())?.into_iter().find(|below| !known(below)) {
+                    return Ok(Some(foreign.path()));
+                }
+                true
+            }
+            _ => is_run_file("", &name) && !is_directory(&entry),
+        };
+        if !is_known {
+            return Ok(Some(entry.path()));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether training writes a file of this name in this directory of a run.
+fn is_run_file(directory: &str, name: &str) -> bool {
+    let (stem, extension) = name.rsplit_once('.').unwrap_or_default();
+    match directory {
+        // Where the program was killed.
+        _ if name.starts_with(".arcos-") => true,
+        "checkpoints" => stem.starts_with("epoch-") && ["json", "safetensors"].contains(&extension),
+        "tensorboard" => name.starts_with("events.out.tfevents.") && extension == "arcos",
+        _ => RUN_FILES.contains(&name),
+    }
+}
+
+fn entries(directory: &Path) -> Result<Vec<(String, DirEntry)>> {
+    let failed = |error| Error::io("list", directory, error);
+    let named = |entry: DirEntry| (entry.file_name().to_string_lossy().into_owned(), entry);
+    let entries = fs::read_dir(directory).map_err(failed)?;
+    entries.map(|entry| entry.map(named).map_err(failed)).collect()
+}
+
+/// Whether an entry is a directory, and no link to one.
+fn is_directory(entry: &DirEntry) -> bool {
+    entry.file_type().is_ok_and(|kind| kind.is_dir())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_others_are_found_at_every_depth() -> Result<()> {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let at = |name: &str| directory.path().join(name);
+        let write = |name: &str| fs::write(at(name), "").expect("writable");
+        ["checkpoints", "tensorboard"].into_iter().for_each(|name| fs::create_dir(at(name)).expect("writable"));
+        RUN_FILES.into_iter().for_each(write);
+        let checkpoints = ["epoch-0001.json", "epoch-0001-batch-000002.safetensors", ".arcos-abcdef"];
+        checkpoints.into_iter().for_each(|name| write(&format!("checkpoints/{name}")));
+        write("tensorboard/events.out.tfevents.1.2.arcos");
+        assert_eq!(foreign_file(directory.path())?, None);
+        for name in
+            ["thesis.txt", "checkpoints/best.safetensors", "tensorboard/events.out.tfevents.1.keras", "epoch-1.json"]
+        {
+            write(name);
+            assert_eq!(foreign_file(directory.path())?, Some(at(name)));
+            fs::remove_file(at(name)).expect("writable");
+        }
+        for name in ["figures", "checkpoints/epoch-0001.json.d", "checkpoints/epoch-0003.json"] {
+            fs::create_dir(at(name)).expect("writable");
+            assert_eq!(foreign_file(directory.path())?, Some(at(name)));
+            fs::remove_dir(at(name)).expect("writable");
+        }
+        Ok(())
+    }
+}
