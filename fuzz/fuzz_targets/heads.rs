@@ -1,6 +1,8 @@
-//! Heads on any numbers: finite loss and gradients, or an error.
+//! Heads on any numbers: finite loss and gradients, or an error; the same kind of error from both engines.
 #![no_main]
 
+use arcos::heads::Gradients;
+use arcos::streaming::Streaming;
 use arcos::{ClassificationHead, Head, HeadOptions};
 use libfuzzer_sys::fuzz_target;
 use ndarray::{Array1, Array2};
@@ -21,9 +23,33 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(logits) = head.logits(features.view(), &parameters) {
         assert!(logits.iter().all(|logit| logit.is_finite()), "{name}: {logits}");
     }
-    let Ok((loss, cache)) = head.forward(features.view(), &parameters, labels.view()) else { return };
-    assert!(loss.is_finite() && loss >= 0.0, "{name}: {loss}");
-    let gradients = head.backward(cache);
-    let finite = gradients.d_features.iter().chain(&gradients.d_weights).all(|gradient| gradient.is_finite());
-    assert!(finite, "{name}: {gradients:?}");
+    let explicit = head.forward(features.view(), &parameters, labels.view());
+    let streamed = Streaming::default().forward_backward(&head, features.view(), &parameters, labels.view());
+    match (explicit, streamed) {
+        (Ok((loss, cache)), Ok((step, gradients))) => {
+            check(name, loss, &head.backward(cache));
+            check(name, step.loss, &gradients);
+        }
+        (Err(explicit), Err(streamed)) => {
+            assert_eq!(
+                std::mem::discriminant(&explicit),
+                std::mem::discriminant(&streamed),
+                "{name}: {explicit}, {streamed}"
+            );
+        }
+        (explicit, streamed) => {
+            panic!(
+                "{name}: explicit {:?}, streaming {:?}",
+                explicit.map(|(loss, _)| loss),
+                streamed.map(|(step, _)| step)
+            )
+        }
+    }
 });
+
+fn check(name: &str, loss: f32, gradients: &Gradients<f32>) {
+    assert!(loss.is_finite() && loss >= 0.0, "{name}: {loss}");
+    let Gradients { d_features, d_weights, d_bias, d_alpha } = gradients;
+    let mut all = d_features.iter().chain(d_weights).chain(d_bias.iter().flatten()).chain(d_alpha);
+    assert!(all.all(|gradient| gradient.is_finite()), "{name}: {gradients:?}");
+}

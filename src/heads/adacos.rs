@@ -16,9 +16,9 @@
 
 use super::fixed_adacos::fixed_scale;
 use super::normalized::{self, Cosines, NormalizedCache, check_scale};
-use super::{ClassificationHead, Gradients, HeadOptions, Listed, LogitForm, Margin, Normalizes, Parameters, Scale, check_factor};
-use crate::ops::Angle;
+use super::{ClassificationHead, Gradients, HeadOptions, Listed, LogitForm, Margin, Normalizes, Parameters, Scale, check_factor, check_hyper_parameter};
 use crate::ops::angle::median;
+use crate::ops::{Angle, linear};
 use crate::{Error, Real, Result};
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use std::f64::consts::FRAC_PI_4;
@@ -46,6 +46,10 @@ impl AdaCos {
         let initial = self.initial_scale(parameters.weights.nrows())?;
         let scale = parameters.scale.unwrap_or(F::of(initial));
         check_scale(Self::NAME, scale.to_double())?;
+        if let Some(max_scale) = self.max_scale {
+            let expected = "a number that is positive in the precision of the features, too";
+            check_hyper_parameter(Self::NAME, "max-scale", max_scale, F::of(max_scale) > F::zero(), expected)?;
+        }
         Ok(scale)
     }
 
@@ -102,9 +106,10 @@ impl ClassificationHead for AdaCos {
         parameters: &Parameters<F>,
         labels: ArrayView1<i64>,
     ) -> Result<(F, NormalizedCache<F>)> {
-        let cosines = Cosines::forward(features, parameters.weights.view(), labels)?;
-        self.check(cosines.targets.classes())?;
+        linear::check_shapes(features, parameters.weights.view())?;
+        self.check(parameters.weights.nrows())?;
         let previous = self.scale_of_step_before(parameters)?;
+        let cosines = Cosines::forward(features, parameters.weights.view(), labels)?;
         let scale = self.next_scale(previous, ln_b_avg(previous, &cosines), cosines.angles.iter().copied())?;
         cosines.cross_entropy(scale, Margin::none)
     }
@@ -114,6 +119,7 @@ impl ClassificationHead for AdaCos {
     }
 
     fn logits<F: Real>(&self, features: ArrayView2<F>, parameters: &Parameters<F>) -> Result<Array2<F>> {
+        linear::check_shapes(features, parameters.weights.view())?;
         self.check(parameters.weights.nrows())?;
         normalized::logits(features, parameters.weights.view(), self.scale_of_step_before(parameters)?)
     }

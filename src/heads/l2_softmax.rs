@@ -13,15 +13,14 @@
 //! Shapes: features (B, D), weights (C, D), bias (C,), labels (B,). Errors: those of [`softmax`](super::softmax), a
 //! feature row of norm zero, α that is not positive.
 
+use super::gradient_bound::{Lengths, check_gradients};
 use super::softmax::angle_of_rows;
 use super::{BatchStatistics, ClassificationHead, Gradients, HeadOptions, Listed, LogitForm, Normalizes, Parameters, Scale, check_factor, check_hyper_parameter};
-use crate::ops::l2_normalize::{self, Normalized, check_finite};
-use crate::ops::rows::norm_bound;
+use crate::ops::l2_normalize::{self, Normalized, check_finite, longest_row};
 use crate::ops::softmax_cross_entropy::{self as cross_entropy, CrossEntropyCache, check_classes};
-use crate::ops::{Targets, check_gradient_bound, linear};
+use crate::ops::{Targets, linear};
 use crate::{Error, Real, Result, metrics::accuracy};
-use ndarray::parallel::prelude::*;
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
 /// The L2-softmax head.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,19 +62,19 @@ impl L2Softmax {
         Ok(alpha)
     }
 
-    /// `x̂` and `z = α x̂ wᵀ + b`.
+    /// `x̂`, `z = α x̂ wᵀ + b`, and how long w is.
     fn normalize_and_project<F: Real>(
         &self,
         features: ArrayView2<F>,
         parameters: &Parameters<F>,
-    ) -> Result<(Normalized<F>, Array2<F>)> {
-        let alpha = self.alpha(parameters)?;
+    ) -> Result<(Normalized<F>, Array2<F>, f64)> {
         let weights = parameters.weights.view();
         linear::check_shapes(features, weights)?;
-        check_finite("weights", weights)?;
+        let alpha = self.alpha(parameters)?;
+        let longest = longest_row("weights", 0, weights)?;
         let features = l2_normalize::forward("features", features)?;
         let logits = linear::forward((&features.unit * alpha).view(), weights, parameters.bias(Self::NAME)?)?;
-        Ok((features, logits))
+        Ok((features, logits, longest))
     }
 }
 
@@ -99,11 +98,13 @@ impl ClassificationHead for L2Softmax {
         parameters: &Parameters<F>,
         labels: ArrayView1<i64>,
     ) -> Result<(F, L2SoftmaxCache<F>)> {
-        let alpha = self.alpha(parameters)?;
         let weights = parameters.weights.to_owned();
-        let (features, logits) = self.normalize_and_project(features, parameters)?;
+        let (features, logits, longest) = self.normalize_and_project(features, parameters)?;
+        let alpha = self.alpha(parameters)?;
         let targets = Targets::new(labels, features.unit.nrows(), weights.nrows())?;
-        check_gradient(alpha, features.norms.as_slice().unwrap_or_default(), weights.view())?;
+        let shortest = features.norms.fold(F::infinity(), |shortest, &norm| shortest.min(norm)).to_double();
+        let lengths = Lengths { features: shortest, weights: longest };
+        check_gradients(Normalizes::Features, alpha, F::one(), targets.class_of_row().len(), lengths, true)?;
         let correct = accuracy::top_k_correct(logits.view(), &targets, 1);
         let angles = targets.iter().map(|(row, class)| angle_of_rows(features.unit.row(row), weights.row(class)));
         let statistics = BatchStatistics::new(&targets, correct, angles, alpha);
@@ -116,7 +117,7 @@ impl ClassificationHead for L2Softmax {
     }
 
     fn logits<F: Real>(&self, features: ArrayView2<F>, parameters: &Parameters<F>) -> Result<Array2<F>> {
-        let (_, logits) = self.normalize_and_project(features, parameters)?;
+        let (_, logits, _) = self.normalize_and_project(features, parameters)?;
         check_finite("logits", logits.view())?;
         Ok(logits)
     }
@@ -125,21 +126,6 @@ impl ClassificationHead for L2Softmax {
         parameters.bias(Self::NAME)?;
         Ok(LogitForm { normalizes: Normalizes::Features, scale: Scale::Fixed(self.alpha(parameters)?) })
     }
-}
-
-/// Checks that the gradient of features, which is at most `2 α max_j‖w_j‖` before it is divided by `‖x_i‖`, overflows neither before nor after.
-///
-/// # Errors
-/// [`Error::GradientOverflow`].
-pub(crate) fn check_gradient<F: Real>(alpha: F, norms: &[F], weights: ArrayView2<F>) -> Result<()> {
-    let longest = weights.axis_iter(Axis(0)).into_par_iter().with_min_len(256).map(norm_bound).reduce(|| 0.0, f64::max);
-    if longest.is_infinite() {
-        // Whoever reads the weights says where.
-        return Ok(());
-    }
-    let shortest = norms.iter().fold(F::infinity(), |shortest, &norm| shortest.min(norm)).to_double();
-    // In this order, so that double precision does not overflow itself.
-    check_gradient_bound::<F>("features", 2.0 * alpha.to_double() / shortest.min(1.0) * longest)
 }
 
 /// From `g = (p - onehot(y)) / n` back through the linear layer, α and the normalisation.

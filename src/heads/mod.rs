@@ -15,6 +15,7 @@
 //! Every head has the same functions, those of [`ClassificationHead`].
 
 mod form;
+pub(crate) mod gradient_bound;
 mod options;
 mod parameters;
 

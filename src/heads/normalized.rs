@@ -7,10 +7,13 @@
 //!
 //! and from there the Jacobian of the two normalisations ([`ops::cosine`](crate::ops::cosine)).
 
-use super::{BatchStatistics, ClassificationHead, Gradients, LogitForm, Normalizes, Parameters, Scale};
-use crate::ops::{Angle, Targets, cosine, softmax_cross_entropy as cross_entropy};
+use super::gradient_bound::{Lengths, check_gradients};
+use super::{
+    BatchStatistics, ClassificationHead, Gradients, LogitForm, Normalizes, Parameters, Scale, check_hyper_parameter,
+};
+use crate::ops::{Angle, Targets, cosine, linear, softmax_cross_entropy as cross_entropy};
 use crate::{Real, Result, metrics::accuracy};
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 
 /// A margin function at one angle: `ψ(θ)` and its derivative with respect to `cosθ`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -94,9 +97,19 @@ impl<F: Real> Cosines<F> {
             logits[[row, class]] = scale * value;
             slopes.push((row, class, slope));
         }
+        let shortest = |norms: &Array1<F>| norms.fold(F::infinity(), |shortest, &norm| shortest.min(norm)).to_double();
+        let lengths =
+            Lengths { features: shortest(&self.cache.features.norms), weights: shortest(&self.cache.weights.norms) };
+        let steepest = steepest(slopes.iter().map(|&(_, _, slope)| slope));
+        check_gradients(Normalizes::Both, scale, steepest, logits.nrows(), lengths, true)?;
         let (loss, cross_entropy) = cross_entropy::forward(logits, &self.targets)?;
         Ok((loss, NormalizedCache { cosine: self.cache, cross_entropy, slopes, scale, statistics }))
     }
+}
+
+/// The largest `|ψ'|`, NaN if there is one.
+pub(crate) fn steepest<F: Real>(slopes: impl Iterator<Item = F>) -> F {
+    slopes.map(F::abs).fold(F::zero(), |steepest, slope| if slope <= steepest { steepest } else { slope })
 }
 
 /// From the cross-entropy back through scale, margin and normalisation.
@@ -134,9 +147,8 @@ impl<H: CosineHead> ClassificationHead for H {
         parameters: &Parameters<F>,
         labels: ArrayView1<i64>,
     ) -> Result<(F, NormalizedCache<F>)> {
+        let scale = checked_scale(self, features, parameters)?;
         let cosines = Cosines::forward(features, parameters.weights.view(), labels)?;
-        self.check(cosines.targets.classes())?;
-        let scale = F::of(self.scale(cosines.targets.classes())?);
         cosines.cross_entropy(scale, |angle| self.margin(angle))
     }
 
@@ -145,20 +157,36 @@ impl<H: CosineHead> ClassificationHead for H {
     }
 
     fn logits<F: Real>(&self, features: ArrayView2<F>, parameters: &Parameters<F>) -> Result<Array2<F>> {
-        let classes = parameters.weights.nrows();
-        self.check(classes)?;
-        logits(features, parameters.weights.view(), F::of(self.scale(classes)?))
+        let scale = checked_scale(self, features, parameters)?;
+        logits(features, parameters.weights.view(), scale)
     }
 
     fn logit_form<F: Real>(&self, parameters: &Parameters<F>) -> Result<LogitForm<F>> {
         let classes = parameters.weights.nrows();
         self.check(classes)?;
-        Ok(LogitForm { normalizes: Normalizes::Both, scale: Scale::Fixed(F::of(self.scale(classes)?)) })
+        Ok(LogitForm { normalizes: Normalizes::Both, scale: Scale::Fixed(rounded_scale(self, classes)?) })
     }
 
     fn target_margin<F: Real>(&self, angle: Angle<F>) -> Margin<F> {
         self.margin(angle)
     }
+}
+
+/// The scale, once shapes and hyper-parameters are checked.
+fn checked_scale<F: Real>(head: &impl CosineHead, features: ArrayView2<F>, parameters: &Parameters<F>) -> Result<F> {
+    linear::check_shapes(features, parameters.weights.view())?;
+    let classes = parameters.weights.nrows();
+    head.check(classes)?;
+    rounded_scale(head, classes)
+}
+
+/// The scale in the element type, where it must be positive and finite, too.
+fn rounded_scale<F: Real>(head: &impl CosineHead, classes: usize) -> Result<F> {
+    let value = head.scale(classes)?;
+    let scale = F::of(value);
+    let expected = "a number that is positive and finite in the precision of the features, too";
+    check_hyper_parameter("a normalised head", "scale", value, scale > F::zero() && scale.is_finite(), expected)?;
+    Ok(scale)
 }
 
 /// The scale of normalised logits, if it is in range.

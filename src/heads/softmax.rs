@@ -9,8 +9,9 @@
 //! Shapes: features (B, D), weights (C, D), bias (C,), labels (B,). Errors: shapes that do not fit, an empty batch, C < 2,
 //! labels out of range, NaN or infinity in any input, logits that overflow. Rows of norm zero are fine here.
 
+use super::gradient_bound::{Lengths, check_gradients};
 use super::{BatchStatistics, ClassificationHead, Gradients, HeadOptions, Listed, LogitForm, Normalizes, Parameters, Scale};
-use crate::ops::l2_normalize::check_finite;
+use crate::ops::l2_normalize::{check_finite, longest_row};
 use crate::ops::softmax_cross_entropy::{self as cross_entropy, CrossEntropyCache, check_classes};
 use crate::ops::{Angle, Targets, l2_normalize, linear};
 use crate::{Real, Result, metrics::accuracy};
@@ -53,8 +54,9 @@ impl ClassificationHead for Softmax {
         labels: ArrayView1<i64>,
     ) -> Result<(F, SoftmaxCache<F>)> {
         let weights = parameters.weights.view();
-        let logits = self.logits(features, parameters)?;
+        let (logits, lengths) = self.project(features, parameters)?;
         let targets = Targets::new(labels, features.nrows(), weights.nrows())?;
+        check_gradients(Normalizes::Nothing, F::one(), F::one(), features.nrows(), lengths, true)?;
         let correct = accuracy::top_k_correct(logits.view(), &targets, 1);
         let angles = targets.iter().map(|(row, class)| angle_of_rows(features.row(row), weights.row(class)));
         let statistics = BatchStatistics::new(&targets, correct, angles, F::one());
@@ -67,11 +69,7 @@ impl ClassificationHead for Softmax {
     }
 
     fn logits<F: Real>(&self, features: ArrayView2<F>, parameters: &Parameters<F>) -> Result<Array2<F>> {
-        let weights = parameters.weights.view();
-        self.check(weights.nrows())?;
-        let logits = linear::forward(features, weights, parameters.bias(Self::NAME)?)?;
-        check_finite("features", features)?;
-        check_finite("weights", weights)?;
+        let (logits, _) = self.project(features, parameters)?;
         check_finite("logits", logits.view())?;
         Ok(logits)
     }
@@ -80,6 +78,22 @@ impl ClassificationHead for Softmax {
         self.check(parameters.weights.nrows())?;
         parameters.bias(Self::NAME)?;
         Ok(LogitForm { normalizes: Normalizes::Nothing, scale: Scale::Fixed(F::one()) })
+    }
+}
+
+impl Softmax {
+    /// `z = x wᵀ + b`, and how long x and w are.
+    fn project<F: Real>(
+        &self,
+        features: ArrayView2<F>,
+        parameters: &Parameters<F>,
+    ) -> Result<(Array2<F>, Lengths)> {
+        let weights = parameters.weights.view();
+        linear::check_shapes(features, weights)?;
+        self.check(weights.nrows())?;
+        let logits = linear::forward(features, weights, parameters.bias(Self::NAME)?)?;
+        let features = longest_row("features", 0, features)?;
+        Ok((logits, Lengths { features, weights: longest_row("weights", 0, weights)? }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `x̂ = x / ‖x‖`, row by row.
 
-use super::rows;
+use super::rows::{self, is_in_range};
 use crate::{Error, Real, Result};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Zip};
 
@@ -81,7 +81,7 @@ pub(crate) fn normalize_rows_again<F: Real>(x: &[F], norms: &[F], unit: &mut [F]
 ///
 /// The gradient is divided by the norm. At the smallest normal number itself the quotient overflows at any scale above 4.
 pub fn smallest_norm<F: Real>() -> F {
-    F::min_positive_value() / F::epsilon()
+    rows::smallest_in_range()
 }
 
 /// `d_x = (d_x̂ - (d_x̂·x̂) x̂) / ‖x‖`: the part of the gradient along the row is lost, since moving along it
@@ -95,11 +95,6 @@ pub fn backward<F: Real>(d_unit: Array2<F>, normalized: &Normalized<F>) -> Array
         rows::normalization_backward(d, unit, norm);
     });
     d_x
-}
-
-/// Whether a sum of squares has neither overflowed nor lost digits by vanishing.
-fn is_in_range<F: Real>(squared: F) -> bool {
-    squared.is_finite() && squared >= smallest_norm()
 }
 
 /// One over the largest magnitude: multiplying by it first keeps rows of 1e30 or 1e-30 from overflowing or vanishing in single
@@ -116,18 +111,32 @@ fn range_factor<F: Real>(row: &[F]) -> F {
 /// # Errors
 /// [`Error::NotFinite`] with the first element that is not.
 pub fn check_finite<F: Real>(what: &'static str, x: ArrayView2<F>) -> Result<()> {
-    check_finite_rows(what, 0, x)
-}
-
-/// [`check_finite`] of rows `first_row..` of what errors call `what`.
-pub(crate) fn check_finite_rows<F: Real>(what: &'static str, first_row: usize, x: ArrayView2<F>) -> Result<()> {
     for (row, values) in x.rows().into_iter().enumerate() {
-        let finite = values.to_slice().map_or_else(|| values.iter().all(|value| value.is_finite()), rows::all_finite);
-        if !finite {
-            return Err(not_finite(what, first_row + row, values));
+        if !is_finite(values) {
+            return Err(not_finite(what, row, values));
         }
     }
     Ok(())
+}
+
+/// The norm of the longest of the rows `first_row..` of what errors call `what`; infinite where `f64` does not hold it.
+///
+/// # Errors
+/// [`Error::NotFinite`] with the first element that is not finite.
+pub(crate) fn longest_row<F: Real>(what: &'static str, first_row: usize, x: ArrayView2<F>) -> Result<f64> {
+    let mut longest = 0.0f64;
+    for (row, values) in x.rows().into_iter().enumerate() {
+        let norm = values.to_slice().map_or_else(|| rows::norm(&values.to_vec()), rows::norm);
+        if !norm.is_finite() && !is_finite(values) {
+            return Err(not_finite(what, first_row + row, values));
+        }
+        longest = longest.max(norm);
+    }
+    Ok(longest)
+}
+
+fn is_finite<F: Real>(row: ArrayView1<F>) -> bool {
+    row.to_slice().map_or_else(|| row.iter().all(|value| value.is_finite()), rows::all_finite)
 }
 
 fn not_finite<F: Real>(what: &'static str, row: usize, values: ArrayView1<F>) -> Error {

@@ -4,9 +4,7 @@
 //! set. A closure given to its `dispatch` is not inlined, and would get the oldest one.
 
 use crate::Real;
-use ndarray::ArrayView1;
 use pulp::{Arch, Simd, WithSimd};
-use std::borrow::Cow;
 
 /// Independent partial results of a reduction: the order of additions is the same on every processor.
 const LANES: usize = 32;
@@ -16,21 +14,27 @@ pub(crate) fn dot<F: Real>(a: &[F], b: &[F]) -> F {
     sum(a, b, |a, b| a * b)
 }
 
-/// `Σ row_k²` in double precision where the row's own does not hold it.
-pub(crate) fn squared_norm<F: Real>(row: &[F]) -> f64 {
-    let sum = dot(row, row).to_double();
-    if sum.is_finite() { sum } else { row.iter().map(|value| value.to_double().powi(2)).sum() }
-}
-
-/// A number that the norm of a row does not exceed: the norm itself where its square can be held. Infinite for a row that is not finite.
-pub(crate) fn norm_bound<F: Real>(row: ArrayView1<F>) -> f64 {
-    let row = &*row.to_slice().map_or_else(|| row.to_vec().into(), Cow::from);
-    let squared = dot(row, row).to_double();
-    if squared.is_finite() {
-        return squared.sqrt();
+/// The Euclidean norm, whether or not its square can be held; not finite if the row is not, or if double precision does not hold it.
+pub(crate) fn norm<F: Real>(row: &[F]) -> f64 {
+    let squared = dot(row, row);
+    if is_in_range(squared) {
+        return squared.to_double().sqrt();
     }
     let largest = row.iter().fold(F::zero(), |largest, value| largest.max(value.abs())).to_double();
-    if all_finite(row) { largest * (row.len() as f64).sqrt() } else { f64::INFINITY }
+    if squared.is_nan() || largest == 0.0 || largest == f64::INFINITY {
+        return squared.to_double();
+    }
+    largest * row.iter().map(|value| (value.to_double() / largest).powi(2)).sum::<f64>().sqrt()
+}
+
+/// The smallest normal number over ε, 1e-31 in `f32` and 1e-292 in `f64`.
+pub(crate) fn smallest_in_range<F: Real>() -> F {
+    F::min_positive_value() / F::epsilon()
+}
+
+/// Whether a sum of squares has neither overflowed nor lost digits by vanishing.
+pub(crate) fn is_in_range<F: Real>(squared: F) -> bool {
+    squared.is_finite() && squared >= smallest_in_range()
 }
 
 /// `Σ (a_k - b_k)²`
@@ -78,6 +82,11 @@ pub(crate) fn add<F: Real>(row: &mut [F], other: &[F]) {
 /// `row_k += factor other_k`
 pub(crate) fn add_scaled<F: Real>(row: &mut [F], factor: F, other: &[F]) {
     update(row, other, |value, other| value + factor * other);
+}
+
+/// `row_k *= factor`
+pub(crate) fn scale<F: Real>(row: &mut [F], factor: F) {
+    Arch::new().dispatch(Scaled { row, factor });
 }
 
 /// `gradient = (gradient - (gradient·unit) unit) / norm`, the Jacobian of `unit = row / norm`.
@@ -171,6 +180,22 @@ impl<F: Real, N: Fn(F, F) -> F> WithSimd for Update<'_, F, N> {
     fn with_simd<S: Simd>(self, _: S) {
         for (value, &other) in self.row.iter_mut().zip(self.other) {
             *value = (self.new)(*value, other);
+        }
+    }
+}
+
+struct Scaled<'a, F> {
+    row: &'a mut [F],
+    factor: F,
+}
+
+impl<F: Real> WithSimd for Scaled<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for value in self.row {
+            *value *= self.factor;
         }
     }
 }

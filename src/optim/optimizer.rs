@@ -80,14 +80,14 @@ impl<'a, F: Real> Trained<'a, F> {
         Self { values: values.as_slice_mut().expect("in standard layout since the lines above"), gradient, decays }
     }
 
-    /// Step number `step` (counted from 1); returns the squared Euclidean norm of the gradient.
+    /// Step number `step` (counted from 1); returns the Euclidean norm of the gradient.
     ///
     /// # Errors
     /// Those of [`Optimizer::update`].
     pub fn update(self, optimizer: Optimizer, moments: MomentsMut<F>, step: u64, learning_rate: f64) -> Result<f64> {
         let optimizer = if self.decays { optimizer } else { optimizer.without_weight_decay() };
         optimizer.update(self.values, &self.gradient, moments, step, learning_rate)?;
-        Ok(rows::squared_norm(&self.gradient))
+        Ok(rows::norm(&self.gradient))
     }
 }
 

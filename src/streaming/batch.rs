@@ -18,11 +18,22 @@ pub(super) struct Batch<'a, F> {
     pub factor: F,
     /// (C,) where the head has one.
     pub bias: Option<&'a [F]>,
+    /// No row of x̃ is longer.
+    pub longest_operand: f64,
+    /// No element of the bias is larger.
+    pub largest_bias: f64,
     /// (class, row) of the labelled rows, by class.
     pub targets: &'a [(usize, usize)],
 }
 
-impl<F> Batch<'_, F> {
+impl<F: Real> Batch<'_, F> {
+    /// Whether inner products with class vectors of this length, and what is added up for them, can be held.
+    pub fn holds_products(&self, longest_vector: f64) -> bool {
+        let bound = self.factor.to_double().max(1.0) * self.longest_operand * longest_vector + self.largest_bias;
+        // Half of what there is: no sum is rounded by as much.
+        bound <= F::max_value().to_double() / 2.0
+    }
+
     pub fn rows(&self) -> usize {
         self.operand.nrows()
     }

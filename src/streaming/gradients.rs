@@ -6,6 +6,7 @@ use super::blocks::Blocks;
 use super::group::Group;
 use super::scores::RowState;
 use crate::Real;
+use crate::heads::Normalizes;
 use crate::ops::rows;
 use crate::optim::{MomentsMut, Optimizer};
 use ndarray::{ArrayView2, ArrayViewMut2};
@@ -70,7 +71,7 @@ pub(super) struct Task<'a, F> {
 impl<F: Real> Group<F> {
     /// The group's part of all gradients.
     pub fn differentiate(&mut self, batch: &Batch<F>, task: &Task<F>, mut vectors: ClassVectors<F>) {
-        (self.squared_norm, self.skipped) = (0.0, 0);
+        (self.gradient_norm, self.skipped) = (0.0, 0);
         let classes_of_group = batch.blocks.classes_of_group(self.number);
         self.d_bias.clear();
         self.d_bias.resize(if batch.bias.is_some() { classes_of_group.len() } else { 0 }, F::zero());
@@ -105,7 +106,9 @@ impl<F: Real> Group<F> {
         } else {
             self.whole_block(batch, task, weights, d_weights, block, first);
         }
-        self.squared_norm += rows::squared_norm(d_weights);
+        if !(negligible && batch.targets_in(&batch.blocks.classes_of(block)).is_empty()) {
+            self.gradient_norm = self.gradient_norm.hypot(rows::norm(d_weights));
+        }
     }
 
     fn whole_block(
@@ -189,16 +192,19 @@ impl<F: Real> Group<F> {
     }
 }
 
-/// Adds up the groups' parts of `d_features`, and goes back through factor and normalisation. Returns `Σ_i d_i·x̃_i`, d before the
-/// normalisation.
+/// Adds up the groups' parts of `d_features`, and goes back through scale, mean and normalisation. Returns `d_alpha`, where α is the scale.
 pub(super) fn merge_d_features<F: Real>(
     groups: &[Group<F>],
     batch: &Batch<F>,
-    factor: F,
+    scale: F,
+    labelled: F,
     norms: &[F],
     d_features: &mut [F],
-) -> F {
+) -> Option<F> {
     let dimension = batch.dimension();
+    let has_alpha = batch.normalizes == Normalizes::Features;
+    // The gradient of α is that before it is multiplied by α.
+    let factor = if has_alpha { labelled.recip() } else { scale / labelled };
     let rows = d_features.par_chunks_mut(dimension).with_min_len(16).enumerate();
     let along: Vec<F> = rows
         .map(|(row, gradient)| {
@@ -208,14 +214,17 @@ pub(super) fn merge_d_features<F: Real>(
                 rows::add_scaled(gradient, factor, &group.d_features[part.clone()]);
             }
             let x = batch.operand.row(row).to_slice().expect("x̃ is in row-major order");
-            let along = rows::dot(gradient, x);
+            let along = if has_alpha { rows::dot(gradient, x) } else { F::zero() };
+            if has_alpha {
+                rows::scale(gradient, scale);
+            }
             if batch.normalizes.features() {
                 rows::normalization_backward(gradient, x, norms[row]);
             }
             along
         })
         .collect();
-    along.into_iter().sum()
+    has_alpha.then(|| along.into_iter().sum())
 }
 
 impl StreamingOptions {

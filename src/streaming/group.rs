@@ -42,6 +42,10 @@ pub(super) struct Group<F> {
     /// For each block and row, the sum of exponentials of the other classes' logits, relative to the largest.
     pub sums: Vec<F>,
     pub targets: Vec<Target<F>>,
+    /// The shortest ‖w‖ where the head normalises class vectors, the longest where not.
+    pub weight_length: f64,
+    /// The first row with a logit too large for the precision.
+    pub overflowed: Option<usize>,
     /// For each row, how many classes of other blocks come before its own; if it was asked for.
     pub before: Vec<usize>,
     /// The group's part of `(p - onehot(y)) w̃`, (B, D).
@@ -50,8 +54,8 @@ pub(super) struct Group<F> {
     pub d_weights: Vec<F>,
     /// The sum of `p - onehot(y)` over rows for each class of the group.
     pub d_bias: Vec<F>,
-    /// `‖d_weights‖²` of the group's classes.
-    pub squared_norm: f64,
+    /// ‖d_weights‖ of the group's classes.
+    pub gradient_norm: f64,
     /// Blocks that the filter left out of the gradients.
     pub skipped: usize,
 }

@@ -5,9 +5,10 @@ use super::gradients::{ClassVectors, Task, WeightUpdate, merge_d_features};
 use super::group::{Group, Target};
 use super::prepare::{Inputs, in_parallel, in_pool};
 use super::scores::{RowState, correct, merge, next_scale, targets};
-use crate::heads::l2_softmax::check_gradient;
-use crate::heads::{BatchStatistics, ClassificationHead, Gradients, Normalizes, Parameters, Scale};
-use crate::ops::{Targets, linear};
+use crate::heads::gradient_bound::{Lengths, check_gradients};
+use crate::heads::normalized::steepest;
+use crate::heads::{BatchStatistics, ClassificationHead, Gradients, Parameters, Scale};
+use crate::ops::{Targets, linear, rows};
 use crate::optim::{Moments, Optimizer};
 use crate::real::SingleThreaded;
 use crate::{Error, Real, Result};
@@ -159,7 +160,7 @@ impl<F: Real> Streaming<F> {
 
         let optimizer = optimizer.without_weight_decay();
         let mut of_others = of_others.iter_mut();
-        let mut squared_norm = outcome.step.gradient_norm.powi(2);
+        let mut gradient_norm = outcome.step.gradient_norm;
         if let (Some(bias), Some(d_bias)) = (bias, &outcome.d_bias) {
             let (bias, d_bias) = (bias.as_slice_mut(), d_bias.as_slice());
             let (bias, d_bias) = bias.zip(d_bias).expect("both are in standard layout");
@@ -169,12 +170,12 @@ impl<F: Real> Streaming<F> {
         if let (Some(alpha), Some(d_alpha), true) = (alpha, outcome.d_alpha, learns_alpha) {
             let moments = of_others.next().expect("checked above");
             optimizer.apply(from_mut(alpha), &[d_alpha], moments.view_mut(), step, learning_rate);
-            squared_norm += d_alpha.to_double().powi(2);
+            gradient_norm = gradient_norm.hypot(d_alpha.to_double());
         }
         if let Scale::AdaCos { .. } = form.scale {
             *scale = Some(F::of(outcome.step.statistics.scale));
         }
-        Ok(Step { gradient_norm: squared_norm.sqrt(), ..outcome.step })
+        Ok(Step { gradient_norm, ..outcome.step })
     }
 
     fn run(
@@ -190,13 +191,6 @@ impl<F: Real> Streaming<F> {
         let _single_threaded = SingleThreaded::new();
         let prepared = inputs.prepare(unit_features, feature_norms)?;
         let (blocks, factor) = (prepared.blocks, prepared.factor);
-        if !form.normalizes.features() {
-            inputs.check_sums()?;
-        }
-        if let (Normalizes::Features, Some(_)) = (form.normalizes, &d_features) {
-            let weights = ArrayView2::from_shape((inputs.classes, dimension), vectors.weights());
-            check_gradient(factor, feature_norms, weights.expect("as many as classes"))?;
-        }
         let batch = prepared.batch(inputs);
         prepared.begin(groups, options.workspace);
 
@@ -215,6 +209,12 @@ impl<F: Real> Streaming<F> {
             Some(angle) if form.normalizes.weights() => head.target_margin(angle),
             _ => target.without_margin(),
         };
+        let weight_lengths = groups.iter().map(|group| group.weight_length);
+        let weight_length = weight_lengths.reduce(if form.normalizes.weights() { f64::min } else { f64::max });
+        let lengths =
+            Lengths { features: prepared.feature_length, weights: weight_length.expect("at least one group") };
+        let steepest = steepest(targets(groups).map(|target| margin(target).slope));
+        check_gradients(form.normalizes, scale * factor, steepest, batch.rows(), lengths, d_features.is_some())?;
         let loss = merge(groups, &batch, vectors.weights(), scale, margin, state)?;
         let statistics = statistics(groups, &prepared.targets, batch.rows(), scale * factor);
 
@@ -228,15 +228,15 @@ impl<F: Real> Streaming<F> {
         let vectors = vectors.split(&blocks, dimension);
         in_parallel(groups, vectors, |group, vectors| group.differentiate(&batch, &task, vectors));
 
-        let along =
-            d_features.map(|d_features| merge_d_features(groups, &batch, task.factor, feature_norms, d_features));
+        let d_alpha = d_features.and_then(|d_features| {
+            merge_d_features(groups, &batch, scale * factor, labelled, feature_norms, d_features)
+        });
         let d_bias =
             batch.bias.map(|_| groups.iter().flat_map(|group| &group.d_bias).map(|&sum| sum / labelled).collect());
-        let d_alpha = along.filter(|_| form.normalizes == Normalizes::Features).map(|along| along / factor);
-        let squared_norm = groups.iter().map(|group| group.squared_norm).sum::<f64>()
-            + d_bias.iter().flatten().map(|d: &F| d.to_double().powi(2)).sum::<f64>();
+        let of_bias = d_bias.iter().map(|d_bias: &Array1<F>| rows::norm(d_bias.as_slice().expect("made above")));
+        let gradient_norm = groups.iter().map(|group| group.gradient_norm).chain(of_bias).fold(0.0, f64::hypot);
         let filtered = groups.iter().map(|group| group.skipped).sum::<usize>() as f64 / blocks.count() as f64;
-        let step = Step { loss, statistics, gradient_norm: squared_norm.sqrt(), filtered };
+        let step = Step { loss, statistics, gradient_norm, filtered };
         Ok(Outcome { step, d_bias, d_alpha })
     }
 }

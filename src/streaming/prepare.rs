@@ -5,8 +5,7 @@ use super::blocks::Blocks;
 use super::group::Group;
 use super::unit_block::matrix;
 use crate::heads::{LogitForm, Scale};
-use crate::ops::rows::norm_bound;
-use crate::ops::{Targets, check_gradient_bound, l2_normalize, linear};
+use crate::ops::{Targets, l2_normalize, linear};
 use crate::{Real, Result};
 use ndarray::{ArrayView1, ArrayView2, CowArray, Ix2, s};
 use rayon::prelude::*;
@@ -33,6 +32,8 @@ pub(super) struct Prepared<'a, F> {
     /// x̃
     operand: CowArray<'a, F, Ix2>,
     bias: Option<&'a [F]>,
+    /// The shortest ‖x‖ where the head normalises features, the longest where not.
+    pub feature_length: f64,
     /// What inner products are multiplied by before they are kept.
     pub factor: F,
     /// The scale of the first pass: what inner products are multiplied by after that.
@@ -45,11 +46,16 @@ impl<F: Real> Inputs<'_, F> {
     /// # Errors
     /// Whatever is wrong with features, labels or bias.
     pub fn prepare<'a>(&'a self, unit: &'a mut Vec<F>, norms: &mut Vec<F>) -> Result<Prepared<'a, F>> {
-        let operand = match self.form.normalizes.features() {
-            true => normalized(self.features, unit, norms)?,
+        let (operand, feature_length) = match self.form.normalizes.features() {
+            true => {
+                let operand = normalized(self.features, unit, norms)?;
+                let norms = &norms[..self.features.nrows()];
+                let shortest = norms.iter().fold(F::infinity(), |shortest, &norm| shortest.min(norm));
+                (operand, shortest.to_double())
+            }
             false => {
-                l2_normalize::check_finite("features", self.features)?;
-                self.features.as_standard_layout()
+                let longest = l2_normalize::longest_row("features", 0, self.features)?;
+                (self.features.as_standard_layout(), longest)
             }
         };
         let targets = Targets::new(self.labels, self.features.nrows(), self.classes)?;
@@ -66,16 +72,7 @@ impl<F: Real> Inputs<'_, F> {
             Scale::AdaCos { previous, .. } => (F::one(), previous),
         };
         let blocks = Blocks::new(self.classes, rayon::current_num_threads());
-        Ok(Prepared { blocks, targets, by_class, operand, bias, factor, scale })
-    }
-}
-
-impl<F: Real> Inputs<'_, F> {
-    /// Checks that features as they are can be added up: the kernel divides by the number of rows last.
-    pub fn check_sums(&self) -> Result<()> {
-        // No element is larger than its row is long.
-        let longest = self.features.rows().into_iter().map(norm_bound).fold(0.0, f64::max);
-        check_gradient_bound::<F>("weights", self.features.nrows() as f64 * longest)
+        Ok(Prepared { blocks, targets, by_class, operand, bias, feature_length, factor, scale })
     }
 }
 
@@ -89,6 +86,13 @@ impl<F: Real> Prepared<'_, F> {
             normalizes: inputs.form.normalizes,
             factor: self.factor,
             bias: self.bias,
+            longest_operand: if inputs.form.normalizes.features() { 1.0 } else { self.feature_length },
+            largest_bias: self
+                .bias
+                .unwrap_or_default()
+                .iter()
+                .fold(F::zero(), |largest, bias| largest.max(bias.abs()))
+                .to_double(),
             targets: &self.by_class,
         }
     }

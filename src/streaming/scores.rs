@@ -5,7 +5,7 @@ use super::group::{Group, Target};
 use crate::heads::softmax::angle_of_rows;
 use crate::heads::{AdaCos, Margin};
 use crate::metrics::accuracy;
-use crate::ops::l2_normalize::check_finite_rows;
+use crate::ops::l2_normalize::longest_row;
 use crate::ops::{Angle, rows};
 use crate::{Error, Real, Result};
 use ndarray::ArrayView1;
@@ -43,14 +43,21 @@ impl<F: Real> Group<F> {
         self.maxima.clear();
         self.sums.clear();
         self.targets.clear();
+        (self.weight_length, self.overflowed) = (0.0, None);
         for block in self.blocks(&batch.blocks) {
             let weights = &weights[self.vectors_of(batch, block)];
             let classes = batch.blocks.classes_of(block);
             let operand = self.unit.operand(batch, weights, block)?;
-            if !batch.normalizes.weights() {
-                check_finite_rows("weights", classes.start, operand)?;
-            }
+            let longest = match batch.normalizes.weights() {
+                true => 1.0,
+                false => longest_row("weights", classes.start, operand)?,
+            };
+            self.weight_length = self.weight_length.max(longest);
             let products = self.products.compute(batch, block, operand);
+            if !batch.holds_products(longest) {
+                let overflowed = products.chunks_exact(classes.len()).position(|row| !rows::all_finite(row));
+                self.overflowed = [self.overflowed, overflowed].into_iter().flatten().min();
+            }
             for &(class, row) in batch.targets_in(&classes) {
                 let vector = operand.row(class - classes.start);
                 let angle = match batch.normalizes.weights() {
@@ -74,6 +81,9 @@ impl<F: Real> Group<F> {
             let maxima = &self.maxima[self.maxima.len() - batch.rows()..];
             let sums = products.chunks_exact(classes.len()).zip(maxima);
             self.sums.extend(sums.map(|(row, &maximum)| sum_of_exp(row, scale, maximum)));
+        }
+        if batch.normalizes.weights() {
+            self.weight_length = self.unit.shortest();
         }
         Ok(())
     }
@@ -176,16 +186,18 @@ pub(super) fn merge<F: Real>(
             *other += sum * (scale * maximum - shift).exp();
         }
     }
-    if let Some(row) = (0..rows).find(|&row| !(state.shifts[row] + others[row]).is_finite()) {
+    let overflowed = groups.iter().filter_map(|group| group.overflowed).min();
+    if let Some(row) = overflowed.or_else(|| (0..rows).find(|&row| !(state.shifts[row] + others[row]).is_finite())) {
         return Err(logit_not_finite(batch, weights, row));
     }
     let mut total = F::zero();
     for target in targets(groups) {
         let (row, Margin { value, slope }) = (target.row, margin(target));
-        let lead = scale * value - state.shifts[row];
-        if lead == F::infinity() {
+        let logit = scale * value;
+        if !logit.is_finite() {
             return Err(logit_not_finite(batch, weights, row));
         }
+        let lead = logit - state.shifts[row];
         let others = others[row];
         // As in softmax cross-entropy: each branch scales by the larger of the two exponentials, so neither overflows.
         let (loss, factor, p_others) = if lead >= F::zero() {

@@ -50,6 +50,11 @@ impl<F: Real> UnitBlock<F> {
         Ok(matrix(unit, classes.len()))
     }
 
+    /// The shortest ‖w‖ of all class vectors that [`operand`](Self::operand) has come to.
+    pub fn shortest(&self) -> f64 {
+        self.norms.iter().fold(F::infinity(), |shortest, &norm| shortest.min(norm)).to_double()
+    }
+
     /// The gradient of the class vectors of `block` from that of w̃, which [`operand`](Self::operand) has given last.
     pub fn backward(&self, batch: &Batch<F>, block: usize, d_weights: &mut [F]) {
         if batch.normalizes.weights() {

@@ -329,9 +329,9 @@ struct Step {
 /// Updates each tensor; the Euclidean norm of all gradients.
 fn update(trained: Vec<Trained<f32>>, moments: &mut [Moments<f32>], optimizer: &Optimizer, step: Step) -> Result<f64> {
     let pairs = trained.into_iter().zip(moments);
-    let squared_norms =
+    let mut norms =
         pairs.map(|(tensor, moments)| tensor.update(*optimizer, moments.view_mut(), step.number, step.learning_rate));
-    Ok(squared_norms.sum::<Result<f64>>()?.sqrt())
+    norms.try_fold(0.0, |all, norm| Ok(f64::hypot(all, norm?)))
 }
 
 /// The rows of each batch; a last one that is too small for a step joins the one before.

@@ -259,11 +259,7 @@ proptest! {
         if let Ok((loss, cache)) = head.forward(features.view(), &parameters, Array1::from(labels).view()) {
             prop_assert!(loss.is_finite() && loss >= 0.0, "loss {}", loss);
             let gradients = head.backward(cache);
-            // Rows of 1e-300 have gradients of 1e300: only those of ordinary rows are bounded.
-            let ordinary = |rows: &Array2<f64>| rows.rows().into_iter().all(|row| row.iter().any(|value| value.abs() > 1e-100));
-            if ordinary(&features) && ordinary(&parameters.weights) {
-                prop_assert!(gradients.d_features.iter().chain(&gradients.d_weights).all(|value| value.is_finite()));
-            }
+            prop_assert!(gradients.d_features.iter().chain(&gradients.d_weights).all(|value| value.is_finite()));
         }
     }
 }
@@ -290,6 +286,6 @@ fn a_gradient_that_overflows_on_its_way_is_an_error() {
         Streaming::default().forward_backward(&head, features.view(), &parameters, labels.view()).map(|_| ());
     for result in [explicit, streaming] {
         let message = result.expect_err("no gradient to be had").to_string();
-        assert!(message.starts_with("the gradient of features may reach 1.88"), "{message}");
+        assert!(message.starts_with("the gradient of features may reach 1.08"), "{message}");
     }
 }

@@ -6,6 +6,8 @@ mod archive;
 mod case;
 mod deep_convergence;
 mod errors;
+mod extremes;
+mod gradient_filter;
 mod gradients;
 mod optimizers;
 mod poles;

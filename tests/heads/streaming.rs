@@ -1,7 +1,7 @@
 //! The streaming kernel against the explicit forward and backward.
 
 use super::case::{Arrays, Case, LastRow, NOT_NORMALISED, spec};
-use arcos::heads::{ArcFace, BatchStatistics, Gradients, NormSoftmax};
+use arcos::heads::{BatchStatistics, Gradients, NormSoftmax};
 use arcos::metrics::accuracy::top_k_correct;
 use arcos::ops::{IGNORE_LABEL, Targets, softmax_cross_entropy};
 use arcos::optim::{AdamW, Optimizer, RmsProp, Sgd};
@@ -9,14 +9,12 @@ use arcos::streaming::{GradientFilter, Step, Streaming, StreamingOptions, Update
 use arcos::{ClassificationHead, Error, Head, HeadOptions, Parameters, Real};
 use ndarray::{Array1, Array2, Axis, ShapeBuilder, array};
 use proptest::prelude::*;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
 /// How the kernel is run.
 #[derive(Clone, Copy, Debug)]
-struct Setting {
-    workspace: usize,
-    threads: usize,
+pub struct Setting {
+    pub workspace: usize,
+    pub threads: usize,
 }
 
 /// Any head, on sizes that divide nothing: up to five blocks, each thread with its own.
@@ -31,17 +29,17 @@ fn large_case() -> impl Strategy<Value = Case> {
     )
 }
 
-fn setting() -> impl Strategy<Value = Setting> {
+pub fn setting() -> impl Strategy<Value = Setting> {
     // Nothing is kept, some of it, everything.
     let workspace = prop_oneof![Just(0), 1usize..400_000, Just(1 << 30)];
     (workspace, 1usize..=3).prop_map(|(workspace, threads)| Setting { workspace, threads })
 }
 
-fn pool(threads: usize) -> rayon::ThreadPool {
+pub fn pool(threads: usize) -> rayon::ThreadPool {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started")
 }
 
-fn kernel<F: Real>(workspace: usize, filter: GradientFilter) -> Streaming<F> {
+pub fn kernel<F: Real>(workspace: usize, filter: GradientFilter) -> Streaming<F> {
     Streaming::new(StreamingOptions { workspace, filter }).expect("options in range")
 }
 
@@ -201,107 +199,6 @@ fn of_equal_logits_the_class_with_the_lower_index_comes_first() {
         let found = found.expect("a good batch");
         assert_eq!((found.correct, found.correct_top5), (correct, correct_top5), "class {label}");
     }
-}
-
-/// A batch late in training: features near the vectors of their classes, and a scale that leaves other classes little.
-fn concentrated(batch: usize, dimension: usize, classes: usize, seed: u64) -> (Array2<f64>, Array2<f64>, Array1<i64>) {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let weights = Array2::from_shape_simple_fn((classes, dimension), || rng.random_range(-1.0..1.0));
-    let labels = Array1::from_shape_simple_fn(batch, || rng.random_range(0..classes) as i64);
-    let noise = Array2::from_shape_simple_fn((batch, dimension), || rng.random_range(-0.5..0.5));
-    let features = noise + weights.select(Axis(0), &labels.mapv(|label| label as usize).to_vec());
-    (features, weights, labels)
-}
-
-proptest! {
-    #[test]
-    fn the_filter_changes_gradients_by_no_more_than_its_bound(
-        head in prop::sample::select(vec!["softmax", "l2-softmax:alpha=8", "norm-softmax:scale=24", "arcface:margin=0.3:scale=32"]),
-        (batch, classes, seed) in (1usize..=12, 200usize..=2000, 0..10_000u64),
-        exponent in -8.0..-0.5f64,
-        setting in setting(),
-    ) {
-        let (head, _) = super::case::head(head);
-        let (features, weights, labels) = concentrated(batch, 24, classes, seed);
-        let parameters = head.initial_parameters(weights.clone()).expect("enough classes");
-        let mass = 10f64.powf(exponent);
-        let run = |filter| {
-            let mut kernel = kernel::<f64>(setting.workspace, filter);
-            kernel.forward_backward(&head, features.view(), &parameters, labels.view()).expect("a good batch")
-        };
-        let ((exact, expected), (step, found)) =
-            pool(setting.threads).install(|| (run(GradientFilter::Off), run(GradientFilter::Mass(mass))));
-        prop_assert_eq!(step.loss, exact.loss);
-        prop_assert_eq!(exact.filtered, 0.0);
-
-        let norm = |row: ndarray::ArrayView1<f64>| row.dot(&row).sqrt();
-        let longest = |x: &Array2<f64>| x.rows().into_iter().map(norm).fold(0.0, f64::max);
-        let (unit_features, unit_weights) = match head.name() {
-            "softmax" => (false, false),
-            "l2-softmax" => (true, false),
-            _ => (true, true),
-        };
-        let (scale, rounding) = (exact.statistics.scale, 1e-12);
-        let operand_length = |unit: bool, x: &Array2<f64>| if unit { 1.0 } else { longest(x) };
-        for (row, x) in features.rows().into_iter().enumerate() {
-            let change = norm((&found.d_features.row(row) - &expected.d_features.row(row)).view());
-            let divisor = if unit_features { norm(x) } else { 1.0 };
-            let bound = scale * mass * operand_length(unit_weights, &weights) / (batch as f64 * divisor);
-            prop_assert!(change <= bound + rounding, "d_features {row} changes by {change:e}, more than {bound:e}");
-        }
-        for (class, w) in weights.rows().into_iter().enumerate() {
-            let change = norm((&found.d_weights.row(class) - &expected.d_weights.row(class)).view());
-            let divisor = if unit_weights { norm(w) } else { 1.0 };
-            // At least as many blocks as there are threads with 48 classes each.
-            let blocks = setting.threads.min(classes / 48) as f64;
-            let bound = scale * mass * operand_length(unit_features, &features) / (blocks * divisor);
-            prop_assert!(change <= bound + rounding, "d_weights {class} changes by {change:e}, more than {bound:e}");
-        }
-    }
-}
-
-#[test]
-fn the_filter_leaves_out_blocks_of_a_fitted_batch_and_none_of_a_random_one() {
-    let (features, weights, labels) = concentrated(16, 64, 1500, 0);
-    let head = NormSoftmax { scale: 64.0 };
-    let parameters = Parameters::from(weights);
-    let run = |features: &Array2<f64>| {
-        let mut kernel = kernel(0, GradientFilter::ROUNDING);
-        kernel.forward_backward(&head, features.view(), &parameters, labels.view()).expect("a good batch").0
-    };
-    assert_eq!(run(&features).filtered, 1.0);
-    assert_eq!(run(&features.slice(ndarray::s![..;-1, ..;-1]).to_owned()).filtered, 0.0);
-}
-
-#[test]
-fn training_with_the_filter_ends_where_training_without_it_ends() {
-    let (features, weights, labels) = concentrated(64, 32, 1200, 1);
-    let head = ArcFace { scale: 64.0, margin: 0.3, ..ArcFace::default() };
-    let optimizer = Optimizer::Sgd(Sgd::default());
-    let train = |filter| {
-        let mut parameters = Parameters::from(weights.mapv(|value| -0.1 * value + 0.05));
-        let mut moments = [optimizer.moments(weights.len())];
-        let mut kernel = kernel(0, filter);
-        let mut filtered = 0.0;
-        let mut steps = (1..=400).map(|step| {
-            let moments = &mut moments;
-            let (learning_rate, learn_alpha) = (0.05, false);
-            let update = Update { optimizer: &optimizer, moments, step, learning_rate, learn_alpha, d_features: None };
-            let step = kernel
-                .train_step(&head, features.view(), &mut parameters, labels.view(), update)
-                .expect("training does not diverge");
-            filtered += step.filtered;
-            step
-        });
-        let (first, last) = (steps.next().expect("400 steps"), steps.last().expect("400 steps"));
-        (first.loss, last.loss, last.statistics.correct, filtered)
-    };
-    let (first, exact_loss, exact_correct, _) = train(GradientFilter::Off);
-    let (_, loss, correct, filtered) = train(GradientFilter::ROUNDING);
-    assert!(first > 20.0 && exact_loss < 0.01 && exact_correct == 64, "{first} {exact_loss} {exact_correct}");
-    assert!(filtered > 50.0, "the filter has hardly been at work: {filtered}");
-    assert_eq!(correct, exact_correct);
-    approx::assert_relative_eq!(loss, exact_loss, max_relative = 1e-4);
 }
 
 #[test]

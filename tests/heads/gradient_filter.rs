@@ -1,0 +1,176 @@
+//! The gradient filter: what it leaves out, and no more than it says.
+
+use super::streaming::{kernel, pool, setting};
+use arcos::heads::{ArcFace, Gradients, NormSoftmax, Softmax};
+use arcos::optim::{Optimizer, Sgd};
+use arcos::streaming::{GradientFilter, Step, Update};
+use arcos::{ClassificationHead, Parameters};
+use ndarray::{Array1, Array2, Axis, array};
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// A batch late in training: features near the vectors of their classes, and a scale that leaves other classes little.
+fn concentrated(batch: usize, dimension: usize, classes: usize, seed: u64) -> (Array2<f64>, Array2<f64>, Array1<i64>) {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let weights = Array2::from_shape_simple_fn((classes, dimension), || rng.random_range(-1.0..1.0));
+    let labels = Array1::from_shape_simple_fn(batch, || rng.random_range(0..classes) as i64);
+    let noise = Array2::from_shape_simple_fn((batch, dimension), || rng.random_range(-0.5..0.5));
+    let features = noise + weights.select(Axis(0), &labels.mapv(|label| label as usize).to_vec());
+    (features, weights, labels)
+}
+
+proptest! {
+    #[test]
+    fn the_filter_changes_gradients_by_no_more_than_its_bound(
+        head in prop::sample::select(vec!["softmax", "l2-softmax:alpha=8", "norm-softmax:scale=24", "arcface:margin=0.3:scale=32"]),
+        (batch, classes, seed) in (1usize..=12, 200usize..=2000, 0..10_000u64),
+        exponent in -8.0..-0.5f64,
+        setting in setting(),
+    ) {
+        let (head, _) = super::case::head(head);
+        let (features, weights, labels) = concentrated(batch, 24, classes, seed);
+        let parameters = head.initial_parameters(weights.clone()).expect("enough classes");
+        let mass = 10f64.powf(exponent);
+        let run = |filter| {
+            let mut kernel = kernel::<f64>(setting.workspace, filter);
+            kernel.forward_backward(&head, features.view(), &parameters, labels.view()).expect("a good batch")
+        };
+        let ((exact, expected), (step, found)) =
+            pool(setting.threads).install(|| (run(GradientFilter::Off), run(GradientFilter::Mass(mass))));
+        prop_assert_eq!(step.loss, exact.loss);
+        prop_assert_eq!(exact.filtered, 0.0);
+
+        let norm = |row: ndarray::ArrayView1<f64>| row.dot(&row).sqrt();
+        let longest = |x: &Array2<f64>| x.rows().into_iter().map(norm).fold(0.0, f64::max);
+        let (unit_features, unit_weights) = match head.name() {
+            "softmax" => (false, false),
+            "l2-softmax" => (true, false),
+            _ => (true, true),
+        };
+        let (scale, rounding) = (exact.statistics.scale, 1e-12);
+        let operand_length = |unit: bool, x: &Array2<f64>| if unit { 1.0 } else { longest(x) };
+        for (row, x) in features.rows().into_iter().enumerate() {
+            let change = norm((&found.d_features.row(row) - &expected.d_features.row(row)).view());
+            let divisor = if unit_features { norm(x) } else { 1.0 };
+            let bound = scale * mass * operand_length(unit_weights, &weights) / (batch as f64 * divisor);
+            prop_assert!(change <= bound + rounding, "d_features {row} changes by {change:e}, more than {bound:e}");
+        }
+        for (class, w) in weights.rows().into_iter().enumerate() {
+            let change = norm((&found.d_weights.row(class) - &expected.d_weights.row(class)).view());
+            let divisor = if unit_weights { norm(w) } else { 1.0 };
+            // At least as many blocks as there are threads with 48 classes each.
+            let blocks = setting.threads.min(classes / 48) as f64;
+            let bound = scale * mass * operand_length(unit_features, &features) / (blocks * divisor);
+            prop_assert!(change <= bound + rounding, "d_weights {class} changes by {change:e}, more than {bound:e}");
+        }
+        for (class, (found, expected)) in found.d_bias.iter().flatten().zip(expected.d_bias.iter().flatten()).enumerate() {
+            let bound = mass / setting.threads.min(classes / 48) as f64;
+            let change = (found - expected).abs();
+            prop_assert!(change <= bound + rounding, "d_bias {class} changes by {change:e}, more than {bound:e}");
+        }
+    }
+}
+
+#[test]
+fn the_filter_leaves_out_blocks_of_a_fitted_batch_and_none_of_a_random_one() {
+    let (features, weights, labels) = concentrated(16, 64, 1500, 0);
+    let head = NormSoftmax { scale: 64.0 };
+    let parameters = Parameters::from(weights);
+    let run = |features: &Array2<f64>| {
+        let mut kernel = kernel(0, GradientFilter::ROUNDING);
+        kernel.forward_backward(&head, features.view(), &parameters, labels.view()).expect("a good batch").0
+    };
+    assert_eq!(run(&features).filtered, 1.0);
+    assert_eq!(run(&features.slice(ndarray::s![..;-1, ..;-1]).to_owned()).filtered, 0.0);
+}
+
+#[test]
+fn training_with_the_filter_ends_where_training_without_it_ends() {
+    let (features, weights, labels) = concentrated(64, 32, 1200, 1);
+    let head = ArcFace { scale: 64.0, margin: 0.3, ..ArcFace::default() };
+    let optimizer = Optimizer::Sgd(Sgd::default());
+    let train = |filter| {
+        let mut parameters = Parameters::from(weights.mapv(|value| -0.1 * value + 0.05));
+        let mut moments = [optimizer.moments(weights.len())];
+        let mut kernel = kernel(0, filter);
+        let mut filtered = 0.0;
+        let mut steps = (1..=400).map(|step| {
+            let moments = &mut moments;
+            let (learning_rate, learn_alpha) = (0.05, false);
+            let update = Update { optimizer: &optimizer, moments, step, learning_rate, learn_alpha, d_features: None };
+            let step = kernel
+                .train_step(&head, features.view(), &mut parameters, labels.view(), update)
+                .expect("training does not diverge");
+            filtered += step.filtered;
+            step
+        });
+        let (first, last) = (steps.next().expect("400 steps"), steps.last().expect("400 steps"));
+        (first.loss, last.loss, last.statistics.correct, filtered)
+    };
+    let (first, exact_loss, exact_correct, _) = train(GradientFilter::Off);
+    let (_, loss, correct, filtered) = train(GradientFilter::ROUNDING);
+    assert!(first > 20.0 && exact_loss < 0.01 && exact_correct == 64, "{first} {exact_loss} {exact_correct}");
+    assert!(filtered > 50.0, "the filter has hardly been at work: {filtered}");
+    assert_eq!(correct, exact_correct);
+    approx::assert_relative_eq!(loss, exact_loss, max_relative = 1e-4);
+}
+
+/// Three blocks of 512 classes.
+const THREE_BLOCKS: usize = 1536;
+
+/// A row of a softmax whose probabilities are the bias's doing: `own` for its class, the first, and for the other classes of each block
+/// what `others` says.
+fn divided(own: f64, others: [f64; 3], threads: usize, filter: GradientFilter) -> (Step<f64>, Gradients<f64>) {
+    let probability = |class: usize| match class {
+        0 => own,
+        _ => others[class / 512] / if class < 512 { 511.0 } else { 512.0 },
+    };
+    let bias = Array1::from_shape_fn(THREE_BLOCKS, |class| f64::ln(probability(class)));
+    let weights = Array2::from_shape_fn((THREE_BLOCKS, 2), |(class, _)| if class == 0 { -1.0 } else { 1.0 });
+    let parameters = Parameters { bias: Some(bias), ..Parameters::from(weights) };
+    let (features, labels) = (array![[1.0, -1.0]], array![0]);
+    let run = || kernel(0, filter).forward_backward(&Softmax {}, features.view(), &parameters, labels.view());
+    pool(threads).install(run).expect("a good batch")
+}
+
+#[test]
+fn each_block_may_lose_its_share_of_the_mass_alone() {
+    for threads in [1, 3] {
+        // Each block is below the mass, and all of them together are not: none may be left out.
+        let others = [0.26; 3];
+        let (step, found) = divided(0.22, others, threads, GradientFilter::Mass(0.3));
+        let (_, expected) = divided(0.22, others, threads, GradientFilter::Off);
+        assert_eq!((step.filtered, &found), (0.0, &expected));
+
+        // Each is below its third, and all of them together are below the whole.
+        let others = [0.099; 3];
+        let (step, found) = divided(0.703, others, threads, GradientFilter::Mass(0.3));
+        let (_, expected) = divided(0.703, others, threads, GradientFilter::Off);
+        assert_eq!(step.filtered, 1.0);
+        for (found, expected) in found.d_features.iter().zip(&expected.d_features) {
+            assert!((found - expected).abs() <= 0.3 && (found - expected).abs() > 0.29, "{found} {expected}");
+        }
+
+        // One is just above its third.
+        let (step, _) = divided(0.7, [0.101, 0.0995, 0.0995], threads, GradientFilter::Mass(0.3));
+        assert_eq!(step.filtered, 2.0 / 3.0);
+    }
+}
+
+#[test]
+fn the_labelled_class_of_a_block_left_out_keeps_its_gradients() {
+    // Most of the probability is with another block than that of the labelled class.
+    let others = [1e-6, 0.7, 1e-6];
+    for threads in [1, 3] {
+        let (step, found) = divided(0.3 - 2e-6, others, threads, GradientFilter::Mass(0.01));
+        let (_, expected) = divided(0.3 - 2e-6, others, threads, GradientFilter::Off);
+        assert_eq!(step.filtered, 2.0 / 3.0);
+        let bias = |gradients: &Gradients<f64>| gradients.d_bias.as_ref().expect("softmax has a bias")[0];
+        approx::assert_relative_eq!(bias(&expected), -0.700002, max_relative = 1e-9);
+        approx::assert_relative_eq!(bias(&found), bias(&expected), max_relative = 1e-12);
+        let (found, expected) = (found.d_weights.row(0).to_owned(), expected.d_weights.row(0).to_owned());
+        approx::assert_relative_eq!(found[0], expected[0], max_relative = 1e-12);
+        approx::assert_relative_eq!(found[1], expected[1], max_relative = 1e-12);
+    }
+}
