@@ -282,7 +282,7 @@ pub enum Error {
         split: &'static str,
     },
     /// A photograph that cannot be decoded.
-    #[error("{path}: {reason}; expected a whole JPEG or PNG image")]
+    #[error("{path}: {reason}; expected a whole JPEG, PNG, WebP, BMP, TIFF or GIF image")]
     BadImage {
         /// The file.
         path: PathBuf,

@@ -7,6 +7,7 @@ mod cub;
 mod extraction;
 mod fixture;
 mod folder;
+mod jpegs;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod program;

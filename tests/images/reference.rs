@@ -3,7 +3,8 @@
 use super::data_file;
 use arcos::Error;
 use arcos::data::image::{Interpolation, PixelBox, colour, decode, geometry, resize_with_padding};
-use image::RgbImage;
+use image::codecs::gif::GifEncoder;
+use image::{Frame, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
 use ndarray::Array3;
 use ndarray_npy::{NpzReader, ReadableElement};
 use std::fs::{self, File};
@@ -32,6 +33,36 @@ fn png_images_of_every_kind() {
         let image = decode(&data_file(&format!("images/{name}"))).expect(name);
         assert_eq!(pixels(&image), expected::<u8>(name), "{name}");
     }
+}
+
+#[test]
+fn other_formats_have_the_pixels_of_png_and_are_refused_where_they_end_early() {
+    let image = decode(&data_file("images/palette.png")).expect("a PNG");
+    let directory = tempfile::tempdir().expect("a directory");
+    for format in [ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::Gif] {
+        let path = directory.path().join("photograph");
+        image.save_with_format(&path, format).expect("encoded");
+        assert_eq!(decode(&path).expect("an image"), image, "{format:?}");
+        let bytes = fs::read(&path).expect("written");
+        for length in [0, 1, 12, bytes.len() / 2, bytes.len() - 32] {
+            fs::write(&path, &bytes[..length]).expect("written");
+            let outcome = decode(&path);
+            assert!(matches!(outcome, Err(Error::BadImage { .. })), "{format:?} of {length} bytes");
+        }
+    }
+}
+
+#[test]
+fn of_an_animation_the_first_frame() {
+    let first = RgbaImage::from_pixel(7, 5, Rgba([200, 40, 40, 255]));
+    let second = RgbaImage::from_pixel(7, 5, Rgba([40, 40, 200, 255]));
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("film.gif");
+    let mut encoder = GifEncoder::new(File::create(&path).expect("created"));
+    encoder.encode_frames([first, second].map(Frame::new)).expect("encoded");
+    drop(encoder);
+    let found = decode(&path).expect("a GIF");
+    assert!(found.pixels().all(|pixel| *pixel == Rgb([200, 40, 40])));
 }
 
 #[test]

@@ -31,6 +31,7 @@ pub mod geometry;
 mod augmentation;
 mod bounding_box;
 mod decode;
+mod jpeg;
 mod normalisation;
 mod preprocessing;
 mod resize;
