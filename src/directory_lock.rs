@@ -1,10 +1,11 @@
 //! One process at a time in a directory.
 
-use crate::{Error, Result};
+use crate::{Error, Result, atomic_file};
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-/// Keeps other runs out of a directory until it is dropped, where the system can do that.
+/// Keeps other runs out of a directory until it is dropped, where the system can do that, and removes what one that was killed left half
+/// written there.
 pub(crate) fn lock(directory: &Path) -> Result<Option<File>> {
     // Elsewhere directories cannot be opened.
     let Ok(opened) = File::open(directory) else { return Ok(None) };
@@ -14,6 +15,9 @@ pub(crate) fn lock(directory: &Path) -> Result<Option<File>> {
             found: "another run is writing here".into(),
             expected: "one at a time".into(),
         }),
-        _ => Ok(Some(opened)),
+        _ => {
+            atomic_file::remove_left_over(directory);
+            Ok(Some(opened))
+        }
     }
 }

@@ -303,6 +303,26 @@ pub enum Error {
         /// Rows of the photograph.
         height: u32,
     },
+    /// A newest checkpoint that is damaged.
+    #[error("{source}; {remedy}")]
+    DamagedCheckpoint {
+        /// What is wrong with it.
+        source: Box<Error>,
+        /// How to go on from which older one.
+        remedy: String,
+    },
+    /// Settings that are not those of the run to resume.
+    #[error("{}; only the number of epochs may differ from those of the run to resume", .differences.join("; "))]
+    OtherSettings {
+        /// Each in a sentence.
+        differences: Vec<String>,
+    },
+    /// Data that are not those of the run to resume.
+    #[error("{}; expected the data that the run to resume was trained on", .differences.join("; "))]
+    OtherData {
+        /// Each in a sentence.
+        differences: Vec<String>,
+    },
     /// A file that is not what it should be.
     #[error("{path}: {found}; expected {expected}")]
     File {

@@ -73,6 +73,8 @@ mod directory_lock;
 mod error;
 mod linalg;
 mod real;
+#[cfg(feature = "train")]
+mod shell;
 
 pub use error::{Error, Result};
 pub use heads::{ClassificationHead, Head, HeadOptions, Parameters};

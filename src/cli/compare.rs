@@ -1,11 +1,13 @@
 //! `arcos compare`
 
+use super::checkpoint_every::CheckpointEvery;
 use super::class_report::{self, class_names};
 use super::comparison::Comparison;
 use super::data_args::{Data, DataArgs};
 use super::head_args::TrainedHeadArgs;
 use super::head_specs::named_heads;
 use super::plot::{self, Curve, Panel, X};
+use super::run_record::RunRecord;
 use super::table::{Outcome, open_set_table, table};
 use super::train::{remark_on_few_rows, remark_on_frozen_features, retrieve, train_to_end};
 use super::train_args::TrainArgs;
@@ -65,25 +67,25 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let data = args.data.read()?;
     let title = data.describe();
     tell(&title)?;
-    remark_on_frozen_features(&data, args.train.embed.embed)?;
+    remark_on_frozen_features(&data, args.train.embed.embed.is_some())?;
     only_with(args.cub.is_some(), "--cub", data.test.is_some(), "test rows")?;
     let class_names = class_names(args.cub.as_deref(), &args.data, data.train.classes())?;
-    compare(configs, &data, &args.out, &title, class_names.as_deref(), &args.data.files())
+    compare(configs, &data, Some(&args.data), &args.out, &title, class_names.as_deref())
 }
 
 /// Trains each configuration on the same data, prints the table, draws the figure; reports on unseen classes where there are some, and on
 /// single classes where they have names. Heads that cannot be with so few classes are left out; those whose training fails are reported
-/// beside the others. None of the `inputs` is replaced.
+/// beside the others. The `files` that the data are from, if from any, are not replaced.
 ///
 /// # Errors
 /// [`Error::HeadsFailed`] where some heads failed, once the others are compared; what was wrong with the first where all did.
 pub(super) fn compare(
     configs: Vec<(String, TrainConfig)>,
     data: &Data,
+    files: Option<&DataArgs>,
     out: &Path,
     title: &str,
     class_names: Option<&[String]>,
-    inputs: &[PathBuf],
 ) -> Result<()> {
     let Data { train, test, unseen } = data;
     let test = test.as_ref();
@@ -91,10 +93,11 @@ pub(super) fn compare(
     let class_names = class_names.filter(|_| test.is_some());
     let of_unseen = unseen.iter().map(|_| OPEN_SET_FIGURE);
     let of_classes = class_names.iter().flat_map(|_| class_report::FILES);
-    let files: Vec<&str> = [FIGURE].into_iter().chain(of_unseen).chain(of_classes).collect();
+    let figures: Vec<&str> = [FIGURE].into_iter().chain(of_unseen).chain(of_classes).collect();
     let names: Vec<&str> = configs.iter().map(|(name, _)| name.as_str()).collect();
     let heads = names.len();
-    let mut comparison = Comparison::begin(out, &names, &files, inputs)?;
+    let inputs = files.map(DataArgs::files).unwrap_or_default();
+    let mut comparison = Comparison::begin(out, &names, &figures, &inputs)?;
     let features = unseen.as_ref().zip(configs.first()).map(|(unseen, (_, config))| {
         let transform = Transform::fit(config.transform, train.features.view())?;
         let features = transform.apply(unseen.features.view())?;
@@ -103,6 +106,7 @@ pub(super) fn compare(
     let features = features.transpose()?;
     comparison.clear()?;
 
+    let record = RunRecord { data: files.cloned(), keep: 1, checkpoint_every: CheckpointEvery::default() };
     let mut outcomes = Vec::new();
     let mut failed: Vec<(String, Error)> = Vec::new();
     for (name, config) in configs {
@@ -113,7 +117,7 @@ pub(super) fn compare(
             if outcomes.is_empty() && failed.is_empty() {
                 remark_on_few_rows(&trainer);
             }
-            let trainer = train_to_end(&name, trainer, &run, 1)?;
+            let trainer = train_to_end(&name, trainer, &run, &record)?;
             let test_of_classes = test.filter(|_| class_names.is_some());
             let confusion = test_of_classes.map(|test| trainer.model().confusion(test)).transpose()?;
             let open_set = unseen.as_ref().map(|unseen| retrieve(trainer.model(), unseen, &run)).transpose()?;

@@ -1,27 +1,35 @@
 //! Training and test data as arguments.
 
+use super::given::Given;
 use crate::data::{Dataset, OpenSetSplit, file_of, open_set_split};
+use crate::train::difference;
 use crate::{Error, Result};
+use serde::{Deserialize, Serialize, Serializer};
 use std::path::{Path, PathBuf};
 
 /// Where the data are.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Data")]
 pub(super) struct DataArgs {
     /// Directory with train_features.npy, train_labels.npy and, if there is a test set, test_features.npy, test_labels.npy
-    #[arg(long, value_name = "DIR", required_unless_present = "train_features")]
+    #[arg(long, value_name = "DIR")]
+    #[serde(serialize_with = "absolute")]
     pub data: Option<PathBuf>,
     /// Training features (N, D): .npy, .npz or archive.npz:name; f16, f32 or f64
     #[arg(long, value_name = "FILE", conflicts_with = "data", requires = "train_labels")]
+    #[serde(serialize_with = "absolute")]
     pub train_features: Option<PathBuf>,
     /// Training labels (N,): any integer type
     #[arg(long, value_name = "FILE", requires = "train_features")]
+    #[serde(serialize_with = "absolute")]
     pub train_labels: Option<PathBuf>,
     /// Test features
     #[arg(long, value_name = "FILE", conflicts_with = "data", requires_all = ["test_labels", "train_features"])]
+    #[serde(serialize_with = "absolute")]
     pub test_features: Option<PathBuf>,
     /// Test labels
     #[arg(long, value_name = "FILE", requires = "test_features")]
+    #[serde(serialize_with = "absolute")]
     pub test_labels: Option<PathBuf>,
     /// The label of the first class; the value -100 means no label
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
@@ -60,6 +68,12 @@ impl Data {
     }
 }
 
+/// A path that holds from any directory; none where JSON cannot hold it.
+fn absolute<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    let absolute = path.as_ref().and_then(|path| std::path::absolute(path).ok());
+    absolute.as_ref().and_then(|path| path.to_str()).serialize(serializer)
+}
+
 /// What the files of --data are called.
 const FILES: [&str; 4] = ["train_features.npy", "train_labels.npy", "test_features.npy", "test_labels.npy"];
 
@@ -69,6 +83,32 @@ impl DataArgs {
         let in_directory = self.data.iter().flat_map(|directory| FILES.map(|name| directory.join(name)));
         let given = [&self.train_features, &self.train_labels, &self.test_features, &self.test_labels];
         in_directory.chain(given.into_iter().flatten().map(|path| file_of(path))).collect()
+    }
+
+    /// Whether files are named.
+    fn names_files(&self) -> bool {
+        self.data.is_some() || self.train_features.is_some()
+    }
+
+    /// What a run that began with `of_run` goes on with: files that are named here may have moved, all else is the run's.
+    pub fn resuming(&self, of_run: Self) -> Self {
+        match self.names_files() {
+            true => Self { labels_start: of_run.labels_start, open_set: of_run.open_set, ..self.clone() },
+            false => of_run,
+        }
+    }
+
+    /// In what the options that are given are not those of a run that began with `of_run`.
+    pub fn differences(&self, given: &Given, of_run: &Self) -> Vec<String> {
+        let options = [
+            ("labels_start", self.labels_start.to_string(), of_run.labels_start.to_string()),
+            ("open_set", self.open_set.to_string(), of_run.open_set.to_string()),
+        ];
+        let differs = |(option, found, expected): &(&str, String, String)| given.has(option) && found != expected;
+        let sentence = |(option, found, expected): (&str, String, String)| {
+            difference(&option.replace('_', " "), &found, &expected)
+        };
+        options.into_iter().filter(differs).map(sentence).collect()
     }
 
     /// The training set, the test set, and what is retrieved.

@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let data = Data::new(dataset(train)?, Some(dataset(test)?), args.open_set)?;
     let title = format!("Synthetic features: {}", data.describe());
     tell(&title)?;
-    remark_on_frozen_features(&data, args.embed.embed)?;
+    remark_on_frozen_features(&data, args.embed.embed.is_some())?;
     let embedder = args.embed.embedder()?;
     // The Keras project's scale for ArcFace; its other settings are the defaults here.
     let scale = [("scale", "32".into())];
@@ -72,5 +72,5 @@ pub(super) fn run(args: &Args) -> Result<()> {
         TrainConfig { learning_rate: args.embed.learning_rate(config.learning_rate), ..config }
     };
     let configs = named_heads(&CLASSIC_HEADS, &scale)?.into_iter().map(|(name, head)| (name, config(head))).collect();
-    compare(configs, &data, &args.out, &title, None, &[])
+    compare(configs, &data, None, &args.out, &title, None)
 }

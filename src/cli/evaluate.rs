@@ -198,7 +198,8 @@ fn class_range(text: &str) -> std::result::Result<Range<i64>, String> {
 
 /// The model of a run's newest checkpoint, or of the checkpoint itself.
 pub(super) fn read_model(path: &Path) -> Result<Model> {
-    Ok(Checkpoint::load(&checkpoint_of(path)?)?.model)
+    let newest = if path.is_dir() { RunDirectory::load_newest(path)? } else { None };
+    Ok(newest.map_or_else(|| Checkpoint::load(&checkpoint_of(path)?), Ok)?.model)
 }
 
 /// The newest checkpoint of a run, or the checkpoint itself.

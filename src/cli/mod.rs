@@ -2,6 +2,7 @@
 
 mod bench;
 mod canvas;
+mod checkpoint_every;
 mod class_report;
 mod compare;
 mod comparison;
@@ -12,6 +13,7 @@ mod embed;
 mod embed_args;
 mod evaluate;
 mod extract;
+mod given;
 mod grad;
 mod head_args;
 mod head_specs;
@@ -23,6 +25,8 @@ mod outputs;
 mod plot;
 mod predict;
 mod progress;
+mod resumption;
+mod run_record;
 mod table;
 mod terminal;
 mod train;
@@ -117,7 +121,10 @@ impl Command {
 /// Whether the mistake is in the arguments rather than in the data.
 fn is_usage(error: &Error) -> bool {
     use Error::*;
-    matches!(error, UnknownHead { .. } | UnknownOption { .. } | HyperParameter { .. } | Setting { .. })
+    matches!(
+        error,
+        UnknownHead { .. } | UnknownOption { .. } | HyperParameter { .. } | Setting { .. } | OtherSettings { .. }
+    )
 }
 
 /// An error for an option that is `given` where it would have no effect: without what it `needs`.

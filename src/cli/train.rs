@@ -1,15 +1,19 @@
 //! `arcos train`
 
+use super::checkpoint_every::{CheckpointEvery, SinceCheckpoint};
 use super::data_args::{Data, DataArgs};
+use super::given::Given;
 use super::head_args::{TrainedHeadArgs, borrowed, head, head_names};
 use super::interrupt::{self, Training};
 use super::progress::Report;
+use super::run_record::RunRecord;
 use super::train_args::{TrainArgs, at_least_one};
-use super::{complain, open_set, outputs, tell, training_plot};
+use super::{complain, open_set, outputs, resumption, tell, training_plot};
 use crate::data::{Dataset, TransformKind};
 use crate::metrics::open_set::OpenSet;
+use crate::optim::Decay;
 use crate::train::{Checkpoint, Model, RUN_FILES, RunDirectory, TrainConfig, Trainer, has_logs};
-use crate::{Error, Head, Result, atomic_file};
+use crate::{Error, Head, Result, atomic_file, shell};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -20,97 +24,160 @@ const ROWS_A_DIMENSION: usize = 10;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Leaves history.csv, iterations.csv, target_angles.csv, training.png, checkpoints/ and tensorboard/ in the output directory, and with \
---open-set open_set.json and open_set.png. Ctrl-C, SIGTERM and SIGHUP stop after the step at hand, with a checkpoint from which --resume goes on to the same bits.
+--open-set open_set.json and open_set.png. Ctrl-C, SIGTERM and SIGHUP stop after the step at hand, with a checkpoint from which --resume goes on to the same bits. --resume needs no more than --out: \
+configuration and data are those of the run, and an option that is given and differs is an error. With more --epochs a run is extended; a cosine \
+schedule then ends later, and the jump of the learning rate is said.
 
 Examples:
   arcos train --head adacos --data DIR
   arcos train --head arcface --scale 16 --margin 0.2 --train-features X.npy --train-labels y.npy --labels-start 1
   arcos train --head cosface --data DIR --optimizer sgd --schedule cosine --warm-up 2 --epochs 60
   arcos train --head arcface --data DIR --open-set --embed 128
-  arcos train --head adacos --data DIR --epochs 60 --resume")]
+  arcos train --resume
+  arcos train --resume --epochs 60
+  arcos train --resume-or-start --head adacos --data DIR --out DIR2 --checkpoint-every 10min")]
 pub(super) struct Args {
+    #[command(flatten)]
+    pub given: Given,
     /// The head
-    #[arg(long, value_parser = head_names())]
-    head: String,
+    #[arg(long, value_parser = head_names(), required_unless_present = "resume")]
+    head: Option<String>,
     #[command(flatten)]
     head_args: TrainedHeadArgs,
     #[command(flatten)]
-    data: DataArgs,
+    pub data: DataArgs,
     #[command(flatten)]
     train: TrainArgs,
     /// Where the run goes
     #[arg(long, value_name = "DIR", default_value = "arcos-run")]
     out: PathBuf,
-    /// Go on from the newest checkpoint in the output directory, with the same arguments; only --epochs may differ
+    /// Go on with the run in the output directory, as it was begun; only --epochs, --keep and --checkpoint-every may differ
     #[arg(long)]
     resume: bool,
+    /// Go on with the run in the output directory, or begin it if there is none
+    #[arg(long, conflicts_with = "resume")]
+    resume_or_start: bool,
     /// How many of the newest checkpoints stay
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one)]
     keep: usize,
+    /// Epochs (5) or time (90s, 10min, 2h) between two checkpoints, at most so much is lost in a crash; the end and signals always leave one
+    #[arg(long, value_name = "EPOCHS|TIME", default_value_t)]
+    checkpoint_every: CheckpointEvery,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let head = head(&args.head, borrowed(&args.head_args.given()))?;
-    let config = args.train.config(head)?;
-    outputs::refuse_inputs(RUN_FILES.map(|name| args.out.join(name)), &args.data.files())?;
-    let newest = RunDirectory::newest_checkpoint(&args.out)?;
-    let resumed = match newest {
-        Some(path) if args.resume => Some(Checkpoint::load(&path)?),
-        Some(_) => {
-            return Err(Error::File {
-                path: args.out.clone(),
-                found: "holds a run already".into(),
-                expected: "--resume to go on with it, or another --out".into(),
-            });
-        }
-        None => None,
+    let refused = |found: &str, expected: &str| {
+        Err(Error::File { path: args.out.clone(), found: found.into(), expected: expected.into() })
     };
-    let data = args.data.read()?;
-    tell(data.describe())?;
-    remark_on_frozen_features(&data, args.train.embed.embed)?;
-    let Data { train, test, unseen } = data;
-    let trainer = match resumed {
-        Some(checkpoint) => {
-            tell(format_args!("going on after {}", checkpoint.place()))?;
-            Trainer::resume(checkpoint, config, train, test)?
-        }
-        None => Trainer::new(config, train, test)?,
-    };
+    match RunDirectory::load_newest(&args.out)? {
+        Some(checkpoint) if args.resume || args.resume_or_start => resume(args, checkpoint),
+        Some(_) => refused("holds a run already", "--resume to go on with it, or another --out"),
+        None if args.resume => refused("holds no run with a checkpoint", "one, or --resume-or-start to begin it"),
+        None => start(args),
+    }
+}
+
+fn start(args: &Args) -> Result<()> {
+    let config = args.new_config()?;
+    let record = RunRecord { data: Some(args.data.clone()), keep: args.keep, checkpoint_every: args.checkpoint_every };
+    let data = read(&args.data, &config, &args.out)?;
+    let trainer = Trainer::new(config, data.train, data.test)?;
     remark_on_few_rows(&trainer);
-    let trainer = train_to_end(&args.head, trainer, &args.out, args.keep)?;
+    train(trainer, data.unseen, &record, &args.out)
+}
+
+fn resume(args: &Args, checkpoint: Checkpoint) -> Result<()> {
+    let of_run = RunRecord::read(&args.out)?;
+    let data_of_run = of_run.as_ref().and_then(|record| record.data.as_ref());
+    resumption::check(&args.given, &checkpoint.config, &args.data, data_of_run)?;
+    let record = RunRecord {
+        data: Some(data_of_run.map_or_else(|| args.data.clone(), |of_run| args.data.resuming(of_run.clone()))),
+        keep: of_run.as_ref().filter(|_| !args.given.has("keep")).map_or(args.keep, |record| record.keep),
+        checkpoint_every: of_run
+            .filter(|_| !args.given.has("checkpoint_every"))
+            .map_or(args.checkpoint_every, |record| record.checkpoint_every),
+    };
+    let before = checkpoint.config.clone();
+    let epochs = if args.given.has("epochs") { args.train.epochs } else { before.epochs };
+    let config = TrainConfig { epochs, ..before.clone() };
+    let data = read(record.data.as_ref().unwrap_or(&args.data), &config, &args.out)?;
+    let (place, last) = (checkpoint.place(), checkpoint.history.last().map(|record| record.learning_rate));
+    let trainer = Trainer::resume(checkpoint, config, data.train, data.test)?;
+    tell(format_args!("going on after {place}"))?;
+    if trainer.is_done() {
+        tell(format_args!("all epochs of the run are done; --epochs with more than {epochs} adds some"))?;
+    } else if let (Decay::Cosine, true, Some(last)) = (before.schedule.decay, epochs != before.epochs, last) {
+        tell(format_args!(
+            "the cosine now ends after epoch {epochs}, not {}: the learning rate goes on at {:.1e}, after {last:.1e}",
+            before.epochs,
+            trainer.next_learning_rate()?
+        ))?;
+    }
+    train(trainer, data.unseen, &record, &args.out)
+}
+
+impl Args {
+    /// The configuration of a run that begins.
+    pub fn new_config(&self) -> Result<TrainConfig> {
+        // Only what goes on can do without a head.
+        let name = self.head.as_deref().unwrap_or_default();
+        self.train.config(head(name, borrowed(&self.head_args.given()))?)
+    }
+}
+
+/// The data, of which the run in `out` replaces none.
+fn read(data: &DataArgs, config: &TrainConfig, out: &Path) -> Result<Data> {
+    outputs::refuse_inputs(RUN_FILES.map(|name| out.join(name)), &data.files())?;
+    let data = data.read()?;
+    tell(data.describe())?;
+    remark_on_frozen_features(&data, config.embedder.is_some())?;
+    Ok(data)
+}
+
+fn train(trainer: Trainer, unseen: Option<Dataset>, record: &RunRecord, out: &Path) -> Result<()> {
+    let name = trainer.model().head.name();
+    let trainer = train_to_end(name, trainer, out, record)?;
     if let Some(unseen) = unseen {
-        let measures = retrieve(trainer.model(), &unseen, &args.out)?;
+        let measures = retrieve(trainer.model(), &unseen, out)?;
         tell(format_args!("\n{}\n", open_set::text(&measures)))?;
     }
-    tell(format_args!("run in {}", args.out.display()))
+    tell(format_args!("run in {}", out.display()))
 }
 
 /// Runs all epochs that are left, reports each under `name`, and leaves the run in `out`.
-pub(super) fn train_to_end(name: &str, mut trainer: Trainer, out: &Path, keep: usize) -> Result<Trainer> {
-    let mut directory = RunDirectory::create(out, keep, trainer.checkpoint())?;
+pub(super) fn train_to_end(name: &str, mut trainer: Trainer, out: &Path, record: &RunRecord) -> Result<Trainer> {
+    let mut directory = RunDirectory::create(out, record.keep, trainer.checkpoint())?;
+    record.write(out)?;
     let report = Report::new(name, trainer.config().epochs);
     let mut said_bound = false;
+    let mut since_checkpoint = SinceCheckpoint::begin(record.checkpoint_every);
     let training = Training::begin();
     while !trainer.is_done() {
-        let record = trainer.run_epoch_or_pause(|progress| {
+        let epoch = trainer.run_epoch_or_pause(|progress| {
             report.batch(progress);
-            if training.interrupted_by().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        match record {
-            Some(record) => report.epoch(record),
-            None => {
-                directory.save_paused(trainer.checkpoint())?;
-                stop(&training, &report, &trainer, out);
+            match training.interrupted_by().is_some() || since_checkpoint.is_due() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
             }
+        })?;
+        if let Some(epoch) = epoch {
+            report.epoch(epoch);
+            since_checkpoint.epoch();
+            directory.log_epoch(trainer.checkpoint(), trainer.epoch_log())?;
         }
         if let (Some(bound), false) = (bound_reached(trainer.config(), &trainer), said_bound) {
             report.remark(&format!("the scale has reached its bound, {bound}; see --max-scale and --transform centre"));
             said_bound = true;
         }
-        directory.save(trainer.checkpoint(), trainer.epoch_log())?;
+        // Asked once: a signal between saving and stopping would stop without saving.
+        let signal = training.interrupted_by();
+        if signal.is_some() || trainer.is_done() || since_checkpoint.is_due() {
+            directory.save(trainer.checkpoint())?;
+            since_checkpoint = SinceCheckpoint::begin(record.checkpoint_every);
+        }
         // After the last epoch there is nothing to go on with.
-        if training.interrupted_by().is_some() && !trainer.is_done() {
-            stop(&training, &report, &trainer, out);
+        if let (Some(signal), false) = (signal, trainer.is_done()) {
+            stop(signal, &report, &trainer, out, record);
         }
     }
     report.finish();
@@ -121,11 +188,16 @@ pub(super) fn train_to_end(name: &str, mut trainer: Trainer, out: &Path, keep: u
 }
 
 /// Ends the program after a signal, once a checkpoint is written.
-fn stop(training: &Training, report: &Report, trainer: &Trainer, out: &Path) -> ! {
+fn stop(signal: i32, report: &Report, trainer: &Trainer, out: &Path, record: &RunRecord) -> ! {
     report.finish();
-    let (place, out) = (trainer.checkpoint().place(), out.display());
-    complain(format_args!("interrupted after {place}; `arcos train --out {out} --resume` goes on from there"));
-    std::process::exit(interrupt::exit_status(training.interrupted_by().unwrap_or_default()))
+    let program = std::env::args_os().next().map_or_else(|| "arcos".into(), |program| shell::word(program.as_ref()));
+    let command = format!("`{program} train --out {} --resume`", shell::word(out));
+    let goes_on = match record.data {
+        Some(_) => format!("{command} goes on from there"),
+        None => format!("the checkpoint is in {}", out.display()),
+    };
+    complain(format_args!("interrupted after {}; {goes_on}", trainer.checkpoint().place()));
+    std::process::exit(interrupt::exit_status(signal))
 }
 
 /// AdaCos's largest scale, if that is where it is.
@@ -136,9 +208,9 @@ fn bound_reached(config: &TrainConfig, trainer: &Trainer) -> Option<f64> {
 }
 
 /// Says that nothing is learned for an open set where nothing is trained but the head.
-pub(super) fn remark_on_frozen_features(data: &Data, embed: Option<usize>) -> Result<()> {
-    match (&data.unseen, embed) {
-        (Some(_), None) => tell("without --embed the features stay where they are, and retrieve as well as before"),
+pub(super) fn remark_on_frozen_features(data: &Data, has_embedder: bool) -> Result<()> {
+    match (&data.unseen, has_embedder) {
+        (Some(_), false) => tell("without --embed the features stay where they are, and retrieve as well as before"),
         _ => Ok(()),
     }
 }

@@ -210,5 +210,6 @@ fn whitening_projection(
         });
     }
     let kept = &components.slice(s![.., ..dimensions]) / &variances.slice(s![..dimensions]).mapv(f64::sqrt);
-    Ok(kept.mapv(|value| value as f32))
+    // Eigenvectors come column by column, but a checkpoint gives them back in row-major order, and products depend on the order in their last bit.
+    Ok(kept.mapv(|value| value as f32).as_standard_layout().into_owned())
 }

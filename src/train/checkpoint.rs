@@ -2,23 +2,26 @@
 //!
 //! `NAME.safetensors` holds `weights`, and where they exist `bias`, `alpha`, `scale`, the feature transform (`transform.*`), the
 //! embedder (`embedder.*`) and the optimizer's moments (`moments.<number>.first`, `moments.<number>.second`); all are f32. `NAME.json` holds the
-//! configuration, the history, and the shape of the data. The JSON is written last: a checkpoint without one is
-//! not whole and is not found.
+//! configuration, the history, what tells the data from others, and check sums of the tensors and of itself. The JSON is put in its place last: a
+//! checkpoint without one is not whole and is not found.
 
+use super::checksum::{DataChecksum, little_endian};
 use super::{EpochRecord, Model, PausedEpoch, Place, TrainConfig, TrainedEmbedder};
-use crate::atomic_file;
+use crate::atomic_file::{Written, directory_of, flush_directory};
 use crate::data::{Dataset, Transform};
 use crate::embedder::{Embedder, EmbedderParameters};
 use crate::ops::l2_normalize::check_finite;
 use crate::optim::Moments;
 use crate::{ClassificationHead, Error, Head, Parameters, Result};
+use crc32c::{crc32c, crc32c_append};
 use ndarray::{Array, Array1, Array2, ArrayD, ArrayView2, Dimension};
-use safetensors::tensor::{Dtype, TensorView, View};
-use safetensors::{SafeTensors, serialize_to_file};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, Metadata, TensorInfo, TensorView};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
 
 /// A run at the end of an epoch, or paused inside one.
@@ -36,6 +39,17 @@ pub struct Checkpoint {
     pub paused: Option<PausedEpoch>,
     /// Rows of the training set.
     pub train_rows: usize,
+    /// What tells the data from others; of checkpoints from before there were check sums, nothing.
+    pub data: Option<RunData>,
+}
+
+/// What tells the data of a run from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunData {
+    /// The training set.
+    pub train: DataChecksum,
+    /// The test set, if there is one.
+    pub test: Option<DataChecksum>,
 }
 
 /// The JSON beside the tensors.
@@ -44,13 +58,34 @@ struct Description {
     format: String,
     config: TrainConfig,
     train_rows: usize,
+    #[serde(default)]
+    data: Option<RunData>,
     history: Vec<EpochRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     paused: Option<PausedEpoch>,
+    /// Of names, shapes and elements of all tensors.
+    #[serde(default)]
+    tensors_crc32c: u32,
+    /// Of this description, without white space and with 0 here.
+    #[serde(default)]
+    crc32c: u32,
+}
+
+impl Description {
+    /// What `crc32c` should be.
+    fn checksum(&mut self) -> u32 {
+        let found = std::mem::take(&mut self.crc32c);
+        let json = serde_json::to_vec(self).expect("what was read or is to be written is JSON");
+        self.crc32c = found;
+        crc32c(&json)
+    }
 }
 
 /// The version of the format; files of another are refused.
-const FORMAT: &str = "arcos checkpoint 1";
+const FORMAT: &str = "arcos checkpoint 2";
+
+/// The version that had no check sums and said nothing of the data.
+const FORMAT_WITHOUT_CHECKSUMS: &str = "arcos checkpoint 1";
 
 type Tensors = BTreeMap<String, ArrayD<f32>>;
 
@@ -65,50 +100,66 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Io`].
     pub fn save(&self, path: &Path) -> Result<()> {
-        atomic_file::write_by_name(&path.with_extension("safetensors"), |file| {
-            serialize_to_file(self.tensors(), None, file).map_err(std::io::Error::other)
-        })?;
-        let description = Description {
+        let tensors = Written::new(&path.with_extension("safetensors"), |file| write_tensors(file, &self.tensors()))?;
+        let mut description = Description {
             format: FORMAT.into(),
             config: self.config.clone(),
             train_rows: self.train_rows,
+            data: self.data,
             history: self.history.clone(),
             paused: self.paused.clone(),
+            tensors_crc32c: checksum(&self.tensors()),
+            crc32c: 0,
         };
-        atomic_file::write(&path.with_extension("json"), |file| Ok(serde_json::to_writer_pretty(file, &description)?))
+        description.crc32c = description.checksum();
+        let json = path.with_extension("json");
+        let written = Written::new(&json, |file| Ok(serde_json::to_writer_pretty(file, &description)?))?;
+        tensors.put()?;
+        written.put()?;
+        flush_directory(directory_of(&json))
     }
 
-    /// Reads what [`save`](Self::save) wrote.
+    /// Reads what [`save`](Self::save) wrote, or a checkpoint from before there were check sums.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::File`].
     pub fn load(path: &Path) -> Result<Self> {
         let json = path.with_extension("json");
         let text = fs::read(&json).map_err(|error| Error::io("read", &json, error))?;
-        let not_a_checkpoint = |found: String| Error::File { path: json.clone(), found, expected: FORMAT.into() };
-        let Description { format, config, train_rows, history, paused } =
-            serde_json::from_slice(&text).map_err(|error| not_a_checkpoint(error.to_string()))?;
-        if format != FORMAT {
-            return Err(not_a_checkpoint(format));
+        let refused =
+            |found: String, expected: &str| Error::File { path: json.clone(), found, expected: expected.into() };
+        let mut description: Description =
+            serde_json::from_slice(&text).map_err(|error| refused(error.to_string(), FORMAT))?;
+        let has_checksums = description.format == FORMAT;
+        if !has_checksums && description.format != FORMAT_WITHOUT_CHECKSUMS {
+            return Err(refused(description.format, FORMAT));
+        }
+        let computed = description.checksum();
+        let Description { config, train_rows, data, history, paused, tensors_crc32c, crc32c, .. } = description;
+        if has_checksums && computed != crc32c {
+            let found = format!("damaged or changed by hand: its check sum is {computed}");
+            return Err(refused(found, &format!("{crc32c}, as it says")));
         }
         let path = path.with_extension("safetensors");
         let bytes = fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
         let unusable =
             |found: String| Error::File { path: path.clone(), found, expected: "the tensors of a checkpoint".into() };
         let tensors = read_tensors(&bytes).map_err(unusable)?;
+        let computed = checksum(&tensors.iter().map(|(name, tensor)| (name.clone(), Tensor::of(tensor))).collect());
+        if has_checksums && computed != tensors_crc32c {
+            let expected = format!("{tensors_crc32c}, as the JSON beside them says");
+            let found = format!("damaged, or not the tensors of this checkpoint: their check sum is {computed}");
+            return Err(Error::File { path, found, expected });
+        }
         let (model, moments) = from_tensors(&config, tensors).map_err(unusable)?;
-        Ok(Self { config, model, moments, history, paused, train_rows })
+        Ok(Self { config, model, moments, history, paused, train_rows, data })
     }
 
-    /// Checks that `config` and `train` are those of this run, but for the number of epochs.
-    pub(super) fn check_same_run(&self, config: &TrainConfig, train: &Dataset) -> Result<()> {
-        if (TrainConfig { epochs: self.config.epochs, ..config.clone() }) != self.config {
-            let as_json = |config| serde_json::to_string(config).unwrap_or_default();
-            return Err(Error::Setting {
-                name: "the configuration",
-                value: as_json(config),
-                expected: format!("that of the run to resume, {}", as_json(&self.config)),
-            });
+    /// Checks that the configuration, but for the number of epochs, and the data are those of this run.
+    pub(super) fn check_same_run(&self, config: &TrainConfig, train: &Dataset, data: &RunData) -> Result<()> {
+        let differences = TrainConfig { epochs: self.config.epochs, ..config.clone() }.differences(&self.config);
+        if !differences.is_empty() {
+            return Err(Error::OtherSettings { differences });
         }
         let found = vec![train.rows(), train.dimension(), train.classes()];
         let Model { parameters: Parameters { weights, .. }, transform, embedder, .. } = &self.model;
@@ -122,7 +173,15 @@ impl Checkpoint {
                 expected: format!("{expected:?}, that of the run to resume"),
             });
         }
-        Ok(())
+        let Some(of_run) = &self.data else { return Ok(()) };
+        let mut differences = data.train.differences(&of_run.train, "training");
+        match (&data.test, &of_run.test) {
+            (Some(test), Some(of_run)) => differences.extend(test.differences(of_run, "test")),
+            (None, Some(_)) => differences.push("there is no test set, the run has one".into()),
+            (Some(_), None) => differences.push("there is a test set, the run has none".into()),
+            (None, None) => {}
+        }
+        if differences.is_empty() { Ok(()) } else { Err(Error::OtherData { differences }) }
     }
 
     /// Checks that training has left everything finite.
@@ -188,25 +247,29 @@ impl<'a> Tensor<'a> {
     }
 }
 
-impl View for Tensor<'_> {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
+/// Writes a safetensors file. The crate's own writer would not do: it makes a file of its own and renames it, which nobody has flushed then.
+fn write_tensors(file: &mut impl Write, tensors: &BTreeMap<String, Tensor>) -> io::Result<()> {
+    let mut end = 0;
+    let entries = tensors.iter().map(|(name, tensor)| {
+        let start = end;
+        end += size_of_val(&*tensor.values);
+        (name.clone(), TensorInfo { dtype: Dtype::F32, shape: tensor.shape.clone(), data_offsets: (start, end) })
+    });
+    let metadata = Metadata::new(None, entries.collect()).map_err(io::Error::other)?;
+    let mut header = serde_json::to_vec(&metadata)?;
+    // Elements begin at a multiple of eight.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    file.write_all(&(header.len() as u64).to_le_bytes())?;
+    file.write_all(&header)?;
+    tensors.values().try_for_each(|tensor| file.write_all(&little_endian(&tensor.values)))
+}
 
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        match cfg!(target_endian = "little") {
-            true => Cow::Borrowed(bytemuck::cast_slice(&self.values)),
-            false => self.values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        }
-    }
-
-    fn data_len(&self) -> usize {
-        size_of_val(&*self.values)
-    }
+/// The CRC-32C of names, shapes and elements, from memory: what was written wrong is found out, too.
+fn checksum(tensors: &BTreeMap<String, Tensor>) -> u32 {
+    tensors.iter().fold(0, |crc, (name, tensor)| {
+        let crc = crc32c_append(crc, format!("{name} {:?}", tensor.shape).as_bytes());
+        crc32c_append(crc, &little_endian(&tensor.values))
+    })
 }
 
 fn read_tensors(bytes: &[u8]) -> Result<Tensors, String> {

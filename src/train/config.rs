@@ -9,6 +9,8 @@ use crate::{ClassificationHead, Error, Head, Real, Result, init};
 use ndarray::Array2;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// The largest scale that training lets AdaCos reach unless told otherwise: the scale of the margin papers, four times
 /// what AdaCos's own formula starts from at 85,000 classes.
@@ -109,6 +111,14 @@ impl TrainConfig {
         }
     }
 
+    /// The settings in which this is not `expected`, each in a sentence.
+    pub(super) fn differences(&self, expected: &Self) -> Vec<String> {
+        let json = |config: &Self| serde_json::to_value(config).expect("plain data");
+        let mut differences = Vec::new();
+        find_differences("", &json(self), &json(expected), &mut differences);
+        differences
+    }
+
     /// Rows without which no step can be taken.
     pub(super) fn smallest_batch(&self) -> usize {
         self.embedder.map_or(1, |embedder| embedder.smallest_batch())
@@ -146,5 +156,38 @@ impl TrainConfig {
             }
         }
         crate::optim::check_setting("learning rate", rate, rate > 0.0 && rate.is_finite(), "a positive finite number")
+    }
+}
+
+/// The sentence in which a setting is said not to be that of the run to resume.
+pub(crate) fn difference(setting: &str, found: &str, expected: &str) -> String {
+    format!("{setting} is {found}, the run has {expected}")
+}
+
+/// Differences of two values, of their parts where both are objects of one kind. `path` is where they are in the configuration.
+fn find_differences(path: &str, found: &Value, expected: &Value, differences: &mut Vec<String>) {
+    let part = |of: &Value, key: &str| of.get(key).cloned().unwrap_or_default();
+    // What has another name or is of another kind has other parts, too.
+    let kind = |of: &Value| [part(of, "name"), part(of, "kind")];
+    match (found, expected) {
+        (Value::Object(entries), Value::Object(others)) if kind(found) == kind(expected) => {
+            let keys: BTreeSet<&String> = entries.keys().chain(others.keys()).collect();
+            for key in keys {
+                let path = format!("{path} {}", key.replace('_', " "));
+                find_differences(path.trim_start(), &part(found, key), &part(expected, key), differences);
+            }
+        }
+        _ if found != expected => differences.push(difference(path, &shown(found), &shown(expected))),
+        _ => {}
+    }
+}
+
+fn shown(value: &Value) -> String {
+    let kind = ["name", "kind"].into_iter().find_map(|key| value.get(key)?.as_str());
+    match (value, kind) {
+        (Value::String(text), _) => text.clone(),
+        (Value::Null, _) => "none".into(),
+        (_, Some(kind)) => kind.into(),
+        _ => value.to_string(),
     }
 }

@@ -1,14 +1,14 @@
 //! What happened inside epochs: `iterations.csv`, a row a step, and `target_angles.csv`, a row an epoch.
 //!
-//! Both grow by an epoch at a time. Rows of an epoch that a run did not come to save are dropped when it goes on.
+//! Both grow by an epoch at a time, as `history.csv` does. Rows of an epoch that a run did not come to save are dropped when it goes on.
 
-use super::history::read_rows;
+use super::history::{EpochRecord, HISTORY, read_rows, write_history};
 use crate::heads::BatchStatistics;
 use crate::metrics::angles::AngleHistogram;
 use crate::{Error, Result, atomic_file};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
 use std::path::Path;
 
 /// An epoch, step by step.
@@ -54,21 +54,37 @@ pub struct StepRecord {
 const STEPS: &str = "iterations.csv";
 const ANGLES: &str = "target_angles.csv";
 
-/// Appends an epoch to both files in `directory`.
-pub(super) fn append(directory: &Path, epoch: usize, log: &EpochLog) -> Result<()> {
+/// Appends an epoch to both files and to `history.csv` in `directory`; they are on disk after [`flush`].
+pub(super) fn append(directory: &Path, record: &EpochRecord, log: &EpochLog) -> Result<()> {
+    append_rows(&directory.join(HISTORY), |writer, _| writer.serialize(record))?;
     append_rows(&directory.join(STEPS), |writer, _| log.steps.iter().try_for_each(|step| writer.serialize(step)))?;
     append_rows(&directory.join(ANGLES), |writer, is_new| {
         if is_new {
             writer.write_field("epoch")?;
             writer.write_record((0..log.target_angles.counts.len()).map(|degree| degree.to_string()))?;
         }
-        writer.write_field(epoch.to_string())?;
+        writer.write_field(record.epoch.to_string())?;
         writer.write_record(log.target_angles.counts.map(|count| count.to_string()))
     })
 }
 
-/// Drops the rows of epochs after `epoch` from both files in `directory`.
-pub(super) fn truncate(directory: &Path, epoch: usize) -> Result<()> {
+/// Flushes all three files to disk, and their names.
+pub(super) fn flush(directory: &Path) -> Result<()> {
+    for path in [HISTORY, STEPS, ANGLES].map(|name| directory.join(name)) {
+        match File::open(&path).and_then(|file| file.sync_data()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            flushed => flushed.map_err(|error| Error::io("write", path, error))?,
+        }
+    }
+    atomic_file::flush_directory(directory)
+}
+
+/// Makes the files in `directory` those of a run with this history: rows of later epochs are dropped.
+pub(super) fn truncate(directory: &Path, history: &[EpochRecord]) -> Result<()> {
+    let path = directory.join(HISTORY);
+    if path.exists() || !history.is_empty() {
+        write_history(&path, history)?;
+    }
     for path in [STEPS, ANGLES].map(|name| directory.join(name)) {
         if !path.exists() {
             continue;
@@ -77,7 +93,7 @@ pub(super) fn truncate(directory: &Path, epoch: usize) -> Result<()> {
         // A row that a killed process left unfinished has no end of line.
         let is_kept = |line: &&str| {
             let of_epoch = line.split(',').next().and_then(|field| field.parse::<usize>().ok());
-            line.ends_with('\n') && of_epoch.is_none_or(|row| row <= epoch)
+            line.ends_with('\n') && of_epoch.is_none_or(|row| row <= history.len())
         };
         let kept: String = text.split_inclusive('\n').filter(is_kept).collect();
         if kept.len() < text.len() {
@@ -114,7 +130,7 @@ pub fn read_target_angles(directory: &Path) -> Result<Vec<(usize, AngleHistogram
     read_rows(&path)?.into_iter().map(epoch).collect()
 }
 
-/// Appends what `rows` writes, told whether the file is new, and flushes it to disk.
+/// Appends what `rows` writes, told whether the file is new.
 fn append_rows(path: &Path, rows: impl FnOnce(&mut csv::Writer<Vec<u8>>, bool) -> csv::Result<()>) -> Result<()> {
     let failed = |error| Error::io("write", path, error);
     let mut file = OpenOptions::new().append(true).create(true).open(path).map_err(failed)?;
@@ -122,5 +138,5 @@ fn append_rows(path: &Path, rows: impl FnOnce(&mut csv::Writer<Vec<u8>>, bool) -
     let mut writer = csv::WriterBuilder::new().has_headers(is_new).from_writer(Vec::new());
     rows(&mut writer, is_new).map_err(|error| failed(std::io::Error::other(error)))?;
     let bytes = writer.into_inner().map_err(|error| failed(std::io::Error::other(error.to_string())))?;
-    file.write_all(&bytes).and_then(|()| file.sync_data()).map_err(failed)
+    file.write_all(&bytes).map_err(failed)
 }

@@ -4,6 +4,7 @@
 //! at the end. Same configuration, data, machine and thread count: the same bits, resumed or not.
 
 mod checkpoint;
+mod checksum;
 mod config;
 mod epoch_log;
 mod history;
@@ -17,7 +18,10 @@ mod run_files;
 mod tensorboard;
 mod trainer;
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, RunData};
+pub use checksum::DataChecksum;
+#[cfg(feature = "cli")]
+pub(crate) use config::difference;
 pub use config::{Kernel, MAX_SCALE, TrainConfig, WeightInit};
 pub use epoch_log::{EpochLog, StepRecord, has_logs, read_steps, read_target_angles};
 pub use history::{EpochRecord, read_history, write_history};

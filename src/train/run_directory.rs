@@ -1,10 +1,11 @@
 //! The directory of a run: `history.csv`, `iterations.csv`, `target_angles.csv`, `checkpoints/epoch-NNNN.{safetensors,json}`,
 //! of a run that was paused `checkpoints/epoch-NNNN-batch-MMMMMM.*`, `tensorboard/`.
 
-use super::{Checkpoint, EpochLog, EpochRecord, EventWriter, Place, epoch_log, write_history};
+use super::{Checkpoint, EpochLog, EpochRecord, EventWriter, Place, epoch_log};
 use crate::directory_lock::lock;
-use crate::{Error, Result};
+use crate::{Error, Result, atomic_file, shell};
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Where a run leaves its files.
@@ -20,7 +21,8 @@ pub struct RunDirectory {
 
 impl RunDirectory {
     /// For a run that begins at `from`, a new trainer's checkpoint or the newest in `path`. Makes the directory if it is missing; the
-    /// newest `keep` checkpoints stay in it, at least one. What its logs have of epochs after `from` is dropped.
+    /// newest `keep` checkpoints stay in it, at least one. What its logs have of epochs after `from` is dropped, and what a killed
+    /// process left half written.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::File`] where another run is writing, or has come to another place than `from`.
@@ -37,32 +39,34 @@ impl RunDirectory {
                 expected: format!("one at {}", from.place()),
             });
         }
-        epoch_log::truncate(path, from.history.len())?;
+        atomic_file::remove_left_over(&checkpoints);
+        epoch_log::truncate(path, &from.history)?;
         let events = EventWriter::create(&path.join("tensorboard"))?;
         Ok(Self { path: path.into(), keep: keep.max(1), events, _lock: lock })
     }
 
-    /// Writes logs, checkpoint, history and TensorBoard scalars after an epoch.
+    /// Adds the epoch that is just done to the logs and to TensorBoard's scalars. They go to disk with the next checkpoint; what a crash leaves
+    /// of them without one is dropped when the run goes on.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn save(&mut self, checkpoint: &Checkpoint, log: &EpochLog) -> Result<()> {
+    pub fn log_epoch(&mut self, checkpoint: &Checkpoint, log: &EpochLog) -> Result<()> {
         let Some(record) = checkpoint.history.last() else { return Ok(()) };
-        // Before the checkpoint: rows without one are dropped later, but rows that are missing would stay so.
-        epoch_log::append(&self.path, record.epoch, log)?;
-        checkpoint.save(&checkpoints_in(&self.path).join(format!("epoch-{:04}", record.epoch)))?;
-        write_history(&self.path.join("history.csv"), &checkpoint.history)?;
-        self.events.scalars(record.epoch, &scalars(record))?;
-        self.remove_old_checkpoints()
+        epoch_log::append(&self.path, record, log)?;
+        self.events.scalars(record.epoch, &scalars(record))
     }
 
-    /// Writes the checkpoint of a run that is paused inside an epoch.
+    /// Writes a checkpoint, at the end of an epoch whose logs are written or inside one, and flushes it with the logs to disk.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn save_paused(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        let Place { epochs, batches } = checkpoint.place();
-        let name = format!("epoch-{epochs:04}-batch-{batches:06}");
+    pub fn save(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        // Before the checkpoint: rows without one are dropped later, but rows that are missing would stay so.
+        epoch_log::flush(&self.path)?;
+        let name = match checkpoint.place() {
+            Place { epochs, batches: 0 } => format!("epoch-{epochs:04}"),
+            Place { epochs, batches } => format!("epoch-{epochs:04}-batch-{batches:06}"),
+        };
         checkpoint.save(&checkpoints_in(&self.path).join(name))?;
         self.remove_old_checkpoints()
     }
@@ -72,10 +76,45 @@ impl RunDirectory {
         for old in &whole[..whole.len().saturating_sub(self.keep)] {
             // The JSON first: what is left without one is no checkpoint.
             for file in [old.with_extension("json"), old.with_extension("safetensors")] {
-                fs::remove_file(&file).map_err(|error| Error::io("remove", &file, error))?;
+                match fs::remove_file(&file) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    removed => removed.map_err(|error| Error::io("remove", &file, error))?,
+                }
             }
         }
         Ok(())
+    }
+
+    /// Loads the newest checkpoint in the run directory `path`; `None` if there is none, or no such directory.
+    ///
+    /// # Errors
+    /// [`Error::DamagedCheckpoint`], which says how to go on from an older one; [`Error::Io`].
+    pub fn load_newest(path: &Path) -> Result<Option<Checkpoint>> {
+        let (newest, source) = loop {
+            let Some(newest) = Self::newest_checkpoint(path)? else { return Ok(None) };
+            match Checkpoint::load(&newest) {
+                Ok(checkpoint) => return Ok(Some(checkpoint)),
+                // A run that is going on writes newer ones and removes this one.
+                Err(_) if Self::newest_checkpoint(path)?.as_ref() != Some(&newest) => {}
+                Err(Error::Io { source, .. }) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io("read", newest, source));
+                }
+                Err(error) => break (newest, Box::new(error)),
+            }
+        };
+        let all: Vec<_> = whole_checkpoints(path)?.into_iter().take_while(|checkpoint| *checkpoint != newest).collect();
+        let older = (0..all.len()).rev().find_map(|index| Some((index, Checkpoint::load(&all[index]).ok()?.place())));
+        let remedy = match older {
+            None => "no older checkpoint can be read".into(),
+            Some((index, place)) => {
+                let damaged = all[index + 1..].iter().chain([&newest]);
+                let damaged = damaged.flat_map(|path| [path.clone(), path.with_extension("safetensors")]);
+                let words: Vec<_> = damaged.map(|file| shell::word(&file)).collect();
+                let whole = all[index].display();
+                format!("{whole} is whole, and resuming goes on from {place} after `rm -f {}`", words.join(" "))
+            }
+        };
+        Err(Error::DamagedCheckpoint { source, remedy })
     }
 
     /// The newest whole checkpoint in the run directory `path`; `None` if there is none, or no such directory.

@@ -5,8 +5,8 @@ use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
 
 /// The files beside `checkpoints/` and `tensorboard/`.
-pub(crate) const RUN_FILES: [&str; 6] =
-    ["history.csv", "iterations.csv", "target_angles.csv", "training.png", "open_set.json", "open_set.png"];
+pub(crate) const RUN_FILES: [&str; 7] =
+    ["run.json", "history.csv", "iterations.csv", "target_angles.csv", "training.png", "open_set.json", "open_set.png"];
 
 /// The first thing in a run directory that training does not write, if there is one.
 ///

@@ -1,7 +1,10 @@
 //! The training loop.
 
 use super::prepared::Prepared;
-use super::{Checkpoint, EpochLog, EpochRecord, Evaluation, Kernel, Model, PausedEpoch, TrainConfig, TrainedEmbedder};
+use super::{
+    Checkpoint, DataChecksum, EpochLog, EpochRecord, Evaluation, Kernel, Model, PausedEpoch, Place, RunData,
+    TrainConfig, TrainedEmbedder,
+};
 use crate::data::{Dataset, Transform};
 use crate::heads::BatchStatistics;
 use crate::ops::IGNORE_LABEL;
@@ -83,19 +86,29 @@ impl Trainer {
         });
         let model = Model { head: config.head.clone(), parameters, transform, embedder: embedder.transpose()? };
         let moments = model.trained_lengths().into_iter().map(|length| config.optimizer.moments(length)).collect();
-        let state = Checkpoint { config, model, moments, history: Vec::new(), paused: None, train_rows: train.rows() };
+        let (train_rows, data) = (train.rows(), Some(run_data(&train, test.as_ref())));
+        let state = Checkpoint { config, model, moments, history: Vec::new(), paused: None, train_rows, data };
         Self::assemble(state, train, test)
     }
 
-    /// Goes on from a checkpoint, with the data it was trained on.
+    /// Goes on from a checkpoint, with the data it was trained on. With more epochs than before a cosine schedule ends later: the learning rate
+    /// jumps from near 0 to where the longer cosine is; see [`next_learning_rate`](Self::next_learning_rate).
     ///
     /// # Errors
-    /// [`Error::Setting`] where `config` is not the checkpoint's but for the number of epochs;
-    /// what is wrong with the configuration or the data.
+    /// [`Error::OtherSettings`] where `config` is not the checkpoint's but for the number of epochs; [`Error::OtherData`] or [`Error::Shape`]
+    /// where the data are not, as far as the checkpoint has check sums of them; [`Error::Setting`] for fewer epochs than are done; what is wrong
+    /// with the configuration or the data.
     pub fn resume(checkpoint: Checkpoint, config: TrainConfig, train: Dataset, test: Option<Dataset>) -> Result<Self> {
         config.check(train.classes())?;
-        checkpoint.check_same_run(&config, &train)?;
-        Self::assemble(Checkpoint { config, ..checkpoint }, train, test)
+        let data = run_data(&train, test.as_ref());
+        checkpoint.check_same_run(&config, &train, &data)?;
+        let done = checkpoint.history.len();
+        if config.epochs < done {
+            let expected = format!("at least {done}, the epochs that are done");
+            return Err(Error::Setting { name: "epochs", value: config.epochs.to_string(), expected });
+        }
+        // A checkpoint that says nothing of its data is believed to be of these.
+        Self::assemble(Checkpoint { config, data: Some(data), ..checkpoint }, train, test)
     }
 
     fn assemble(state: Checkpoint, train: Dataset, test: Option<Dataset>) -> Result<Self> {
@@ -147,6 +160,17 @@ impl Trainer {
     /// The last epoch that was run here, step by step.
     pub fn epoch_log(&self) -> &EpochLog {
         &self.log
+    }
+
+    /// The learning rate of the next step.
+    ///
+    /// # Errors
+    /// Those of [`Schedule::factor`](crate::optim::Schedule::factor).
+    pub fn next_learning_rate(&self) -> Result<f64> {
+        let config = &self.state.config;
+        let batches = batches(&self.labelled_rows, config).len();
+        let Place { epochs, batches: done } = self.state.place();
+        Ok(config.learning_rate * config.schedule.factor(epochs * batches + done, batches, config.epochs)?)
     }
 
     /// Whether all epochs are done.
@@ -317,6 +341,10 @@ impl Trainer {
         };
         self.test.as_ref().map(evaluate).transpose()
     }
+}
+
+fn run_data(train: &Dataset, test: Option<&Dataset>) -> RunData {
+    RunData { train: DataChecksum::new(train), test: test.map(DataChecksum::new) }
 }
 
 /// A step's number, counted from 1, and its learning rate.

@@ -91,7 +91,7 @@ fn logs_of_a_run_that_are_cut_off_or_garbage_do_no_harm() {
     let mut trainer = Trainer::new(TrainConfig::new(adacos()), data(), None).expect("well-formed");
     let mut writer = RunDirectory::create(run, 1, trainer.checkpoint()).expect("writable");
     trainer.run_epoch(|_| ()).expect("training goes on");
-    writer.save(trainer.checkpoint(), trainer.epoch_log()).expect("writable");
+    writer.log_epoch(trainer.checkpoint(), trainer.epoch_log()).expect("writable");
     let history = run.join("history.csv");
     survives(&history, || read_history(&history));
     survives(&run.join("iterations.csv"), || read_steps(run));

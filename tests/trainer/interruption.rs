@@ -20,8 +20,9 @@ use std::time::{Duration, Instant};
 /// The run that every test here does, in as many epochs.
 fn train<'a>(out: &'a str, epochs: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let embedding = ["--embed", "12", "--embed-block", "e", "--batch-size", "16", "--keep", "2"];
+    let every = if more.contains(&"--checkpoint-every") { &[][..] } else { &["--checkpoint-every", "1"] };
     let base = ["train", "--head", "adacos", "--data", "data", "--out", out, "--epochs", epochs];
-    [&base[..], &embedding, more].concat()
+    [&base[..], &embedding, every, more].concat()
 }
 
 /// The last checkpoint: its tensors' bytes, and all the rest but for the speeds.
@@ -29,6 +30,7 @@ fn last_checkpoint(run: &Path) -> (Vec<u8>, serde_json::Value) {
     let newest = RunDirectory::newest_checkpoint(run).expect("readable").expect("a checkpoint");
     let json = fs::read(newest.with_extension("json")).expect("written");
     let mut json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+    json["crc32c"] = 0.into();
     for epoch in json["history"].as_array_mut().expect("epochs") {
         epoch["images_per_second"] = 0.into();
     }
@@ -103,13 +105,25 @@ fn start(directory: &Path, arguments: &[&str]) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts")
 }
 
-/// Waits until `run` has logs of a few epochs.
+/// Waits until `run` has logs and a checkpoint.
 fn wait_for_epochs(run: &Path) {
+    wait_until(|| has_logs(run) && RunDirectory::newest_checkpoint(run).is_ok_and(|newest| newest.is_some()));
+}
+
+fn wait_until(is_so: impl Fn() -> bool) {
     let start = Instant::now();
-    while !has_logs(run) || fs::read_dir(run.join("checkpoints")).map_or(0, |entries| entries.count()) < 2 {
-        assert!(start.elapsed() < Duration::from_secs(60), "no epoch in a minute");
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(60), "not in a minute");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// What a run says that is ended by Ctrl-C.
+#[cfg(unix)]
+fn interrupted(child: Child) -> String {
+    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill is there");
+    assert!(status.success());
+    complaint(&child.wait_with_output().expect("it ends"), 130)
 }
 
 #[cfg(unix)]
@@ -117,24 +131,37 @@ fn wait_for_epochs(run: &Path) {
 fn ctrl_c_leaves_a_checkpoint_and_exits_with_130() {
     let directory = with_data();
     let at = |run: &str| directory.path().join(run);
-    let long = start(directory.path(), &train("interrupted", "100000", &[]));
-    wait_for_epochs(&at("interrupted"));
+    // A name that a shell would take apart.
+    let name = "it's interrupted";
+    let long = start(directory.path(), &train(name, "100000", &[]));
+    wait_for_epochs(&at(name));
 
     // While it runs, nobody else may.
-    let refused = arcos(directory.path(), &train("interrupted", "100000", &["--resume"]));
+    let refused = arcos(directory.path(), &train(name, "100000", &["--resume"]));
     assert!(complaint(&refused, 1).contains("another run is writing here"));
 
-    let status = Command::new("kill").args(["-INT", &long.id().to_string()]).status().expect("kill is there");
-    assert!(status.success());
-    let output = long.wait_with_output().expect("it ends");
-    let message = complaint(&output, 130);
-    assert!(message.contains("interrupted after epoch") && message.contains("--out interrupted --resume"), "{message}");
+    let message = interrupted(long);
+    let newest = || RunDirectory::load_newest(&at(name)).expect("readable").expect("a checkpoint").place();
+    let first = newest();
+    assert!(message.contains(&format!("interrupted after {first}; `")), "{message}");
 
-    let newest = RunDirectory::newest_checkpoint(&at("interrupted")).expect("readable").expect("a checkpoint");
-    let epochs = (Checkpoint::load(&newest).expect("whole").history.len() + 2).to_string();
-    stdout(&arcos(directory.path(), &train("interrupted", &epochs, &["--resume"])));
+    // What is said to go on does, as it stands; the data are found from elsewhere, too.
+    let command = message.split('`').nth(1).expect("a command");
+    let elsewhere = at("elsewhere");
+    fs::create_dir(&elsewhere).expect("writable");
+    std::os::unix::fs::symlink(at(name), elsewhere.join(name)).expect("writable");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("exec {command}")]).current_dir(&elsewhere);
+    let again = shell.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("a shell");
+    // While it writes and removes, the newest may go from under the reader.
+    wait_until(|| RunDirectory::load_newest(&at(name)).is_ok_and(|newest| newest.is_some_and(|at| at.place() > first)));
+    let message = interrupted(again);
+    assert!(message.contains(&format!("interrupted after {}; `{command}`", newest())), "{message}");
+
+    let epochs = (newest().epochs + 2).to_string();
+    stdout(&arcos(directory.path(), &["train", "--resume", "--out", name, "--epochs", &epochs]));
     stdout(&arcos(directory.path(), &train("whole", &epochs, &[])));
-    assert_same_run(&at("interrupted"), &at("whole"));
+    assert_same_run(&at(name), &at("whole"));
 }
 
 /// `ARCOS_KILLS` sets how often; `make kills` sets it to 60.
@@ -149,7 +176,10 @@ fn a_run_that_is_killed_again_and_again_ends_with_the_same_bytes() {
     let mut rng = ChaCha8Rng::seed_from_u64(kills as u64);
     let mut killed = 0;
     while killed < kills {
-        let mut child = start(directory.path(), &train("killed", &epochs, &["--resume"]));
+        // After each epoch, or in the middle of one.
+        let every = ["1", "0.004s"][killed % 2];
+        let mut child =
+            start(directory.path(), &train("killed", &epochs, &["--resume-or-start", "--checkpoint-every", every]));
         std::thread::sleep(Duration::from_millis(rng.random_range(5..100)));
         if child.try_wait().expect("a child").is_some() {
             break;
@@ -158,7 +188,7 @@ fn a_run_that_is_killed_again_and_again_ends_with_the_same_bytes() {
         child.wait().expect("a child");
         killed += 1;
     }
-    stdout(&arcos(directory.path(), &train("killed", &epochs, &["--resume"])));
+    stdout(&arcos(directory.path(), &train("killed", &epochs, &["--resume-or-start"])));
     assert_same_run(&at("killed"), &at("whole"));
     assert!(killed * 2 >= kills, "the run was over after {killed} kills");
 }
@@ -200,7 +230,8 @@ fn training_that_diverges_says_where_and_leaves_the_last_good_checkpoint() {
     let directory = with_data();
     // Each step doubles the class vectors: after some 128 they are past the largest number.
     let diverging = ["--optimizer", "sgd", "--learning-rate", "1", "--momentum", "0", "--weight-decay", "3"];
-    let base = ["train", "--head", "softmax", "--data", "data", "--out", "run", "--epochs", "100"];
+    let base =
+        ["train", "--head", "softmax", "--data", "data", "--out", "run", "--epochs", "100", "--checkpoint-every", "1"];
     let message = complaint(&arcos(directory.path(), &[&base[..], &diverging].concat()), 1);
     let newest = RunDirectory::newest_checkpoint(&directory.path().join("run")).expect("readable").expect("one");
     let last = Checkpoint::load(&newest).expect("whole");

@@ -19,7 +19,8 @@ fn small_run(directory: &Path) -> Result<()> {
     let mut run = RunDirectory::create(directory, 1, trainer.checkpoint())?;
     while !trainer.is_done() {
         trainer.run_epoch(|_| ())?;
-        run.save(trainer.checkpoint(), trainer.epoch_log())?;
+        run.log_epoch(trainer.checkpoint(), trainer.epoch_log())?;
+        run.save(trainer.checkpoint())?;
     }
     Ok(())
 }

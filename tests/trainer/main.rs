@@ -2,6 +2,7 @@
 
 #[path = "../common/birds.rs"]
 mod birds;
+mod checkpoint_files;
 #[path = "../common/command.rs"]
 mod command;
 mod data_files;
@@ -17,6 +18,7 @@ mod little_memory;
 mod load;
 mod open_set;
 mod program;
+mod resumption;
 mod training;
 mod transforms;
 

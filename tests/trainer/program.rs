@@ -109,7 +109,7 @@ fn train_resume_evaluate_predict() {
     assert_eq!(lines.lines().filter(|line| line.contains("epoch ")).count(), 6, "{lines}");
     assert!(complaint(&train("6", "whole", &[]), 1).contains("holds a run already"));
 
-    stdout(&train("3", "parts", &["--resume"]));
+    stdout(&train("3", "parts", &["--resume-or-start"]));
     assert!(stdout(&train("6", "parts", &["--resume"])).contains("going on after epoch 3"));
     let checkpoint = |run: &str| {
         fs::read(directory.path().join(run).join("checkpoints/epoch-0006.safetensors")).expect("the last checkpoint")
