@@ -95,6 +95,16 @@ pub enum Error {
         /// The smallest norm that works in this precision.
         minimum: f64,
     },
+    /// A row of finite numbers that is longer than its precision can say.
+    #[error("{what} row {row} has a norm above {largest:e}; expected one that this precision can hold")]
+    NormOverflow {
+        /// The array, as named in the signature.
+        what: &'static str,
+        /// The row.
+        row: usize,
+        /// The largest number of the precision.
+        largest: f64,
+    },
     /// A hyper-parameter of a head outside its range.
     #[error("{head}: {name} is {value}; expected {expected}")]
     HyperParameter {
@@ -224,6 +234,14 @@ pub enum Error {
         /// The batch of the epoch, counted from 1.
         batch: usize,
         /// What the head or the optimizer said.
+        source: Box<Error>,
+    },
+    /// The measures after an epoch of training failed; mostly because it diverged.
+    #[error("epoch {epoch}, test rows: {source}; if training diverged, lower the learning rate or the scale")]
+    TestEvaluation {
+        /// The epoch, counted from 1.
+        epoch: usize,
+        /// What the model said.
         source: Box<Error>,
     },
     /// Heads of a comparison whose training failed; the others are compared.

@@ -1,9 +1,11 @@
 //! What a comparison says of single classes: accuracies, and who is taken for whom.
 
 use super::confusion_plot;
+use super::csv_text::csv_text;
 use super::data_args::DataArgs;
 use super::table::Outcome;
 use super::tell;
+use super::terminal::escaped;
 use crate::data::cub;
 use crate::extract::Manifest;
 use crate::metrics::confusion::Confusion;
@@ -89,7 +91,7 @@ impl ClassRow<'_> {
 fn readable(name: &str) -> String {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let name = name.split_once('.').filter(|(number, _)| is_number(number)).map_or(name, |(_, name)| name);
-    name.replace('_', " ")
+    escaped(&name.replace('_', " ")).into_owned()
 }
 
 fn write_csv(path: &Path, heads: &[&str], rows: &[ClassRow]) -> Result<()> {
@@ -98,7 +100,7 @@ fn write_csv(path: &Path, heads: &[&str], rows: &[ClassRow]) -> Result<()> {
         let heading = ["label", "class", "test_rows"].into_iter().chain(heads.iter().copied());
         writer.write_record(heading).map_err(io::Error::other)?;
         for row in rows {
-            let fields = [row.label.to_string(), row.name.to_owned(), row.rows.to_string()];
+            let fields = [row.label.to_string(), csv_text(row.name).into_owned(), row.rows.to_string()];
             let fields = fields.into_iter().chain(row.accuracies.iter().map(f64::to_string));
             writer.write_record(fields.collect::<Vec<_>>()).map_err(io::Error::other)?;
         }

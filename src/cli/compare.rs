@@ -78,7 +78,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
 /// beside the others. The `files` that the data are from, if from any, are not replaced.
 ///
 /// # Errors
-/// [`Error::HeadsFailed`] where some heads failed, once the others are compared; what was wrong with the first where all did.
+/// What is wrong with the settings, the data or the directory; [`Error::HeadsFailed`] where heads failed, once the others are compared.
 pub(super) fn compare(
     configs: Vec<(String, TrainConfig)>,
     data: &Data,
@@ -104,20 +104,21 @@ pub(super) fn compare(
         open_set::measure_unseen(features.view(), unseen)
     });
     let features = features.transpose()?;
-    comparison.clear()?;
 
     let record = RunRecord { data: files.cloned(), keep: 1, checkpoint_every: CheckpointEvery::default() };
     let mut outcomes = Vec::new();
     let mut failed: Vec<(String, Error)> = Vec::new();
     for (name, config) in configs {
-        let run = comparison.run(&name);
+        let (run, head) = (comparison.run(&name), config.head.clone());
+        let trainer = Trainer::new(config, train.clone(), test.cloned());
+        if outcomes.is_empty() && failed.is_empty() {
+            // What the first cannot begin with, none can.
+            let Ok(trainer) = &trainer else { return trainer.map(|_| ()) };
+            comparison.clear()?;
+            remark_on_few_rows(trainer);
+        }
         let train_and_measure = || {
-            let head = config.head.clone();
-            let trainer = Trainer::new(config, train.clone(), test.cloned())?;
-            if outcomes.is_empty() && failed.is_empty() {
-                remark_on_few_rows(&trainer);
-            }
-            let trainer = train_to_end(&name, trainer, &run, &record)?;
+            let trainer = train_to_end(&name, trainer?, &run, &record)?;
             let test_of_classes = test.filter(|_| class_names.is_some());
             let confusion = test_of_classes.map(|test| trainer.model().confusion(test)).transpose()?;
             let open_set = unseen.as_ref().map(|unseen| retrieve(trainer.model(), unseen, &run)).transpose()?;
@@ -132,8 +133,7 @@ pub(super) fn compare(
         }
     }
     if outcomes.is_empty() {
-        let (_, error) = failed.into_iter().next().expect("each of the heads, of which there is one, failed");
-        return Err(error);
+        return Err(heads_failed(failed, heads));
     }
     let failures = failed.iter().map(|(name, error)| (name.as_str(), format!("failed: {error}")));
     let left_out = left_out.iter().map(|(name, reason)| (name.as_str(), format!("left out: {reason}")));
@@ -151,8 +151,12 @@ pub(super) fn compare(
     class_names.map_or(Ok(()), |names| class_report::report(names, &outcomes, out))?;
     match failed.is_empty() {
         true => Ok(()),
-        false => Err(Error::HeadsFailed { failed: failed.into_iter().map(|(name, _)| name).collect(), heads }),
+        false => Err(heads_failed(failed, heads)),
     }
+}
+
+fn heads_failed(failed: Vec<(String, Error)>, heads: usize) -> Error {
+    Error::HeadsFailed { failed: failed.into_iter().map(|(name, _)| name).collect(), heads }
 }
 
 /// What can be trained, and what cannot with so few classes, with the reason.

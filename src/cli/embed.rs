@@ -33,6 +33,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     outputs::refuse_inputs([&args.out], &[model_files(&args.run), vec![file_of(&args.features)]].concat())?;
+    outputs::check_place(&args.out)?;
     let model = read_model(&args.run)?;
     let mut embeddings = model.embeddings(read_features(&args.features)?.view())?;
     l2_normalize::check_finite("embeddings", embeddings.view())?;

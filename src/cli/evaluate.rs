@@ -78,7 +78,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
         Some(classes) => {
             let expected = format!("a range with rows in it: the largest label is {}", data.classes() - 1);
-            return Err(Error::Setting { name: "--classes", value: format!("{classes:?}"), expected });
+            let end = Some(classes.end).filter(|&end| end < i64::MAX).map_or(String::new(), |end| end.to_string());
+            return Err(Error::Setting { name: "--classes", value: format!("{}..{end}", classes.start), expected });
         }
         None => data,
     };
@@ -212,9 +213,10 @@ fn checkpoint_of(path: &Path) -> Result<PathBuf> {
     if path.is_dir() {
         return RunDirectory::newest_checkpoint(path)?.ok_or_else(|| wrong("holds no checkpoint"));
     }
-    match path.exists() || path.with_extension("json").exists() {
-        true => Ok(path.into()),
-        false => Err(wrong("is not there")),
+    match (path.with_extension("json").exists(), path.exists()) {
+        (true, _) => Ok(path.into()),
+        (false, true) => Err(wrong("is no checkpoint")),
+        (false, false) => Err(wrong("is not there")),
     }
 }
 

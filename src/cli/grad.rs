@@ -24,7 +24,7 @@ Examples:
   arcos grad --head adacos --scale 7.2 --features X.npy --weights W.npy --labels y.npy --out grads")]
 pub(super) struct Args {
     /// The head; for adacos --scale is the scale of the step before
-    #[arg(long, value_parser = head_names())]
+    #[arg(long, ignore_case = true, value_parser = head_names())]
     head: String,
     #[command(flatten)]
     head_args: HeadArgs,

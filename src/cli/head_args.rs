@@ -2,7 +2,7 @@
 
 use crate::heads::PastPi;
 use crate::{Head, HeadOptions, Result};
-use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 /// `--scale`, `--margin` and the like. A head takes some of them, and has defaults for all.
 #[derive(clap::Args)]
@@ -27,7 +27,7 @@ pub(super) struct HeadArgs {
     #[arg(long, value_name = "A", allow_negative_numbers = true)]
     pub alpha: Option<f64>,
     /// What arcface does past θ = π - m [default: monotone]
-    #[arg(long, value_parser = PossibleValuesParser::new(PastPi::ALL.map(PastPi::name)))]
+    #[arg(long, ignore_case = true, value_parser = PossibleValuesParser::new(PastPi::ALL.map(PastPi::name)))]
     pub past_pi: Option<String>,
 }
 
@@ -70,10 +70,10 @@ impl TrainedHeadArgs {
     }
 }
 
-/// The names of all heads, with their training logits for `--help`.
-pub(super) fn head_names() -> PossibleValuesParser {
+/// The names of all heads, with their training logits for `--help`. For arguments that ignore case.
+pub(super) fn head_names() -> impl TypedValueParser<Value = String> {
     let possible = |&(name, formula): &(&'static str, &'static str)| PossibleValue::new(name).help(formula);
-    PossibleValuesParser::new(Head::LIST.iter().map(possible))
+    PossibleValuesParser::new(Head::LIST.iter().map(possible)).map(|name| name.to_lowercase())
 }
 
 /// The head called `name` with options by name.

@@ -7,6 +7,7 @@ mod class_report;
 mod compare;
 mod comparison;
 mod confusion_plot;
+mod csv_text;
 mod data_args;
 mod demo;
 mod embed;

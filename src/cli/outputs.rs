@@ -12,14 +12,34 @@ pub(super) fn refuse_inputs<P: AsRef<Path>>(outputs: impl IntoIterator<Item = P>
     for output in outputs {
         let output = output.as_ref();
         if let Some(input) = inputs.iter().find(|input| is_same_file(output, input)) {
-            return Err(Error::File {
-                path: output.into(),
-                found: format!("is {}, which this command reads", input.display()),
-                expected: "another place to write to".into(),
-            });
+            let found = match output == input {
+                true => "is read by this command".into(),
+                false => format!("is {}, which this command reads", input.display()),
+            };
+            return Err(Error::File { path: output.into(), found, expected: "another place to write to".into() });
         }
     }
     Ok(())
+}
+
+/// Refuses a file that cannot come to be, before the work that goes into it.
+///
+/// # Errors
+/// [`Error::File`].
+pub(super) fn check_place(path: &Path) -> Result<()> {
+    let wrong =
+        |found: &str, expected: &str| Error::File { path: path.into(), found: found.into(), expected: expected.into() };
+    if path.is_dir() {
+        return Err(wrong("is a directory", "a file to write"));
+    }
+    match directory_of(path).is_dir() {
+        true => Ok(()),
+        false => Err(wrong("is in no directory that is there", "a file in one")),
+    }
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Whether two names are those of one file on disk.
@@ -60,8 +80,10 @@ mod tests {
         }
         for name in names {
             let error = refuse_inputs([&name], &[at("other"), at("x.npy")]).expect_err("an input");
-            assert!(error.to_string().contains("which this command reads"), "{error}");
+            assert!(error.to_string().contains("this command"), "{error}");
         }
+        assert!(check_place(&at("below")).is_err() && check_place(&at("nowhere/file")).is_err());
+        [at("new"), at("x.npy"), "here".into()].iter().for_each(|path| check_place(path).expect("a place"));
         refuse_inputs([at("same bytes"), at("new"), at("below")], &[at("x.npy")]).expect("others");
         #[cfg(unix)]
         refuse_inputs(["/dev/null"], &["/dev/null".into()]).expect("nothing is replaced");

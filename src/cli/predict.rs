@@ -35,7 +35,10 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let inputs = [model_files(&args.run), vec![file_of(&args.features)]].concat();
-    args.out.as_deref().map_or(Ok(()), |out| outputs::refuse_inputs([out], &inputs))?;
+    if let Some(out) = &args.out {
+        outputs::refuse_inputs([out], &inputs)?;
+        outputs::check_place(out)?;
+    }
     let model = read_model(&args.run)?;
     let classes = model.parameters.weights.nrows();
     if args.top > classes {

@@ -40,7 +40,7 @@ pub(super) struct Args {
     #[command(flatten)]
     pub given: Given,
     /// The head
-    #[arg(long, value_parser = head_names(), required_unless_present = "resume")]
+    #[arg(long, ignore_case = true, value_parser = head_names(), required_unless_present = "resume")]
     head: Option<String>,
     #[command(flatten)]
     head_args: TrainedHeadArgs,

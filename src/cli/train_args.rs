@@ -6,7 +6,7 @@ use super::only_with;
 use crate::data::TransformKind;
 use crate::optim::{AdamW, Decay, Optimizer, RmsProp, Schedule, Sgd};
 use crate::train::{Kernel, TrainConfig, WeightInit};
-use crate::{Head, Result};
+use crate::{Error, Head, Result};
 use clap::ValueEnum;
 
 /// Optimizer, schedule, batches, transform.
@@ -149,7 +149,12 @@ impl TrainArgs {
         let decay = match self.schedule {
             DecayName::Constant => Decay::Constant,
             DecayName::Step => {
-                Decay::Step { every: self.step_every.unwrap_or(10), factor: self.step_factor.unwrap_or(0.1) }
+                let every = self.step_every.unwrap_or(10);
+                if every >= self.epochs {
+                    let expected = format!("fewer than the {} epochs, or the rate never falls", self.epochs);
+                    return Err(Error::Setting { name: "--step-every", value: every.to_string(), expected });
+                }
+                Decay::Step { every, factor: self.step_factor.unwrap_or(0.1) }
             }
             DecayName::Cosine => Decay::Cosine,
         };

@@ -33,6 +33,7 @@ impl HeadOptions {
     /// [`Error::Setting`] for a name that is no option's, or a value that is not of its kind.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let wrong = |name, expected: &str| Error::Setting { name, value: value.into(), expected: expected.into() };
+        let value = value.trim();
         let number = |name| value.parse().map(Some).map_err(|_| wrong(name, "a number"));
         match name {
             "scale" => self.scale = number("scale")?,
@@ -43,10 +44,11 @@ impl HeadOptions {
             "alpha" => self.alpha = number("alpha")?,
             "max-scale" => self.max_scale = number("max-scale")?,
             "learn-alpha" => {
-                self.learn_alpha = value.parse().map(Some).map_err(|_| wrong("learn-alpha", "true or false"))?;
+                self.learn_alpha =
+                    value.to_lowercase().parse().map(Some).map_err(|_| wrong("learn-alpha", "true or false"))?;
             }
             "past-pi" => {
-                let policy = PastPi::ALL.into_iter().find(|policy| policy.name() == value);
+                let policy = PastPi::ALL.into_iter().find(|policy| policy.name().eq_ignore_ascii_case(value));
                 let names = PastPi::ALL.map(PastPi::name).join(", ");
                 self.past_pi = Some(policy.ok_or_else(|| wrong("past-pi", &names))?);
             }

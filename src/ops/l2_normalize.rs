@@ -139,7 +139,10 @@ fn is_finite<F: Real>(row: ArrayView1<F>) -> bool {
     row.to_slice().map_or_else(|| row.iter().all(|value| value.is_finite()), rows::all_finite)
 }
 
+/// What is wrong with a row of which something, its norm at least, is not finite.
 fn not_finite<F: Real>(what: &'static str, row: usize, values: ArrayView1<F>) -> Error {
-    let column = values.iter().position(|value| !value.is_finite()).unwrap_or(0);
-    Error::NotFinite { what, row, column, value: values[column].to_double() }
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(column) => Error::NotFinite { what, row, column, value: values[column].to_double() },
+        None => Error::NormOverflow { what, row, largest: F::max_value().to_double() },
+    }
 }

@@ -20,7 +20,7 @@ impl Targets {
     /// Checks `labels` (B,) against the number of rows and of classes.
     ///
     /// # Errors
-    /// [`Error::Shape`] unless there is one label a row, [`Error::TooFewClasses`] for none at all,
+    /// [`Error::Shape`] unless there is one label a row, [`Error::Setting`] for no classes at all,
     /// [`Error::LabelOutOfRange`] for a label that is neither in `0..classes` nor [`IGNORE_LABEL`],
     /// [`Error::NothingLabelled`] if no row is left.
     pub fn new(labels: ArrayView1<i64>, rows: usize, classes: usize) -> Result<Self> {
@@ -32,7 +32,11 @@ impl Targets {
             });
         }
         if classes == 0 {
-            return Err(Error::TooFewClasses { head: "labels", found: 0, minimum: 1, reason: "" });
+            return Err(Error::Setting {
+                name: "the number of classes",
+                value: "0".into(),
+                expected: "at least 1".into(),
+            });
         }
         let class_of = |(row, &label): (usize, &i64)| match usize::try_from(label) {
             _ if label == IGNORE_LABEL => Ok(None),

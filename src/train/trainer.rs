@@ -263,7 +263,8 @@ impl Trainer {
             }
         }
         let elapsed = elapsed();
-        let evaluation = self.evaluate_test()?;
+        let evaluation =
+            self.evaluate_test().map_err(|source| Error::TestEvaluation { epoch, source: Box::new(source) })?;
         self.state.history.push(means.record(epoch, elapsed, evaluation));
         Ok(ControlFlow::Continue(()))
     }

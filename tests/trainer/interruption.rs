@@ -164,6 +164,40 @@ fn ctrl_c_leaves_a_checkpoint_and_exits_with_130() {
     assert_same_run(&at(name), &at("whole"));
 }
 
+#[cfg(unix)]
+#[test]
+fn signals_end_training_with_a_checkpoint_and_all_else_at_once() {
+    let directory = with_data();
+    let send = |child: &Child, signal: &str| {
+        let status = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().expect("kill is there");
+        assert!(status.success());
+    };
+    for (signal, code) in [("TERM", 143), ("HUP", 129)] {
+        let long = start(directory.path(), &train(signal, "100000", &[]));
+        wait_for_epochs(&directory.path().join(signal));
+        send(&long, signal);
+        let message = complaint(&long.wait_with_output().expect("it ends"), code);
+        assert!(message.contains("interrupted after epoch"), "{message}");
+
+        let mut child = start(directory.path(), &["bench", "--runs", "1000000", "--batch", "8", "--dim", "8"]);
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(child.try_wait().expect("a child").is_none());
+        send(&child, signal);
+        complaint(&child.wait_with_output().expect("it ends"), code);
+    }
+    // What the program is started to ignore stays ignored, as by nohup.
+    let program = env!("CARGO_BIN_EXE_arcos");
+    let script = format!("trap '' HUP; exec {program} {}", train("nohup", "100000", &[]).join(" "));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &script]).current_dir(directory.path()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let long = shell.spawn().expect("a shell");
+    wait_for_epochs(&directory.path().join("nohup"));
+    send(&long, "HUP");
+    std::thread::sleep(Duration::from_millis(100));
+    send(&long, "TERM");
+    complaint(&long.wait_with_output().expect("it ends"), 143);
+}
+
 /// `ARCOS_KILLS` sets how often; `make kills` sets it to 60.
 #[test]
 fn a_run_that_is_killed_again_and_again_ends_with_the_same_bytes() {

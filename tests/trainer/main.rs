@@ -5,6 +5,7 @@ mod birds;
 mod checkpoint_files;
 #[path = "../common/command.rs"]
 mod command;
+mod comparisons;
 mod data_files;
 mod hostile_archives;
 mod hostile_arrays;
@@ -17,6 +18,7 @@ mod linear_algebra;
 mod little_memory;
 mod load;
 mod open_set;
+mod outputs;
 mod program;
 mod resumption;
 mod training;

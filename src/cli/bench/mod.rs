@@ -7,8 +7,8 @@ mod memory;
 
 use super::head_args::{HeadArgs, borrowed, head, head_names};
 use super::kernel_args::KernelArgs;
-use super::print;
 use super::train_args::at_least_one;
+use super::{outputs, print};
 use crate::{Error, Real, Result};
 use case::{Case, Regime};
 use contestants::Measured;
@@ -33,7 +33,7 @@ Examples:
   arcos bench --classes 1000,10000,100000 --plot streaming.png")]
 pub(super) struct Args {
     /// The head
-    #[arg(long, value_parser = head_names(), default_value = "arcface")]
+    #[arg(long, ignore_case = true, value_parser = head_names(), default_value = "arcface")]
     head: String,
     #[command(flatten)]
     head_args: HeadArgs,
@@ -102,6 +102,14 @@ struct Report {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    if let Some(figure) = &args.plot {
+        let is_png = figure.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
+        if !is_png {
+            let (value, expected) = (figure.display().to_string(), "a name that ends in .png".into());
+            return Err(Error::Setting { name: "--plot", value, expected });
+        }
+        outputs::check_place(figure)?;
+    }
     let mut pool = rayon::ThreadPoolBuilder::new();
     if let Some(threads) = args.threads {
         pool = pool.num_threads(threads);

@@ -45,7 +45,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "K")]
     views: Option<usize>,
     /// Seed of the views
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, requires = "views")]
     seed: u64,
     /// What the network was trained on
     #[arg(long, value_enum, default_value_t)]
@@ -61,7 +61,7 @@ pub(super) struct Args {
     #[arg(long)]
     skip_bad: bool,
     /// Leave out images that are listed and not there
-    #[arg(long)]
+    #[arg(long, conflicts_with = "folder")]
     allow_missing: bool,
     /// Replace features of another network, preprocessing or set of classes in the output directory, those of the other split included
     #[arg(long)]

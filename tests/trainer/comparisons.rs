@@ -1,0 +1,131 @@
+//! Comparisons replace what an earlier one left and nothing else; one head does not lose the others.
+
+use super::command::{arcos, complaint, stdout};
+use super::program::with_data;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Output;
+
+fn compare(directory: &Path, heads: &str, more: &[&str]) -> Output {
+    let base = ["compare", "--data", "data", "--epochs", "1", "--out", "out", "--heads", heads];
+    arcos(directory, &[&base[..], more].concat())
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).expect("a directory");
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8")).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_no_comparison_made_is_in_the_way() {
+    let directory = with_data();
+    let at = |name: &str| directory.path().join(name);
+    fs::create_dir_all(at("out/adacos")).expect("writable");
+    fs::write(at("out/adacos/thesis.txt"), "years").expect("writable");
+    let output = compare(directory.path(), "softmax,adacos", &[]);
+    assert!(complaint(&output, 1).contains("out/adacos: is in the way; expected nothing, or what comparison.json"));
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("epoch 1/1"), "something was trained");
+    assert_eq!(names(&at("out")), ["adacos"]);
+    assert_eq!(fs::read_to_string(at("out/adacos/thesis.txt")).expect("there"), "years");
+
+    fs::remove_dir_all(at("out")).expect("writable");
+    fs::create_dir(at("out")).expect("writable");
+    fs::write(at("out/result.png"), "mine").expect("writable");
+    assert!(complaint(&compare(directory.path(), "softmax", &[]), 1).contains("out/result.png: is in the way"));
+    assert_eq!(fs::read_to_string(at("out/result.png")).expect("there"), "mine");
+
+    // Somebody's run.
+    let train = ["train", "--head", "adacos", "--data", "data", "--epochs", "1", "--out", "elsewhere/adacos"];
+    stdout(&arcos(directory.path(), &train));
+    let base = ["compare", "--data", "data", "--epochs", "1", "--out", "elsewhere", "--heads", "adacos"];
+    assert!(complaint(&arcos(directory.path(), &base), 1).contains("elsewhere/adacos: is in the way"));
+    assert!(at("elsewhere/adacos/checkpoints/epoch-0001.json").exists());
+}
+
+#[test]
+fn an_earlier_comparison_goes_as_a_whole_unless_somebody_is_at_it() {
+    let directory = with_data();
+    let at = |name: &str| directory.path().join(name);
+    stdout(&compare(directory.path(), "softmax,arcface:margin=0.1", &["--open-set"]));
+    let earlier = ["arcface-margin-0.1", "comparison.json", "open_set.png", "result.png", "softmax"];
+    assert_eq!(names(&at("out")), earlier);
+
+    let refuses = |text: &str| {
+        let message = complaint(&compare(directory.path(), "adacos", &[]), 1);
+        assert!(message.contains(text), "{message}");
+        assert_eq!(names(&at("out")), earlier);
+    };
+    fs::write(at("out/softmax/thesis.txt"), "years").expect("writable");
+    refuses("out/softmax/thesis.txt: is no part of a run");
+    fs::remove_file(at("out/softmax/thesis.txt")).expect("there");
+    let locked = File::open(at("out/softmax")).expect("a directory");
+    locked.lock().expect("the system can");
+    refuses("out/softmax: another run is writing here");
+    drop(locked);
+    let manifest = fs::read(at("out/comparison.json")).expect("written");
+    for escape in ["../data", "/", "..", "softmax/checkpoints"] {
+        let text = String::from_utf8(manifest.clone()).expect("UTF-8");
+        let text = text.replace("\"run\": \"softmax\"", &format!("\"run\": \"{escape}\""));
+        fs::write(at("out/comparison.json"), text).expect("writable");
+        refuses("which is not in its directory");
+    }
+    fs::write(at("out/comparison.json"), &manifest).expect("writable");
+    // What is trained on is in a run of the earlier one.
+    let features = "out/softmax/iterations.csv";
+    fs::copy(at("data/train_features.npy"), at(features)).expect("writable");
+    let inside = ["--train-features", features, "--train-labels", "data/train_labels.npy"];
+    let base = ["compare", "--epochs", "1", "--out", "out", "--heads", "adacos"];
+    let message = complaint(&arcos(directory.path(), &[&base[..], &inside].concat()), 1);
+    assert!(message.contains("out/softmax: holds out/softmax/iterations.csv, which this command reads"), "{message}");
+
+    stdout(&compare(directory.path(), "adacos", &[]));
+    assert_eq!(names(&at("out")), ["adacos", "comparison.json", "result.png"]);
+}
+
+#[test]
+fn heads_are_given_once_and_as_people_write_them() {
+    let directory = with_data();
+    for twice in ["arcface,arcface", "arcface,ArcFace:margin=0.5"] {
+        assert!(complaint(&compare(directory.path(), twice, &[]), 2).contains("expected each head once"));
+    }
+    let text = stdout(&compare(directory.path(), "ArcFace, cosface,", &[]));
+    assert!(text.contains("\narcface ") && text.contains("\ncosface "), "{text}");
+}
+
+#[test]
+fn heads_that_need_more_classes_are_left_out_and_named() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let sizes =
+        ["demo", "--classes", "2", "--train-rows", "20", "--test-rows", "10", "--dimension", "8", "--epochs", "1"];
+    let output = arcos(directory.path(), &sizes);
+    let text = stdout(&output);
+    for head in ["fixed-adacos", "adacos"] {
+        let reason = format!("left out: {head} got 2 classes; expected at least 3");
+        assert!(text.lines().any(|line| line.starts_with(&format!("{head} ")) && line.contains(&reason)), "{text}");
+        assert!(!directory.path().join("arcos-demo").join(head).exists());
+    }
+    assert!(directory.path().join("arcos-demo/result.png").exists());
+}
+
+#[test]
+fn a_head_that_fails_does_not_lose_the_others() {
+    let directory = with_data();
+    // Each step doubles the class vectors; logits without normalisation are the first to overflow.
+    let doubling = ["--optimizer", "sgd", "--learning-rate", "1", "--momentum", "0", "--weight-decay", "3"];
+    let sizes = ["--batch-size", "160", "--epochs", "123"];
+    let base = ["compare", "--data", "data", "--out", "out", "--heads", "softmax,arcface"];
+    let output = arcos(directory.path(), &[&base[..], &doubling, &sizes].concat());
+    let message = complaint(&output, 1);
+    assert!(
+        message.contains("softmax failed: epoch 1") && message.contains("1 of 2 heads failed: softmax"),
+        "{message}"
+    );
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let table = text.split("-----\n").nth(1).expect("a table");
+    assert!(table.contains("arcface ") && table.contains("softmax         failed: epoch 1"), "{text}");
+    let run = directory.path().join("out");
+    assert!(run.join("result.png").exists() && run.join("arcface/checkpoints/epoch-0123.json").exists());
+}

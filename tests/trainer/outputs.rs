@@ -1,0 +1,231 @@
+//! What commands write: never over what they read, whole or not at all, and harmless to those who look at it.
+
+use super::command::{arcos, command, complaint, stdout};
+use super::program::with_data;
+use ndarray::{Array1, Array2};
+use ndarray_npy::write_npy;
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+const FEATURES: &str = "data/test_features.npy";
+
+fn with_run() -> tempfile::TempDir {
+    let directory = with_data();
+    stdout(&arcos(directory.path(), &["train", "--head", "adacos", "--data", "data", "--epochs", "1"]));
+    directory
+}
+
+/// Every file below a directory with its bytes.
+fn files(directory: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => found.push((path.clone(), fs::read(&path).expect("readable"))),
+        }
+    }
+    found.sort();
+    found
+}
+
+#[cfg(unix)]
+#[test]
+fn an_output_that_is_an_input_by_any_name_is_refused() {
+    let directory = with_run();
+    let at = |name: &str| directory.path().join(name);
+    fs::hard_link(at(FEATURES), at("hard.npy")).expect("one file system");
+    std::os::unix::fs::symlink(FEATURES, at("link.npy")).expect("writable");
+    let weights = Array2::from_shape_fn((8, 32), |(row, column)| (row * column) as f32);
+    for name in ["d_weights.npy", "evaluation.json", "train_features.npy"] {
+        fs::create_dir_all(at("written")).expect("writable");
+        write_npy(at("written").join(name), &weights).expect("writable");
+    }
+    fs::copy(at(FEATURES), at("written/evaluation.json")).expect("writable");
+    fs::copy(at("data/train_features.npy"), at("iterations.csv")).expect("writable");
+    let before = files(directory.path());
+    let refuses = |arguments: &[&str]| {
+        let message = complaint(&arcos(directory.path(), arguments), 1);
+        assert!(message.contains("this command") && message.contains("another place to write to"), "{message}");
+        assert!(files(directory.path()) == before, "{arguments:?} wrote something");
+    };
+    let checkpoint = "arcos-run/checkpoints/epoch-0001.json";
+    for out in [FEATURES, "data/../data/test_features.npy", "hard.npy", "link.npy", checkpoint] {
+        refuses(&["predict", "--features", FEATURES, "--out", out]);
+        refuses(&["embed", "--features", FEATURES, "--out", out]);
+    }
+    let (labels, weights) = ("data/test_labels.npy", "written/d_weights.npy");
+    refuses(&[
+        "grad",
+        "--head",
+        "softmax",
+        "--features",
+        FEATURES,
+        "--labels",
+        labels,
+        "--weights",
+        weights,
+        "--out",
+        "written",
+    ]);
+    refuses(&["evaluate", "--features", "written/evaluation.json", "--labels", labels, "--out", "written"]);
+    let csv = ["--train-features", "iterations.csv", "--train-labels", "data/train_labels.npy"];
+    refuses(&[&["train", "--head", "softmax", "--out", "."], &csv[..]].concat());
+}
+
+#[test]
+fn a_command_that_fails_leaves_no_file_and_what_was_there() {
+    let directory = with_run();
+    let at = |name: &str| directory.path().join(name);
+    write_npy(at("narrow.npy"), &Array2::<f32>::ones((5, 3))).expect("writable");
+    let mut late = Array2::<f32>::ones((3000, 32));
+    late[[2999, 0]] = f32::NAN;
+    write_npy(at("late.npy"), &late).expect("writable");
+    fs::write(at("there"), "before").expect("writable");
+    let before = files(directory.path());
+    for features in ["narrow.npy", "late.npy"] {
+        for out in ["new", "there"] {
+            for name in ["predict", "embed"] {
+                complaint(&arcos(directory.path(), &[name, "--features", features, "--out", out]), 1);
+                assert!(files(directory.path()) == before, "{name} {features} {out}");
+            }
+        }
+    }
+    // Not even a heading.
+    assert!(arcos(directory.path(), &["predict", "--features", "narrow.npy"]).stdout.is_empty());
+    for name in ["predict", "embed"] {
+        let message = complaint(&arcos(directory.path(), &[name, "--features", FEATURES, "--out", "nowhere/file"]), 1);
+        assert!(message.contains("nowhere/file: is in no directory that is there"), "{message}");
+    }
+    let message = complaint(&arcos(directory.path(), &["bench", "--plot", "nowhere/file.png"]), 1);
+    assert!(message.contains("nowhere/file.png: is in no directory that is there"), "{message}");
+    stdout(&arcos(directory.path(), &["predict", "--features", FEATURES, "--out", "there"]));
+    let printed = stdout(&arcos(directory.path(), &["predict", "--features", FEATURES]));
+    assert_eq!(fs::read_to_string(at("there")).expect("written"), printed);
+    assert_eq!(printed.lines().count(), 1 + 80);
+}
+
+#[test]
+fn whoever_reads_training_s_output_may_stop() {
+    let directory = with_data();
+    let at = |name: &str| directory.path().join(name);
+    let last_epoch = |run: &str| {
+        let history = fs::read_to_string(at(run).join("history.csv")).expect("written");
+        history.lines().last().and_then(|line| line.split(',').next().map(str::to_owned)).expect("epochs")
+    };
+    let sizes = ["--classes", "6", "--train-rows", "60", "--test-rows", "30", "--dimension", "16"];
+    let train = ["train", "--head", "adacos", "--data", "data", "--out", "train", "--epochs", "20"];
+    let compare = ["compare", "--data", "data", "--out", "compare", "--heads", "softmax,adacos", "--epochs", "20"];
+    let demo = [&["demo", "--out", "demo", "--epochs", "20"], &sizes[..]].concat();
+    for (arguments, run) in [(&train[..], "train"), (&compare, "compare/adacos"), (&demo, "demo/arcface")] {
+        let mut child = command(directory.path(), arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        assert_eq!(last_epoch(run), "20", "{arguments:?}");
+    }
+    for figure in ["train/training.png", "compare/result.png", "demo/result.png"] {
+        assert!(at(figure).exists(), "{figure}");
+    }
+}
+
+#[test]
+fn control_characters_of_files_do_not_reach_the_terminal() {
+    let directory = with_data();
+    let at = |name: &str| directory.path().join(name);
+    let names: Vec<String> = (0..8).map(|class| format!("=\u{1b}[2J\u{9b}{class}")).collect();
+    fs::create_dir(at("cub")).expect("writable");
+    let lines = names.iter().enumerate().map(|(class, name)| format!("{} {name}\n", class + 1));
+    fs::write(at("cub/classes.txt"), lines.collect::<String>()).expect("writable");
+    let arguments = ["--data", "data", "--heads", "softmax", "--epochs", "1", "--cub", "cub", "--out", "out"];
+    let output = arcos(directory.path(), &[&["compare", "--learning-rate", "1e-5"], &arguments[..]].concat());
+    let text = stdout(&output);
+    assert!(text.contains("\\u{1b}[2J\\u{9b}3") && !text.contains(['\u{1b}', '\u{9b}']), "{text:?}");
+    // Data are as they are, but that no spreadsheet may compute them.
+    let csv = fs::read_to_string(at("out/class_accuracy.csv")).expect("written");
+    assert!(csv.lines().skip(1).all(|line| line.split(',').nth(1).is_some_and(|name| name.starts_with("'=\u{1b}"))));
+
+    let message = complaint(
+        &arcos(directory.path(), &["evaluate", "--run", "\u{1b}[31m\nx", "--features", "x", "--labels", "y"]),
+        1,
+    );
+    assert!(message.contains("\\u{1b}[31m\\nx: is not there") && !message.contains('\u{1b}'), "{message:?}");
+}
+
+#[test]
+fn messages_name_the_thing_and_the_remedy() {
+    let directory = with_run();
+    let at = |name: &str| directory.path().join(name);
+    let says = |arguments: &[&str], code: i32, text: &str| {
+        let message = complaint(&arcos(directory.path(), arguments), code);
+        assert!(message.contains(text) && !message.contains(".arcos-"), "{arguments:?}: {message}");
+    };
+    let evaluate = ["evaluate", "--features", FEATURES, "--labels", "data/test_labels.npy"];
+    says(&[&evaluate[..], &["--classes", "60.."]].concat(), 2, "--classes is 60..; expected a range with rows in it");
+    says(
+        &[&evaluate[..], &["--run", "nosuch.json"]].concat(),
+        1,
+        "nosuch.json: is not there; expected the output directory",
+    );
+    says(&[&evaluate[..], &["--run", FEATURES]].concat(), 1, "is no checkpoint; expected the output directory");
+    // Numbers too large for the logits of test rows.
+    let data = ["--train-features", "data/train_features.npy", "--train-labels", "data/train_labels.npy"];
+    write_npy(at("large.npy"), &Array2::from_elem((4, 32), 3e38f32)).expect("writable");
+    write_npy(at("labels.npy"), &Array1::from(vec![0i64, 1, 2, 3])).expect("writable");
+    let test = ["--test-features", "large.npy", "--test-labels", "labels.npy"];
+    let train = ["train", "--head", "softmax", "--transform", "none", "--out", "large"];
+    says(&[&train[..], &data, &test].concat(), 1, "epoch 1, test rows: ");
+    says(&[&train[..], &data, &test].concat(), 1, "; if training diverged, lower the learning rate or the scale");
+    for name in ["train", "compare"] {
+        let help = stdout(&arcos(directory.path(), &[name, "--help"]));
+        assert!(!help.contains("[`"), "{help}");
+    }
+    for head in ["AdaCos", "ARCFACE"] {
+        stdout(&arcos(directory.path(), &["train", "--head", head, "--data", "data", "--out", head, "--epochs", "1"]));
+    }
+}
+
+#[test]
+fn options_without_effect_are_refused() {
+    let directory = with_run();
+    let refuses = |arguments: &[&str], text: &str| {
+        let message = complaint(&arcos(directory.path(), arguments), 2);
+        assert!(message.contains(text), "{arguments:?}: {message}");
+    };
+    let train = |head: &'static str, more: &[&'static str], text: &str| {
+        let base = ["train", "--head", head, "--data", "data", "--out", "run"];
+        refuses(&[&base[..], more].concat(), text);
+    };
+    let with = |given: &str, needs: &str| format!("{given} is given; expected {needs} with it");
+    train("adacos", &["--step-every", "3"], &with("--step-every", "--schedule step"));
+    train("adacos", &["--step-factor", "0.5", "--schedule", "cosine"], &with("--step-factor", "--schedule step"));
+    train("adacos", &["--schedule", "step", "--epochs", "10"], "--step-every is 10; expected fewer than the 10 epochs");
+    train("adacos", &["--warm-up", "6", "--epochs", "5"], "warm-up is 6; expected at most 5, the epochs");
+    train("adacos", &["--ridge", "0.1"], &with("--ridge", "--transform whiten"));
+    train("adacos", &["--dimensions", "8", "--transform", "none"], &with("--dimensions", "--transform whiten"));
+    train("adacos", &["--filter", "1e-7", "--kernel", "explicit"], &with("--filter", "--kernel streaming"));
+    train("adacos", &["--workspace", "8", "--kernel", "explicit"], &with("--workspace", "--kernel streaming"));
+    train("adacos", &["--momentum", "0.5"], &with("--momentum", "--optimizer sgd"));
+    train("adacos", &["--weight-decay", "0.5"], &with("--weight-decay", "--optimizer sgd or adamw"));
+    train("adacos", &["--embed", "8", "--dropout", "0.1"], &with("--dropout", "--embed-block e"));
+    train("adacos", &["--embed-block", "e"], "--embed <E>");
+    train("adacos", &["--keep", "0"], "expected at least 1");
+    train("adacos", &["--margin", "0.1"], "adacos has no margin");
+    refuses(&["predict", "--features", FEATURES, "--top", "9"], "--top is 9; expected at most 8, the classes");
+    refuses(&["predict", "--features", FEATURES, "--top", "0"], "expected at least 1");
+    refuses(&["extract", "--folder", "x", "--model", "m.onnx", "--seed", "3"], "--views <K>");
+    refuses(&["extract", "--folder", "x", "--model", "m.onnx", "--allow-missing"], "cannot be used with");
+    refuses(&["evaluate", "--features", FEATURES, "--labels", "y", "--manifest", "x"], "--pairs <FILE>");
+    refuses(&["bench", "--plot", "figure.pdf"], "--plot is figure.pdf; expected a name that ends in .png");
+    let compare = ["compare", "--train-features", "data/train_features.npy", "--train-labels", "data/train_labels.npy"];
+    refuses(&[&compare[..], &["--cub", "cub"]].concat(), &with("--cub", "test rows"));
+    refuses(
+        &[&compare[..], &["--heads", "arcface:scale=8", "--scale", "16"]].concat(),
+        "scale is given; expected one of",
+    );
+}
