@@ -66,7 +66,7 @@ impl Written {
             let permissions: fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
             #[cfg(unix)]
             builder.permissions(permissions);
-            let temporary = builder.tempfile_in(directory_of(&place))?;
+            let temporary = builder.tempfile_in(directory_of(&place)).map_err(without_name)?;
             // Says that somebody is still writing; there are file systems without locks.
             let _ = temporary.as_file().try_lock();
             buffered(temporary.as_file(), fill)?;
@@ -87,6 +87,12 @@ impl Written {
         temporary.persist(&place).map_err(|error| Error::io("write", place, error.error))?;
         Ok(())
     }
+}
+
+/// The system's own word, without the name of a temporary file, which says nothing to anybody.
+fn without_name(error: io::Error) -> io::Error {
+    let source = error.get_ref().and_then(|inner| inner.source()).and_then(|source| source.downcast_ref::<io::Error>());
+    source.and_then(io::Error::raw_os_error).map_or(error, io::Error::from_raw_os_error)
 }
 
 /// Flushes the names in a directory to disk.

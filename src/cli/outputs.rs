@@ -1,5 +1,6 @@
 //! What a command writes is none of what it reads.
 
+use crate::atomic_file::{directory_of, remove_left_over};
 use crate::{Error, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,8 @@ pub(super) fn refuse_inputs<P: AsRef<Path>>(outputs: impl IntoIterator<Item = P>
     Ok(())
 }
 
-/// Refuses a file that cannot come to be, before the work that goes into it.
+/// Refuses a file that cannot come to be, before the work that goes into it, and removes what a command that was killed left half written
+/// beside it.
 ///
 /// # Errors
 /// [`Error::File`].
@@ -32,14 +34,11 @@ pub(super) fn check_place(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Err(wrong("is a directory", "a file to write"));
     }
-    match directory_of(path).is_dir() {
-        true => Ok(()),
-        false => Err(wrong("is in no directory that is there", "a file in one")),
+    if !directory_of(path).is_dir() {
+        return Err(wrong("is in no directory that is there", "a file in one"));
     }
-}
-
-fn directory_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    remove_left_over(directory_of(path));
+    Ok(())
 }
 
 /// Whether two names are those of one file on disk.

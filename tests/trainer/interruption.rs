@@ -169,7 +169,8 @@ fn ctrl_c_leaves_a_checkpoint_and_exits_with_130() {
 fn signals_end_training_with_a_checkpoint_and_all_else_at_once() {
     let directory = with_data();
     let send = |child: &Child, signal: &str| {
-        let status = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().expect("kill is there");
+        let status =
+            Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().expect("kill is there");
         assert!(status.success());
     };
     for (signal, code) in [("TERM", 143), ("HUP", 129)] {

@@ -87,6 +87,10 @@ fn whitening_to_more_dimensions_than_there_are_is_refused() {
             .to_string();
         assert!(error.contains(&format!("to whiten to is {dimensions}; expected 1 to 4")), "{error}");
     }
+    // A ridge makes a component usable, not a dimension that the rows have.
+    for ridge in [0.0, 0.5] {
+        assert_eq!(fit(TransformKind::Whiten { dimensions: None, ridge }, &train).dimension(5), 4);
+    }
 }
 
 #[cfg(feature = "blas")]
