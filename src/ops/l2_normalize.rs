@@ -16,7 +16,7 @@ pub struct Normalized<F> {
 /// Divides each row of `x` (N, D) by its Euclidean norm. `what` names `x` in errors.
 ///
 /// # Errors
-/// [`Error::NotFinite`] for NaN or infinity, [`Error::ZeroNorm`] for a row whose norm is zero or below [`smallest_norm`].
+/// [`Error::NotFinite`] for NaN or infinity, [`Error::NormOverflow`] for a norm that is infinite, [`Error::ZeroNorm`] for a row whose norm is zero or below [`smallest_norm`].
 pub fn forward<F: Real>(what: &'static str, x: ArrayView2<F>) -> Result<Normalized<F>> {
     let (mut unit, mut norms) = (vec![F::zero(); x.len()], vec![F::zero(); x.nrows()]);
     normalize_rows(what, 0, x, &mut unit, &mut norms)?;

@@ -173,6 +173,9 @@ fn from_row(error: Error, first: usize) -> Error {
         Error::ZeroNorm { what: "features", row, norm, minimum } => {
             Error::ZeroNorm { what: "features", row: first + row, norm, minimum }
         }
+        Error::NormOverflow { what: "features", row, largest } => {
+            Error::NormOverflow { what: "features", row: first + row, largest }
+        }
         other => other,
     }
 }

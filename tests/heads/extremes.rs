@@ -234,6 +234,7 @@ fn norm<F: Real>(row: ArrayView1<F>) -> f64 {
 fn kind(error: &Error) -> (std::mem::Discriminant<Error>, &'static str) {
     let what = match error {
         Error::NotFinite { what, .. } | Error::ZeroNorm { what, .. } | Error::GradientOverflow { what, .. } => what,
+        Error::NormOverflow { what, .. } => what,
         Error::HyperParameter { name, .. } => name,
         _ => "",
     };
