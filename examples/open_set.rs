@@ -69,7 +69,7 @@ fn synthetic() -> Result<(Dataset, Dataset)> {
 fn read(directory: &Path) -> Result<(Dataset, Dataset)> {
     let read = |split: &str| {
         let file = |kind: &str| directory.join(format!("{split}_{kind}.npy"));
-        Dataset::read(&file("features"), &file("labels"), 0)
+        Dataset::read(&file("features"), &file("labels"), None)
     };
     Ok((read("train")?, read("test")?))
 }

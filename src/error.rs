@@ -1,5 +1,6 @@
 //! The crate's one error type.
 
+use crate::wording::counted;
 use std::path::PathBuf;
 
 /// `Result` with this crate's [`Error`].
@@ -38,7 +39,7 @@ pub enum Error {
         ignore: i64,
     },
     /// A label that names no class.
-    #[error("labels[{row}] is {label}; expected 0 to {max} ({classes} classes) or the ignore value {ignore}", max = .classes - 1)]
+    #[error("labels[{row}] is {label}; expected 0 to {max} ({}) or the ignore value {ignore}", counted(*.classes, "class"), max = .classes - 1)]
     LabelOutOfRange {
         /// Position in `labels`.
         row: usize,
@@ -49,18 +50,18 @@ pub enum Error {
         /// [`IGNORE_LABEL`](crate::ops::IGNORE_LABEL).
         ignore: i64,
     },
-    /// A label that cannot be one, whatever the number of classes.
+    /// A label that no class has.
     #[error("labels[{row}] is {label}; expected {expected}")]
     Label {
         /// Position in `labels`.
         row: usize,
-        /// The label found.
-        label: i64,
+        /// The label found; a string in quotes.
+        label: String,
         /// What labels are.
         expected: String,
     },
     /// Fewer classes than the head can work with.
-    #[error("{head} got {found} classes; expected at least {minimum}{reason}")]
+    #[error("{head} got {}; expected at least {minimum}{reason}", counted(*.found, "class"))]
     TooFewClasses {
         /// Name of the head.
         head: &'static str,
@@ -341,6 +342,14 @@ pub enum Error {
         /// Each in a sentence.
         differences: Vec<String>,
     },
+    /// What a file holds is not what it should be.
+    #[error("{path}: {source}")]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it; rows are counted as in the file.
+        source: Box<Error>,
+    },
     /// A file that is not what it should be.
     #[error("{path}: {found}; expected {expected}")]
     File {
@@ -357,5 +366,43 @@ impl Error {
     /// Wraps an input/output error with the action and the file.
     pub fn io(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Self::Io { action, path: path.into(), source }
+    }
+
+    /// This error, said of a file; one that names a file already stays as it is.
+    pub fn in_file(self, path: impl Into<PathBuf>) -> Self {
+        match self {
+            Self::Io { .. } | Self::File { .. } | Self::Line { .. } | Self::InFile { .. } => self,
+            source => Self::InFile { path: path.into(), source: Box::new(source) },
+        }
+    }
+
+    /// Whether it is about rows of features that a caller has passed, or about their shape.
+    pub(crate) fn is_of_features(&self) -> bool {
+        match self {
+            Self::Shape { what, .. } | Self::Empty { what, .. } => *what == "features",
+            Self::NotFinite { what, .. } | Self::ZeroNorm { what, .. } | Self::NormOverflow { what, .. } => {
+                *what == "features"
+            }
+            _ => false,
+        }
+    }
+
+    /// This error about row r of some rows of features as one about row `row_of(r)` of `name`; other errors stay as they are.
+    pub(crate) fn of_row(self, name: &'static str, row_of: impl Fn(usize) -> usize) -> Self {
+        match self {
+            Self::LabelOutOfRange { row, label, classes, ignore } => {
+                Self::LabelOutOfRange { row: row_of(row), label, classes, ignore }
+            }
+            Self::NotFinite { what: "features", row, column, value } => {
+                Self::NotFinite { what: name, row: row_of(row), column, value }
+            }
+            Self::ZeroNorm { what: "features", row, norm, minimum } => {
+                Self::ZeroNorm { what: name, row: row_of(row), norm, minimum }
+            }
+            Self::NormOverflow { what: "features", row, largest } => {
+                Self::NormOverflow { what: name, row: row_of(row), largest }
+            }
+            other => other,
+        }
     }
 }

@@ -75,6 +75,7 @@ mod linalg;
 mod real;
 #[cfg(feature = "train")]
 mod shell;
+mod wording;
 
 pub use error::{Error, Result};
 pub use heads::{ClassificationHead, Head, HeadOptions, Parameters};

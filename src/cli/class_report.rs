@@ -2,14 +2,12 @@
 
 use super::confusion_plot;
 use super::csv_text::csv_text;
-use super::data_args::DataArgs;
 use super::table::Outcome;
 use super::tell;
 use super::terminal::escaped;
-use crate::data::cub;
-use crate::extract::Manifest;
+use crate::data::{ClassTable, Label};
 use crate::metrics::confusion::Confusion;
-use crate::{Error, Result, atomic_file};
+use crate::{Result, atomic_file};
 use std::io;
 use std::path::Path;
 
@@ -19,36 +17,17 @@ pub(super) const FILES: [&str; 2] = ["class_accuracy.csv", "confusions.png"];
 /// Classes that the table on the terminal lists.
 const LISTED: usize = 10;
 
-/// The names of the classes of the data: those of CUB-200-2011 in `directory`, or else those that the extraction of the features noted.
-/// `None` where nobody knows.
-pub(super) fn class_names(directory: Option<&Path>, data: &DataArgs, classes: usize) -> Result<Option<Vec<String>>> {
-    let Some(directory) = directory else {
-        // Nobody asked for names: a manifest of another program, or of other features, is none of our business.
-        let manifest = data.data.as_deref().and_then(|data| Manifest::read(data).unwrap_or_default());
-        return Ok(manifest.map(|manifest| manifest.classes).filter(|names| names.len() >= classes));
-    };
-    let names = cub::read_classes(directory)?;
-    if names.len() < classes {
-        return Err(Error::File {
-            path: directory.join("classes.txt"),
-            found: format!("names {} classes", names.len()),
-            expected: format!("a name for each of the {classes} classes of the labels"),
-        });
-    }
-    Ok(Some(names))
-}
-
-/// Prints the hardest classes, and leaves `class_accuracy.csv` and `confusions.png` in `out`. Outcomes without a confusion are left
+/// Prints the hardest of classes with names, and leaves `class_accuracy.csv` and `confusions.png` in `out`. Outcomes without a confusion are left
 /// out.
-pub(super) fn report(names: &[String], outcomes: &[Outcome], out: &Path) -> Result<()> {
+pub(super) fn report(classes: &ClassTable, outcomes: &[Outcome], out: &Path) -> Result<()> {
     let heads: Vec<(&str, &Confusion)> =
         outcomes.iter().filter_map(|outcome| Some((outcome.name.as_str(), outcome.confusion.as_ref()?))).collect();
     let Some((_, first)) = heads.first() else { return Ok(()) };
     let row = |class: usize| {
         let accuracies = heads.iter().map(|(_, confusion)| confusion.accuracy(class)).collect::<Option<Vec<f64>>>()?;
-        Some(ClassRow { label: class, name: &names[class], rows: first.rows(class), accuracies })
+        Some(ClassRow { label: classes.label(class), name: classes.name(class)?, rows: first.rows(class), accuracies })
     };
-    let mut rows: Vec<ClassRow> = (0..names.len()).filter_map(row).collect();
+    let mut rows: Vec<ClassRow> = (0..classes.len()).filter_map(row).collect();
     let names_of_heads: Vec<&str> = heads.iter().map(|&(name, _)| name).collect();
     let [csv, figure] = FILES.map(|name| out.join(name));
     write_csv(&csv, &names_of_heads, &rows)?;
@@ -65,7 +44,7 @@ pub(super) fn report(names: &[String], outcomes: &[Outcome], out: &Path) -> Resu
         Some((accuracy, &outcome.name, outcome.confusion.as_ref()?))
     });
     let Some((_, head, confusion)) = best.max_by(|a, b| a.0.total_cmp(&b.0)) else { return Ok(()) };
-    let names: Vec<String> = names.iter().map(|name| readable(name)).collect();
+    let names: Vec<String> = (0..classes.len()).filter_map(|class| classes.name(class)).map(readable).collect();
     match confusion_plot::draw(&figure, &format!("Most confused classes, {head}: test rows"), &names, confusion)? {
         true => tell(format_args!("\nconfusions of {head} in {}", figure.display())),
         false => Ok(()),
@@ -73,7 +52,7 @@ pub(super) fn report(names: &[String], outcomes: &[Outcome], out: &Path) -> Resu
 }
 
 struct ClassRow<'a> {
-    label: usize,
+    label: Label<'a>,
     name: &'a str,
     /// Test rows.
     rows: usize,

@@ -1,7 +1,7 @@
 //! `arcos compare`
 
 use super::checkpoint_every::CheckpointEvery;
-use super::class_report::{self, class_names};
+use super::class_report;
 use super::comparison::Comparison;
 use super::data_args::{Data, DataArgs};
 use super::head_args::TrainedHeadArgs;
@@ -12,7 +12,7 @@ use super::table::{Outcome, open_set_table, table};
 use super::train::{remark_on_few_rows, remark_on_frozen_features, retrieve, train_to_end};
 use super::train_args::TrainArgs;
 use super::{complain, only_with, open_set, tell};
-use crate::data::Transform;
+use crate::data::{ClassTable, Transform, cub};
 use crate::train::{EpochRecord, TrainConfig, Trainer};
 use crate::{Error, Head, Result};
 use std::path::{Path, PathBuf};
@@ -46,8 +46,8 @@ pub(super) struct Args {
     head_args: TrainedHeadArgs,
     #[command(flatten)]
     data: DataArgs,
-    /// CUB-200-2011, for the names of its classes [default: those in the manifest.json of --data, if there is one]
-    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    /// CUB-200-2011, for the names of its classes [default: as --class-names]
+    #[arg(long, value_name = "DIR", conflicts_with = "class_names", help_heading = "Data")]
     cub: Option<PathBuf>,
     #[command(flatten)]
     train: TrainArgs,
@@ -65,12 +65,18 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let with_config = |(name, head)| Ok((name, args.train.config(head)?));
     let configs = heads.into_iter().map(with_config).collect::<Result<Vec<_>>>()?;
     let data = args.data.read()?;
+    let data = match &args.cub {
+        Some(cub) => {
+            data.with_class_names(&cub::read_classes(cub)?, &cub.join("classes.txt"), args.data.labels_start)?
+        }
+        None => data,
+    };
     let title = data.describe();
     tell(&title)?;
     remark_on_frozen_features(&data, args.train.embed.embed.is_some())?;
     only_with(args.cub.is_some(), "--cub", data.test.is_some(), "test rows")?;
-    let class_names = class_names(args.cub.as_deref(), &args.data, data.train.classes())?;
-    compare(configs, &data, Some(&args.data), &args.out, &title, class_names.as_deref())
+    let named_classes = Some(data.train.class_table()).filter(|table| table.has_names());
+    compare(configs, &data, Some(&args.data), &args.out, &title, named_classes)
 }
 
 /// Trains each configuration on the same data, prints the table, draws the figure; reports on unseen classes where there are some, and on
@@ -85,14 +91,14 @@ pub(super) fn compare(
     files: Option<&DataArgs>,
     out: &Path,
     title: &str,
-    class_names: Option<&[String]>,
+    named_classes: Option<&ClassTable>,
 ) -> Result<()> {
     let Data { train, test, unseen } = data;
     let test = test.as_ref();
     let Possible { configs, left_out } = possible(configs, train.classes())?;
-    let class_names = class_names.filter(|_| test.is_some());
+    let named_classes = named_classes.filter(|_| test.is_some());
     let of_unseen = unseen.iter().map(|_| OPEN_SET_FIGURE);
-    let of_classes = class_names.iter().flat_map(|_| class_report::FILES);
+    let of_classes = named_classes.iter().flat_map(|_| class_report::FILES);
     let figures: Vec<&str> = [FIGURE].into_iter().chain(of_unseen).chain(of_classes).collect();
     let names: Vec<&str> = configs.iter().map(|(name, _)| name.as_str()).collect();
     let heads = names.len();
@@ -119,7 +125,7 @@ pub(super) fn compare(
         }
         let train_and_measure = || {
             let trainer = train_to_end(&name, trainer?, &run, &record)?;
-            let test_of_classes = test.filter(|_| class_names.is_some());
+            let test_of_classes = test.filter(|_| named_classes.is_some());
             let confusion = test_of_classes.map(|test| trainer.model().confusion(test)).transpose()?;
             let open_set = unseen.as_ref().map(|unseen| retrieve(trainer.model(), unseen, &run)).transpose()?;
             Ok(Outcome { name: name.clone(), head, history: trainer.history().to_vec(), confusion, open_set })
@@ -148,7 +154,7 @@ pub(super) fn compare(
     let figure = out.join(FIGURE);
     plot::draw(&figure, title, &panels(&outcomes))?;
     tell(format_args!("\nfigure in {}", figure.display()))?;
-    class_names.map_or(Ok(()), |names| class_report::report(names, &outcomes, out))?;
+    named_classes.map_or(Ok(()), |classes| class_report::report(classes, &outcomes, out))?;
     match failed.is_empty() {
         true => Ok(()),
         false => Err(heads_failed(failed, heads)),

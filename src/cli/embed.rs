@@ -35,11 +35,17 @@ pub(super) fn run(args: &Args) -> Result<()> {
     outputs::refuse_inputs([&args.out], &[model_files(&args.run), vec![file_of(&args.features)]].concat())?;
     outputs::check_place(&args.out)?;
     let model = read_model(&args.run)?;
-    let mut embeddings = model.embeddings(read_features(&args.features)?.view())?;
-    l2_normalize::check_finite("embeddings", embeddings.view())?;
-    if args.normalize {
-        embeddings = l2_normalize::forward("embeddings", embeddings.view())?.unit;
-    }
+    let features = read_features(&args.features)?;
+    let embed = || {
+        let embeddings = model.embeddings(features.view())?;
+        l2_normalize::check_finite("embeddings", embeddings.view())?;
+        match args.normalize {
+            true => Ok(l2_normalize::forward("embeddings", embeddings.view())?.unit),
+            false => Ok(embeddings),
+        }
+    };
+    let embeddings = embed().map_err(|error: crate::Error| error.in_file(&args.features))?;
+    features.check_unchanged()?;
     atomic_file::write(&args.out, |file| embeddings.write_npy(file).map_err(io::Error::other))?;
     let (rows, dimension) = embeddings.dim();
     print(format_args!("{rows} embeddings of {dimension} dimensions in {}", args.out.display()))

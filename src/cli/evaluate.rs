@@ -1,7 +1,8 @@
 //! `arcos evaluate`
 
+use super::data_args::read_labels;
 use super::{open_set, outputs, print};
-use crate::data::{Dataset, file_of, read_features, read_pairs, rows_of_stems};
+use crate::data::{ClassTable, Dataset, Features, Label, file_of, read_features, read_pairs, rows_of_stems};
 use crate::extract::Manifest;
 use crate::metrics::open_set::{OpenSetOptions, measure};
 use crate::train::{Checkpoint, Model, RunDirectory};
@@ -36,13 +37,14 @@ pub(super) struct Args {
     /// Embeddings (N, E) of any origin, measured as they are: no run is needed
     #[arg(long, value_name = "FILE", conflicts_with_all = ["features", "run"])]
     embeddings: Option<PathBuf>,
-    /// Labels (N,)
+    /// Labels (N,): integers, strings or whole floating-point numbers, or a .txt file with a label a line; -100 or an empty string means no label.
+    /// Of a head they are those that it was trained with
     #[arg(long, value_name = "FILE")]
     labels: PathBuf,
-    /// The label of the first class
-    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
-    labels_start: i64,
-    /// Only rows of these classes: A..B is from A to below B, either may be left out; counted from 0
+    /// Labels are numbers from N; only for runs that do not know theirs, which are counted from 0 [default: as in training]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    labels_start: Option<i64>,
+    /// Only rows with these labels: A..B is from A to below B, either may be left out
     #[arg(long, value_name = "A..B", value_parser = class_range)]
     classes: Option<Range<i64>>,
     /// Measure embeddings rather than the head
@@ -69,18 +71,26 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let model = if args.embeddings.is_some() { None } else { Some(read_model(&args.run)?) };
+    let model = match (&args.embeddings, args.labels_start) {
+        (Some(_), _) => None,
+        (None, None) => Some(read_model(&args.run)?),
+        (None, Some(start)) => {
+            let model = read_model(&args.run)?;
+            // Classes of others have labels of their own.
+            let class_table = model.class_table.starting_at(start).unwrap_or_else(|_| model.class_table.clone());
+            Some(Model { class_table, ..model })
+        }
+    };
     let path = args.embeddings.as_ref().or(args.features.as_ref()).expect("clap requires one of the two");
-    let data = Dataset::read(path, &args.labels, args.labels_start)?;
+    let labels = read_labels(&args.labels)?;
+    let table = match args.labels_start {
+        Some(start) => ClassTable::from_start(start, &[&labels]),
+        None => ClassTable::of(&[&labels]),
+    };
+    let table = table.map_err(|error| error.in_file(&args.labels))?;
+    let data = Dataset::read_encoded(path, &args.labels, &labels, table)?;
     let data = match &args.classes {
-        Some(classes) if data.has_rows(|label| classes.contains(&label)) => {
-            data.select(|label| classes.contains(&label))?
-        }
-        Some(classes) => {
-            let expected = format!("a range with rows in it: the largest label is {}", data.classes() - 1);
-            let end = Some(classes.end).filter(|&end| end < i64::MAX).map_or(String::new(), |end| end.to_string());
-            return Err(Error::Setting { name: "--classes", value: format!("{}..{end}", classes.start), expected });
-        }
+        Some(range) => with_labels_in(&data, range)?,
         None => data,
     };
     if let Some(directory) = &args.out {
@@ -111,13 +121,29 @@ fn inputs(args: &Args) -> Vec<PathBuf> {
     files.chain(args.pairs.clone()).chain(manifest).chain(model_files(&args.run)).collect()
 }
 
+/// The rows whose labels are in `range`.
+fn with_labels_in(data: &Dataset, range: &Range<i64>) -> Result<Dataset> {
+    let table = data.class_table();
+    let is_wanted = |class: i64| {
+        let label = usize::try_from(class).ok().map(|class| table.label(class));
+        matches!(label, Some(Label::Number(number)) if range.contains(&number))
+    };
+    if data.has_rows(is_wanted) {
+        return data.select(is_wanted);
+    }
+    let expected = format!("a range of numbers with rows in it: labels are {}", table.describe());
+    Err(Error::Setting { name: "--classes", value: format!("{range:?}"), expected })
+}
+
 /// Figures of the head, as JSON and as text.
 fn closed_set(model: &Model, data: &Dataset) -> Result<(Value, String)> {
     let evaluation = model.evaluate(data).map_err(|error| match error {
-        Error::LabelOutOfRange { row, label, classes, .. } => Error::Label {
-            row,
-            label,
-            expected: format!("one of the head's {classes} classes; --open-set measures embeddings of others, --classes leaves rows out"),
+        Error::InFile { path, source } => match *source {
+            Error::Label { row, label, expected } => {
+                let advice = "--open-set measures embeddings of other classes, --classes leaves rows out";
+                Error::Label { row, label, expected: format!("{expected}; {advice}") }.in_file(path)
+            }
+            source => source.in_file(path),
         },
         other => other,
     })?;
@@ -144,8 +170,14 @@ fn measured(model: Option<&Model>, data: &Dataset, args: &Args) -> Result<(Value
     let embed = |features: ndarray::ArrayView2<f32>| -> Result<Array2<f32>> {
         model.map_or_else(|| Ok(features.to_owned()), |model| model.embeddings(features))
     };
-    let embeddings = embed(data.features.view())?;
-    let distractors = args.distractors.as_deref().map(|path| embed(read_features(path)?.view())).transpose()?;
+    let of = |path: &Path, features: &Features| {
+        let embeddings = embed(features.view()).map_err(|error| error.in_file(path))?;
+        features.check_unchanged()?;
+        Ok::<_, Error>(embeddings)
+    };
+    let path = args.embeddings.as_ref().or(args.features.as_ref()).expect("clap requires one of the two");
+    let embeddings = of(path, &data.features)?;
+    let distractors = args.distractors.as_deref().map(|path| of(path, &read_features(path)?)).transpose()?;
     let pairs = args.pairs.as_deref().map(|pairs| {
         let rows = args.manifest.as_deref().map(|directory| files_of_rows(directory, data.rows())).transpose()?;
         read_pairs(pairs, data.rows(), &rows_of_stems(rows.iter().flatten().map(String::as_str)))

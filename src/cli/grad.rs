@@ -1,9 +1,10 @@
 //! `arcos grad`
 
+use super::data_args::read_labels;
 use super::head_args::{HeadArgs, borrowed, head, head_names};
 use super::npy::{self, write};
 use super::{outputs, print};
-use crate::data::{Matrix, file_of, read_labels, read_matrix, read_vector};
+use crate::data::{ClassTable, Matrix, file_of, read_matrix, read_vector};
 use crate::{ClassificationHead, Error, Head, Real, Result};
 use ndarray::{Array1, Array2, arr0};
 use ndarray_npy::WritableElement;
@@ -31,13 +32,13 @@ pub(super) struct Args {
     /// Bias (C,) of softmax and l2-softmax [default: zero]
     #[arg(long, value_name = "FILE")]
     bias: Option<PathBuf>,
-    /// Features (B, D): .npy, .npz or archive.npz:name; f32 or f64 set the precision, f16 is widened to f32
+    /// Features (B, D): .npy, .npz or archive.npz:name; f32 or f64 set the precision, f16 and integers become f32
     #[arg(long, value_name = "FILE")]
     features: PathBuf,
     /// Class vectors (C, D), one a row, in the precision of the features
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
-    /// Labels (B,): any integer type; the value -100 means no label
+    /// Labels (B,): integers, or whole floating-point numbers; the value -100 means no label
     #[arg(long, value_name = "FILE")]
     labels: PathBuf,
     /// The label of the first class
@@ -57,7 +58,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let inputs = [Some(&args.features), Some(&args.weights), Some(&args.labels), args.bias.as_ref()];
     let inputs: Vec<PathBuf> = inputs.into_iter().flatten().map(|path| file_of(path)).collect();
     outputs::refuse_inputs(ARRAYS.map(|name| npy::path(&args.out, name)), &inputs)?;
-    let labels = read_labels(&args.labels, args.labels_start)?;
+    let of_file = read_labels(&args.labels)?;
+    let indices = ClassTable::from_start(args.labels_start, &[&of_file]).and_then(|classes| classes.encode(&of_file));
+    let labels = indices.map_err(|error| error.in_file(&args.labels))?;
     let bias = args.bias.as_deref().map(read_vector).transpose()?;
     match (read_matrix(&args.features)?, read_matrix(&args.weights)?) {
         (Matrix::F32(features), Matrix::F32(weights)) => {

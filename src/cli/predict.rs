@@ -3,18 +3,18 @@
 use super::evaluate::{model_files, read_model};
 use super::outputs;
 use super::train_args::at_least_one;
-use crate::data::{file_of, read_features};
+use crate::data::{Features, file_of, read_features};
 use crate::train::Model;
 use crate::{Error, Result, atomic_file};
-use ndarray::{ArrayView1, ArrayView2};
+use ndarray::ArrayView1;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 /// Arguments of `arcos predict`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Writes CSV: row, rank, label, probability; a line for each row and rank. Probabilities are the softmax of the inference \
-logits.")]
+Writes CSV: row, rank, label, probability; a line for each row and rank. Labels are those of training; where they are numbers with \
+names, there is a column name after label. Probabilities are the softmax of the inference logits.")]
 pub(super) struct Args {
     /// A run directory (its newest checkpoint), or a checkpoint
     #[arg(long, value_name = "PATH", default_value = "arcos-run")]
@@ -25,9 +25,9 @@ pub(super) struct Args {
     /// Classes listed for each row, the likeliest first
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = at_least_one)]
     top: usize,
-    /// The label of the first class
-    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
-    labels_start: i64,
+    /// Labels are numbers from N; only for runs that do not know theirs, which are counted from 0 [default: as in training]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    labels_start: Option<i64>,
     /// The CSV file [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -40,23 +40,27 @@ pub(super) fn run(args: &Args) -> Result<()> {
         outputs::check_place(out)?;
     }
     let model = read_model(&args.run)?;
-    let classes = model.parameters.weights.nrows();
+    let model = match args.labels_start {
+        Some(start) => Model { class_table: model.class_table.starting_at(start)?, ..model },
+        None => model,
+    };
+    let classes = model.class_table.len();
     if args.top > classes {
         let expected = format!("at most {classes}, the classes of the head");
         return Err(Error::Setting { name: "--top", value: args.top.to_string(), expected });
     }
     let features = read_features(&args.features)?;
     if features.view().is_empty() {
-        return Err(Error::Empty { what: "features", found: features.view().shape().to_vec() });
+        return Err(Error::Empty { what: "features", found: features.view().shape().to_vec() }.in_file(&args.features));
     }
     let Some(out) = &args.out else {
         let failed = |error| Error::io("write to", "standard output", error);
-        return write(&model, features.view(), args, &mut BufWriter::new(io::stdout().lock()), &failed);
+        return write(&model, &features, args, BufWriter::new(io::stdout().lock()), &failed);
     };
     // What fails on the way may be of the model or the features: the file then does not come to be.
     let mut outcome = Ok(());
     let written = atomic_file::write(out, |file| {
-        outcome = write(&model, features.view(), args, file, &|error| Error::io("write", out, error));
+        outcome = write(&model, &features, args, file, &|error| Error::io("write", out, error));
         outcome.as_ref().map_err(|error| io::Error::other(error.to_string())).copied()
     });
     outcome.and(written)
@@ -65,23 +69,36 @@ pub(super) fn run(args: &Args) -> Result<()> {
 /// Writes the CSV; its heading only with the first rows, since there are none if something is wrong.
 fn write(
     model: &Model,
-    features: ArrayView2<f32>,
+    features: &Features,
     args: &Args,
-    writer: &mut impl Write,
+    writer: impl Write,
     failed: &dyn Fn(io::Error) -> Error,
 ) -> Result<()> {
-    model.for_logits(features, |first, logits| {
+    let classes = &model.class_table;
+    let has_names = classes.has_names() && !classes.labels_are_strings();
+    let of_csv = |error: csv::Error| match error.into_kind() {
+        csv::ErrorKind::Io(error) => failed(error),
+        other => failed(io::Error::other(format!("{other:?}"))),
+    };
+    let mut writer = csv::Writer::from_writer(writer);
+    let written = model.for_logits(features.view(), |first, logits| {
         if first == 0 {
-            writeln!(writer, "row,rank,label,probability").map_err(failed)?;
+            let name = has_names.then_some("name");
+            let heading = ["row", "rank", "label"].into_iter().chain(name).chain(["probability"]);
+            writer.write_record(heading).map_err(of_csv)?;
         }
         for (row, logits) in logits.rows().into_iter().enumerate() {
             for (rank, (class, probability)) in likeliest(logits, args.top).into_iter().enumerate() {
-                let label = (class as i64).saturating_add(args.labels_start);
-                writeln!(writer, "{},{},{label},{probability}", first + row, rank + 1).map_err(failed)?;
+                let [row, rank] = [first + row, rank + 1].map(|number| number.to_string());
+                let name = classes.name(class).filter(|_| has_names).map(str::to_owned);
+                let cells = [row, rank, classes.label(class).to_string()].into_iter().chain(name);
+                writer.write_record(cells.chain([probability.to_string()]).collect::<Vec<_>>()).map_err(of_csv)?;
             }
         }
         Ok(())
-    })?;
+    });
+    written.map_err(|error| error.in_file(&args.features))?;
+    features.check_unchanged()?;
     writer.flush().map_err(failed)
 }
 

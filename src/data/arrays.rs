@@ -1,7 +1,7 @@
 //! Arrays from `.npy` and `.npz` files.
 
 use super::element::Wanted;
-use super::npy_header;
+use super::{Labels, npy_header, read_text};
 use crate::ops::IGNORE_LABEL;
 use crate::{Error, Result};
 use ndarray::{Array1, Array2, ArrayD};
@@ -15,7 +15,7 @@ use zip::result::ZipError;
 /// A matrix in the precision of its file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Matrix {
-    /// Of an f32 file, or of an f16 one, widened.
+    /// Of an f32 file, or of one of f16 or integers, converted.
     F32(Array2<f32>),
     /// Of an f64 file.
     F64(Array2<f64>),
@@ -31,13 +31,13 @@ impl Matrix {
     }
 }
 
-/// Reads a matrix in its own precision; f16 is widened to f32. `path` is a `.npy` file, an `.npz` archive of one array, or
+/// Reads a matrix in its own precision; f16 and integers become f32. `path` is a `.npy` file, an `.npz` archive of one array, or
 /// `archive.npz:name`.
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::File`] for a file that is not such an array.
 pub fn read_matrix(path: &Path) -> Result<Matrix> {
-    let shape = "a matrix of f16, f32 or f64";
+    let shape = "a matrix of f16, f32, f64 or integers";
     match read::<Wanted<f64>>(path) {
         Ok(array) => Ok(Matrix::F64(matrix(path, array.map(|element| element.0), shape)?)),
         Err(Failure::Dtype(_)) => {
@@ -48,28 +48,27 @@ pub fn read_matrix(path: &Path) -> Result<Matrix> {
     }
 }
 
-/// Reads a vector of f16, f32 or f64 as f64.
+/// Reads a vector of f16, f32, f64 or integers as f64.
 ///
 /// # Errors
 /// As [`read_matrix`].
 pub fn read_vector(path: &Path) -> Result<Array1<f64>> {
-    let shape = "a vector of f16, f32 or f64";
-    let array = match read::<Wanted<f64>>(path) {
-        Err(Failure::Dtype(_)) => read::<Wanted<f32>>(path).map(|array| array.map(|element| element.0.into())),
-        array => array.map(|array| array.map(|element| element.0)),
-    };
-    vector(path, array.map_err(|failure| failure.into_error(path, shape))?, shape)
+    let shape = "a vector of f16, f32, f64 or integers";
+    read_floats(path).map_err(|failure| failure.into_error(path, shape))
 }
 
-/// Reads labels (N,) or (N, 1) of any integer type. `start` is the label of the first class: it is subtracted from all but
-/// [`IGNORE_LABEL`].
+/// Reads labels (N,) or (N, 1) of any integer type, or of floating-point numbers that are whole. `start` is the label of the first class: it
+/// is subtracted from all but [`IGNORE_LABEL`]. For labels of any kind see [`read_class_labels`].
 ///
 /// # Errors
-/// As [`read_matrix`]; [`Error::File`] for a label below `start`.
+/// As [`read_matrix`]; [`Error::File`] for a label below `start` or past the largest i64, and for one that is not whole.
 pub fn read_labels(path: &Path, start: i64) -> Result<Array1<i64>> {
     let expected = "a vector of integers, one label for each row of features";
-    let array = read::<Wanted<i64>>(path).map_err(|failure| failure.into_error(path, expected))?;
-    let mut labels = vector(path, array.map(|element| element.0), expected)?;
+    let integers = match read_integers(path) {
+        Err(Failure::Dtype(_)) => read_whole_floats(path),
+        integers => integers,
+    };
+    let mut labels = integers.map_err(|failure| failure.into_error(path, expected))?;
     for (row, label) in labels.iter_mut().enumerate().filter(|(_, label)| **label != IGNORE_LABEL) {
         *label = label.checked_sub(start).filter(|&class| class >= 0).ok_or_else(|| Error::File {
             path: path.into(),
@@ -80,9 +79,59 @@ pub fn read_labels(path: &Path, start: i64) -> Result<Array1<i64>> {
     Ok(labels)
 }
 
+/// Reads labels (N,) or (N, 1) as they are: any integers, whole floating-point numbers, or strings (`U` or `S` to NumPy). Of a file whose
+/// name ends in `.txt` each line is a label; they are numbers if all are, and a blank line is no label.
+///
+/// # Errors
+/// As [`read_matrix`]; [`Error::File`] for a number that is not whole or past the largest i64, and for a string that is no Unicode.
+pub fn read_class_labels(path: &Path) -> Result<Labels> {
+    if path.extension().is_some_and(|extension| extension == "txt") {
+        return Ok(labels_of_lines(&read_text(path)?));
+    }
+    let expected =
+        "a vector of integers, of whole floating-point numbers or of strings, one label for each row of features";
+    let strings = || read::<Wanted<String>>(path).and_then(|array| vector(array.map(|element| element.0.clone())));
+    let labels = match read_integers(path) {
+        Err(Failure::Dtype(_)) => match read_whole_floats(path) {
+            Err(Failure::Dtype(_)) => strings().map(|strings| Labels::Strings(strings.to_vec())),
+            floats => floats.map(Labels::WholeFloats),
+        },
+        integers => integers.map(Labels::Integers),
+    };
+    labels.map_err(|failure| failure.into_error(path, expected))
+}
+
+fn labels_of_lines(text: &str) -> Labels {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let number = |line: &&str| if line.is_empty() { Some(IGNORE_LABEL) } else { line.parse().ok() };
+    match lines.iter().map(number).collect::<Option<Vec<i64>>>() {
+        Some(numbers) => Labels::Integers(numbers.into()),
+        None => Labels::Strings(lines.into_iter().map(str::to_owned).collect()),
+    }
+}
+
+fn read_integers(path: &Path) -> Result<Array1<i64>, Failure> {
+    let labels = vector(read::<Wanted<i64>>(path)?.map(|element| element.0))?;
+    match labels.iter().position(|&label| label == i64::MAX) {
+        Some(row) => Err(Failure::Other(format!("label {} or more in row {row}", i64::MAX))),
+        None => Ok(labels),
+    }
+}
+
+fn read_whole_floats(path: &Path) -> Result<Array1<i64>, Failure> {
+    /// Floating-point numbers past this leave out whole ones: different labels could have become one.
+    const LARGEST: f64 = (1u64 << 53) as f64;
+    let labels = read_floats(path)?;
+    let is_whole = |label: f64| label.fract() == 0.0 && label.abs() < LARGEST;
+    match labels.iter().position(|&label| !is_whole(label)) {
+        Some(row) => Err(Failure::Other(format!("label {} in row {row}", labels[row]))),
+        None => Ok(labels.mapv(|label| label as i64)),
+    }
+}
+
 /// Reads features (N, D) into memory as f32.
 pub(super) fn read_f32_matrix(path: &Path) -> Result<Array2<f32>> {
-    let shape = "a matrix of f16, f32 or f64, one row of features an image";
+    let shape = "a matrix of f16, f32, f64 or integers, one row for each label";
     let array = read::<Wanted<f32>>(path).map_err(|failure| failure.into_error(path, shape))?;
     matrix(path, array.map(|element| element.0), shape)
 }
@@ -112,6 +161,7 @@ impl From<ReadNpyError> for Failure {
             ReadNpyError::WrongDescriptor(dtype) => Self::Dtype(dtype.to_string()),
             ReadNpyError::MissingData => Self::Other("ends before its last element".into()),
             ReadNpyError::ExtraBytes(_) => Self::Other("has bytes after its last element".into()),
+            ReadNpyError::ParseData(error) => Self::Other(error.to_string()),
             ReadNpyError::Io(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => Self::Io(error),
             other => Self::Other(format!("is no .npy array ({other})")),
         }
@@ -129,6 +179,7 @@ fn read<A: ReadableElement>(path: &Path) -> Result<ArrayD<A>, Failure> {
 fn read_array<A: ReadableElement>(mut reader: impl Read) -> Result<ArrayD<A>, Failure> {
     let mut start = Vec::new();
     reader.by_ref().take(npy_header::START as u64).read_to_end(&mut start).map_err(Failure::Io)?;
+    npy_header::without_long_suffixes(&mut start);
     npy_header::check(&start).map_err(|found| Failure::Other(format!("is no .npy array ({found})")))?;
     Ok(ArrayD::read_npy(start.chain(reader))?)
 }
@@ -187,11 +238,17 @@ fn matrix<T>(path: &Path, array: ArrayD<T>, expected: &str) -> Result<Array2<T>>
     array.into_dimensionality().map_err(|_| Error::File { path: path.into(), found, expected: expected.into() })
 }
 
-fn vector<T: Clone>(path: &Path, array: ArrayD<T>, expected: &str) -> Result<Array1<T>> {
+fn vector<T: Clone>(array: ArrayD<T>) -> Result<Array1<T>, Failure> {
     match array.shape() {
         [_] | [_, 1] => Ok(array.iter().cloned().collect()),
-        shape => {
-            Err(Error::File { path: path.into(), found: format!("has shape {shape:?}"), expected: expected.into() })
-        }
+        shape => Err(Failure::Other(format!("has shape {shape:?}"))),
     }
+}
+
+fn read_floats(path: &Path) -> Result<Array1<f64>, Failure> {
+    let array = match read::<Wanted<f64>>(path) {
+        Err(Failure::Dtype(_)) => read::<Wanted<f32>>(path)?.map(|element| element.0.into()),
+        array => array?.map(|element| element.0),
+    };
+    vector(array)
 }

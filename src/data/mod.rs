@@ -9,11 +9,14 @@ pub mod image_folder;
 pub mod synthetic;
 
 mod arrays;
+mod class_names;
+mod class_table;
 mod dataset;
 mod element;
 mod features;
 #[cfg(feature = "images")]
 mod image_set;
+mod labels;
 mod npy_header;
 mod open_set;
 mod pairs;
@@ -22,11 +25,14 @@ mod transform;
 
 #[cfg(feature = "cli")]
 pub(crate) use arrays::file_of;
-pub use arrays::{Matrix, read_labels, read_matrix, read_vector};
+pub use arrays::{Matrix, read_class_labels, read_labels, read_matrix, read_vector};
+pub use class_names::{names_by_label, read_class_names};
+pub use class_table::ClassTable;
 pub use dataset::Dataset;
 pub use features::{Features, read_features};
 #[cfg(feature = "images")]
 pub use image_set::{ImageSet, LabelledImage, Split};
+pub use labels::{Label, Labels};
 pub use open_set::{OpenSetSplit, open_set_split};
 pub use pairs::{RowOfStem, read_pairs, rows_of_stems};
 pub use text::read_text;

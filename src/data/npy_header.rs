@@ -1,5 +1,5 @@
 //! What a `.npy` header may claim. The parser of headers takes exponential time for deep brackets, overflows the stack for deeper
-//! ones, and trusts lengths and shapes; so they are looked at first.
+//! ones, and trusts lengths and shapes; so they are looked at first. Nor does it know the long integers of Python 2.
 
 /// Bytes of a header, at most: NumPy's own are some 118.
 const LONGEST: usize = 1 << 16;
@@ -9,6 +9,19 @@ pub(super) const START: usize = LONGEST + 12;
 
 /// Brackets within brackets, at most: a structured type in a dictionary has four.
 const DEEPEST: usize = 5;
+
+/// Makes the shape `(100L, 3L)` that Python 2 writes `(100 , 3 )`, in the start of a file.
+pub(super) fn without_long_suffixes(start: &mut [u8]) {
+    let Some((b"\x93NUMPY", rest)) = start.split_at_checked(6) else { return };
+    let is_shape = |window: &[u8]| window == b"shape";
+    let Some(shape) = rest.windows(5).take(LONGEST).position(is_shape).map(|position| position + 11) else { return };
+    let end = start[shape..].iter().position(|&byte| byte == b')').map_or(shape, |length| shape + length);
+    for index in shape..end {
+        if start[index] == b'L' && start[index - 1].is_ascii_digit() {
+            start[index] = b' ';
+        }
+    }
+}
 
 /// Checks the header at the start of a file, of which the first [`START`] bytes are given or all there are. What is no header passes: whoever
 /// parses it says so.
@@ -66,6 +79,14 @@ mod tests {
     fn with_header(header: &str) -> Result<(), String> {
         let length = (header.len() as u16).to_le_bytes();
         check(&[b"\x93NUMPY\x01\x00", &length[..], header.as_bytes()].concat())
+    }
+
+    #[test]
+    fn long_integers_of_python_2_lose_their_suffix() {
+        let mut start =
+            *b"\x93NUMPY\x01\x00\x46\x00{'descr': '<f4', 'fortran_order': False, 'shape': (100L, 3L), }\n 7L)";
+        without_long_suffixes(&mut start);
+        assert!(start.ends_with(b"'shape': (100 , 3 ), }\n 7L)"), "{}", String::from_utf8_lossy(&start));
     }
 
     #[test]

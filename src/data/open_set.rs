@@ -18,11 +18,16 @@ pub struct OpenSetSplit {
 /// second is retrieved; of an odd number of classes the middle one trains. Test rows of the first half stay out of training, for the
 /// accuracy on known classes: to train on all rows of the first half, give all rows as training rows.
 ///
+/// Both count the same classes, of which one may have fewer.
+///
 /// # Errors
 /// [`Error::Empty`], [`Error::NothingLabelled`] where no row trains; [`Error::Unmeasurable`] unless there are two classes to
-/// retrieve, one of them with two rows.
+/// retrieve, one of them with two rows; [`Error::Label`] where labels of the two are of different classes.
 pub fn open_set_split(train: &Dataset, test: Option<&Dataset>) -> Result<OpenSetSplit> {
-    let classes = train.classes().max(test.map_or(0, Dataset::classes));
+    let most = test.filter(|test| test.classes() > train.classes()).unwrap_or(train).class_table();
+    let counted_alike = |data: &Dataset| data.clone().with_classes_of(most);
+    let (train, test) = (&counted_alike(train)?, test.map(counted_alike).transpose()?);
+    let (test, classes) = (test.as_ref(), most.len());
     let known = classes.div_ceil(2) as i64;
     let (is_known, is_unseen) = (|label| (0..known).contains(&label), |label| label >= known);
     let parts = [Some(train), test].into_iter().flatten().filter(|data| data.has_rows(is_unseen));
@@ -34,8 +39,9 @@ pub fn open_set_split(train: &Dataset, test: Option<&Dataset>) -> Result<OpenSet
         Some(unseen) if can_be_retrieved(&unseen) => unseen,
         _ => return Err(unmeasurable()),
     };
-    let known_test = test.filter(|test| test.has_rows(is_known)).map(|test| test.select(is_known));
-    Ok(OpenSetSplit { train: train.select(is_known)?, test: known_test.transpose()?, unseen })
+    let select_known = |data: &Dataset| Ok::<_, Error>(data.select(is_known)?.with_first_classes(known as usize));
+    let known_test = test.filter(|test| test.has_rows(is_known)).map(select_known);
+    Ok(OpenSetSplit { train: select_known(train)?, test: known_test.transpose()?, unseen })
 }
 
 /// Whether there are rows of two classes, and two of one.

@@ -8,7 +8,7 @@
 use super::checksum::{DataChecksum, little_endian};
 use super::{EpochRecord, Model, PausedEpoch, Place, TrainConfig, TrainedEmbedder};
 use crate::atomic_file::{Written, directory_of, flush_directory};
-use crate::data::{Dataset, Transform};
+use crate::data::{ClassTable, Dataset, Transform};
 use crate::embedder::{Embedder, EmbedderParameters};
 use crate::ops::l2_normalize::check_finite;
 use crate::optim::Moments;
@@ -60,6 +60,9 @@ struct Description {
     train_rows: usize,
     #[serde(default)]
     data: Option<RunData>,
+    /// Runs from before labels were kept have none: theirs count from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    classes: Option<ClassTable>,
     history: Vec<EpochRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     paused: Option<PausedEpoch>,
@@ -106,6 +109,7 @@ impl Checkpoint {
             config: self.config.clone(),
             train_rows: self.train_rows,
             data: self.data,
+            classes: Some(self.model.class_table.clone()),
             history: self.history.clone(),
             paused: self.paused.clone(),
             tensors_crc32c: checksum(&self.tensors()),
@@ -135,7 +139,8 @@ impl Checkpoint {
             return Err(refused(description.format, FORMAT));
         }
         let computed = description.checksum();
-        let Description { config, train_rows, data, history, paused, tensors_crc32c, crc32c, .. } = description;
+        let Description { config, train_rows, data, classes, history, paused, tensors_crc32c, crc32c, .. } =
+            description;
         if has_checksums && computed != crc32c {
             let found = format!("damaged or changed by hand: its check sum is {computed}");
             return Err(refused(found, &format!("{crc32c}, as it says")));
@@ -152,6 +157,9 @@ impl Checkpoint {
             return Err(Error::File { path, found, expected });
         }
         let (model, moments) = from_tensors(&config, tensors).map_err(unusable)?;
+        let class_table = classes.unwrap_or_else(|| model.class_table.clone());
+        class_table.check(model.class_table.len()).map_err(|found| refused(found, FORMAT))?;
+        let model = Model { class_table, ..model };
         Ok(Self { config, model, moments, history, paused, train_rows, data })
     }
 
@@ -171,6 +179,15 @@ impl Checkpoint {
                 what: "the training set (rows, dimension, classes)",
                 found,
                 expected: format!("{expected:?}, that of the run to resume"),
+            });
+        }
+        let (found, expected) = (train.class_table(), &self.model.class_table);
+        // Of a run whose labels nobody kept, any others may be.
+        if !found.same_labels(expected) && !expected.is_indices() {
+            return Err(Error::Setting {
+                name: "the labels of the classes",
+                value: found.describe(),
+                expected: format!("those of the run to resume, {}", expected.describe()),
             });
         }
         let Some(of_run) = &self.data else { return Ok(()) };
@@ -311,7 +328,8 @@ fn from_tensors(config: &TrainConfig, mut tensors: Tensors) -> Result<(Model, Ve
     if given != taken {
         return Err(format!("a transform to {given} dimensions and weights for {taken}"));
     }
-    let model = Model { head: config.head.clone(), parameters, transform, embedder };
+    let class_table = ClassTable::indices(parameters.weights.nrows());
+    let model = Model { head: config.head.clone(), parameters, transform, embedder, class_table };
     let lengths = model.trained_lengths();
     let mut moments = Vec::new();
     for (number, length) in lengths.into_iter().enumerate() {

@@ -1,6 +1,6 @@
 //! A trained head with its embedder and feature transform: what is left of a run.
 
-use crate::data::{Dataset, Transform};
+use crate::data::{ClassTable, Dataset, Transform, TransformKind};
 use crate::embedder::{Embedder, EmbedderParameters};
 use crate::metrics::accuracy::predict;
 use crate::metrics::confusion::Confusion;
@@ -26,6 +26,8 @@ pub struct Model {
     pub transform: Transform,
     /// What is between transformed features and head, where something is.
     pub embedder: Option<TrainedEmbedder>,
+    /// The label of each class.
+    pub class_table: ClassTable,
 }
 
 /// An embedder with its values.
@@ -62,9 +64,11 @@ impl Model {
         }
         let mut embeddings = Array2::zeros((features.nrows(), self.parameters.weights.ncols()));
         let targets = embeddings.axis_chunks_iter_mut(Axis(0), ROWS_AT_A_TIME);
-        for (features, mut target) in features.axis_chunks_iter(Axis(0), ROWS_AT_A_TIME).zip(targets) {
+        let chunks = features.axis_chunks_iter(Axis(0), ROWS_AT_A_TIME);
+        for (chunk, (features, mut target)) in chunks.zip(targets).enumerate() {
             let transformed = self.transform.apply(features)?;
-            target.assign(&self.embed(transformed.view())?);
+            let embeddings = self.embed(transformed.view());
+            target.assign(&embeddings.map_err(|error| error.of_row("features", |row| chunk * ROWS_AT_A_TIME + row))?);
         }
         Ok(embeddings)
     }
@@ -89,6 +93,15 @@ impl Model {
         }
     }
 
+    /// What the head takes, as errors about its rows call it.
+    pub(super) fn head_input(&self) -> &'static str {
+        match (&self.embedder, self.transform.kind()) {
+            (Some(_), _) => "embeddings",
+            (None, TransformKind::None) => "features",
+            (None, _) => "transformed features",
+        }
+    }
+
     /// Inference logits (B, C) of raw `features` (B, D).
     ///
     /// # Errors
@@ -109,23 +122,29 @@ impl Model {
     ) -> Result<()> {
         let rows_at_a_time = (MOST_LOGITS / self.parameters.weights.nrows()).clamp(1, ROWS_AT_A_TIME);
         let chunks = features.axis_chunks_iter(Axis(0), rows_at_a_time);
-        chunks.enumerate().try_for_each(|(chunk, rows)| each(chunk * rows_at_a_time, self.logits(rows)?))
+        chunks.enumerate().try_for_each(|(chunk, rows)| {
+            let first = chunk * rows_at_a_time;
+            let logits = self.logits(rows).map_err(|error| error.of_row(self.head_input(), |row| first + row));
+            each(first, logits?)
+        })
     }
 
-    /// Loss and accuracy on raw features.
+    /// Loss and accuracy on raw features; labels are those of [`class_table`](Self::class_table), however the data set counts them.
     ///
     /// # Errors
-    /// As [`logits`](Self::logits); [`Error::LabelOutOfRange`], [`Error::NothingLabelled`].
+    /// As [`logits`](Self::logits); [`Error::Label`], [`Error::NothingLabelled`].
     pub fn evaluate(&self, data: &Dataset) -> Result<Evaluation> {
-        self.evaluate_with(&mut Streaming::default(), data, Some(&self.transform))
+        let data = data.clone().with_classes_of(&self.class_table)?;
+        self.evaluate_with(&mut Streaming::default(), &data, Some(&self.transform))
     }
 
-    /// Which classes the labelled rows of raw features are taken for.
+    /// Which classes the labelled rows of raw features are taken for; labels as in [`evaluate`](Self::evaluate).
     ///
     /// # Errors
-    /// As [`logits`](Self::logits); [`Error::LabelOutOfRange`], [`Error::NothingLabelled`].
+    /// As [`logits`](Self::logits); [`Error::Label`], [`Error::NothingLabelled`].
     pub fn confusion(&self, data: &Dataset) -> Result<Confusion> {
-        let targets = Targets::new(data.labels.view(), data.rows(), self.parameters.weights.nrows())?;
+        let labels = data.labels_as(&self.class_table)?;
+        let targets = Targets::new(labels.view(), data.rows(), self.parameters.weights.nrows())?;
         let mut confusion = Confusion::default();
         self.for_logits(data.features.view(), |first, logits| {
             let classes = targets.class_of_row().iter().skip(first);
@@ -137,7 +156,7 @@ impl Model {
         Ok(confusion)
     }
 
-    /// Loss and accuracy on features after `transform`, if they are not transformed already.
+    /// Loss and accuracy on features after `transform`, if they are not transformed already; classes are counted as the head's.
     pub(super) fn evaluate_with(
         &self,
         kernel: &mut Streaming<f32>,
@@ -145,38 +164,23 @@ impl Model {
         transform: Option<&Transform>,
     ) -> Result<Evaluation> {
         let mut sums = Sums::default();
+        data.check_unchanged()?;
         let features = data.features.view();
         let chunks = features.axis_chunks_iter(Axis(0), ROWS_AT_A_TIME);
         let labels = data.labels.axis_chunks_iter(Axis(0), ROWS_AT_A_TIME);
         for (chunk, (features, labels)) in chunks.zip(labels).enumerate() {
             if labels.iter().any(|&label| label != IGNORE_LABEL) {
-                let transformed = transform.map(|transform| transform.apply(features)).transpose()?;
+                let located = |error, name| data.located(error, name, |row| chunk * ROWS_AT_A_TIME + row);
+                let transformed = transform.map(|transform| transform.apply(features)).transpose();
+                let transformed = transformed.map_err(|error| located(error, "features"))?;
                 let transformed = transformed.as_ref().map_or(features, |transformed| transformed.view());
-                let embeddings = self.embed(transformed)?;
+                let embeddings = self.embed(transformed).map_err(|error| located(error, "features"))?;
                 let evaluated = kernel.evaluate(&self.head, embeddings.view(), &self.parameters, labels);
-                sums.add(evaluated.map_err(|error| from_row(error, chunk * ROWS_AT_A_TIME))?);
+                sums.add(evaluated.map_err(|error| located(error, self.head_input()))?);
             }
         }
+        data.check_unchanged()?;
         sums.evaluation(data.labels.len())
-    }
-}
-
-/// `error` about some of the rows, with the row's number among all.
-fn from_row(error: Error, first: usize) -> Error {
-    match error {
-        Error::LabelOutOfRange { row, label, classes, ignore } => {
-            Error::LabelOutOfRange { row: first + row, label, classes, ignore }
-        }
-        Error::NotFinite { what: "features", row, column, value } => {
-            Error::NotFinite { what: "features", row: first + row, column, value }
-        }
-        Error::ZeroNorm { what: "features", row, norm, minimum } => {
-            Error::ZeroNorm { what: "features", row: first + row, norm, minimum }
-        }
-        Error::NormOverflow { what: "features", row, largest } => {
-            Error::NormOverflow { what: "features", row: first + row, largest }
-        }
-        other => other,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Data on their way to the head: transformed whole, or a batch at a time where that would copy a file into memory.
 
-use crate::Result;
 use crate::data::{Dataset, Transform, TransformKind};
+use crate::{Error, Result};
 use ndarray::parallel::prelude::*;
 use ndarray::{Array2, ArrayView2, Axis};
 
@@ -21,6 +21,11 @@ impl Prepared {
             true => Ok(Self { data, is_transformed: false }),
             false => Ok(Self { data: data.transformed(transform)?, is_transformed: true }),
         }
+    }
+
+    /// An error about row r of a batch of `rows` as one about its row of the data set or its file; the head takes `name`.
+    pub fn located(&self, error: Error, name: &'static str, rows: &[usize]) -> Error {
+        self.data.located(error, name, |row| rows[row])
     }
 
     /// Some rows, transformed.

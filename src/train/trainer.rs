@@ -58,8 +58,8 @@ pub struct Progress {
 }
 
 impl Trainer {
-    /// Fits the transform on `train`, transforms both sets, and draws the first weights. The classes are those of the
-    /// training labels, from 0 to the largest.
+    /// Fits the transform on `train`, transforms both sets, and draws the first weights. The classes are those of
+    /// [`Dataset::class_table`] of `train`; rows of `test` belong to the class of their label there.
     ///
     /// # Errors
     /// What is wrong with the configuration or the data.
@@ -69,8 +69,12 @@ impl Trainer {
             let row = train.labels.iter().position(|&label| label as usize == classes - 1).unwrap_or_default();
             return Err(Error::Label {
                 row,
-                label: train.labels[row],
-                expected: format!("classes numbered from 0 without gaps, in a training set of {} rows", train.rows()),
+                label: train.class_table().label(classes - 1).to_string(),
+                expected: format!(
+                    "classes numbered from {} without gaps, in a training set of {} rows",
+                    train.class_table().label(0),
+                    train.rows()
+                ),
             });
         }
         config.check(classes)?;
@@ -84,7 +88,9 @@ impl Trainer {
             let parameters = embedder.initial_parameters(dimension, &mut rng)?;
             Ok::<_, Error>(TrainedEmbedder { embedder, parameters })
         });
-        let model = Model { head: config.head.clone(), parameters, transform, embedder: embedder.transpose()? };
+        let embedder = embedder.transpose()?;
+        let class_table = train.class_table().clone();
+        let model = Model { head: config.head.clone(), parameters, transform, embedder, class_table };
         let moments = model.trained_lengths().into_iter().map(|length| config.optimizer.moments(length)).collect();
         let (train_rows, data) = (train.rows(), Some(run_data(&train, test.as_ref())));
         let state = Checkpoint { config, model, moments, history: Vec::new(), paused: None, train_rows, data };
@@ -107,11 +113,19 @@ impl Trainer {
             let expected = format!("at least {done}, the epochs that are done");
             return Err(Error::Setting { name: "epochs", value: config.epochs.to_string(), expected });
         }
+        let (found, kept) = (train.class_table(), checkpoint.model.class_table);
+        let class_table = if found.same_labels(&kept) && !found.has_names() { kept } else { found.clone() };
+        let model = Model { class_table, ..checkpoint.model };
         // A checkpoint that says nothing of its data is believed to be of these.
-        Self::assemble(Checkpoint { config, data: Some(data), ..checkpoint }, train, test)
+        Self::assemble(Checkpoint { config, model, data: Some(data), ..checkpoint }, train, test)
     }
 
     fn assemble(state: Checkpoint, train: Dataset, test: Option<Dataset>) -> Result<Self> {
+        let test = test.map(|test| {
+            test.check_dimension(train.dimension())?;
+            test.with_classes_of(&state.model.class_table)
+        });
+        let test = test.transpose()?;
         let is_labelled = |&(_, &label): &(usize, &i64)| label != IGNORE_LABEL;
         let labelled_rows: Vec<_> = train.labels.iter().enumerate().filter(is_labelled).map(|(row, _)| row).collect();
         if labelled_rows.is_empty() {
@@ -214,6 +228,7 @@ impl Trainer {
         &mut self,
         on_batch: &mut impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
+        self.train.data.check_unchanged()?;
         let config = self.state.config.clone();
         let epoch = self.state.history.len() + 1;
         let mut rows = self.labelled_rows.clone();
@@ -232,7 +247,12 @@ impl Trainer {
         let start = Instant::now();
         let elapsed = || start.elapsed().as_secs_f64() + seconds;
         for (batch, rows) in batches_of_rows.into_iter().enumerate().skip(done) {
-            let in_epoch = |source| Error::Training { epoch, batch: batch + 1, source: Box::new(source) };
+            let of_data = config.embedder.is_none();
+            let in_epoch = |source| match source {
+                // A row of the file that the head cannot take: no rate or scale would help.
+                source @ Error::InFile { .. } if of_data => source,
+                source => Error::Training { epoch, batch: batch + 1, source: Box::new(source) },
+            };
             let step = (epoch - 1) * batches + batch;
             let learning_rate = config.learning_rate * config.schedule.factor(step, batches, config.epochs)?;
             let (loss, statistics, gradient_norm) =
@@ -249,6 +269,7 @@ impl Trainer {
             };
             let breaks = on_batch(&progress).is_break();
             if breaks || batch + 1 == batches {
+                self.train.data.check_unchanged()?;
                 self.state.check_finite().map_err(in_epoch)?;
             }
             if breaks && batch + 1 < batches {
@@ -280,12 +301,15 @@ impl Trainer {
         let features = self.train.batch(rows, &self.state.model.transform)?;
         let labels = self.train.data.labels.select(Axis(0), rows);
         let step = Step { number: step as u64 + 1, learning_rate };
+        let head_input = self.state.model.head_input();
         let Some(TrainedEmbedder { embedder, parameters }) = &self.state.model.embedder else {
-            return self.head_step(features.view(), labels.view(), step, false);
+            let stepped = self.head_step(features.view(), labels.view(), step, false);
+            return stepped.map_err(|error| self.train.located(error, head_input, rows));
         };
         let embedder = *embedder;
         let (embeddings, cache) = embedder.forward(features.view(), parameters, dropout_rng)?;
-        let (loss, statistics, head_norm) = self.head_step(embeddings.view(), labels.view(), step, true)?;
+        let stepped = self.head_step(embeddings.view(), labels.view(), step, true);
+        let (loss, statistics, head_norm) = stepped.map_err(|error| self.train.located(error, head_input, rows))?;
         let Checkpoint { config, model, moments, .. } = &mut self.state;
         let TrainedEmbedder { parameters, .. } = model.embedder.as_mut().expect("there is one, as above");
         let gradients = embedder.backward_to_parameters(self.d_embeddings.view(), parameters, &cache);

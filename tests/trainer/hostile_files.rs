@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// What is said of a file that must be refused.
 pub fn refusal<T: Debug>(result: Result<T>, file: &Path) -> String {
     match result {
-        Err(error @ (Error::File { .. } | Error::Io { .. } | Error::Line { .. })) => {
+        Err(error @ (Error::File { .. } | Error::InFile { .. } | Error::Io { .. } | Error::Line { .. })) => {
             let message = error.to_string();
             assert!(message.contains(&file.display().to_string()), "{message}");
             message
@@ -142,13 +142,13 @@ fn manifests_that_are_cut_off_or_garbage_do_no_harm() {
 fn pairs_that_are_cut_off_or_garbage_do_no_harm() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let rows = rows_of_stems(["A/A_0001.jpg", "A/A_0002.jpg", "B/B_0001.jpg"]);
-    for text in ["0 1 1\n0 2 0\n1,2\t0\n", "1 2\nA 1 2\nA 1 B 1\nB 1 A 2\n"] {
+    for text in ["0 1 1\n0 2 0\n1,2\t0\n", "\u{feff}0 1 1\n", "1 2\nA 1 2\nA 1 B 1\nB 1 A 2\n"] {
         let path = written(directory.path(), "pairs.txt", text.as_bytes());
         survives(&path, || read_pairs(&path, 3, &rows));
     }
     let numbers = ["0 1 2", "0 3 1", "-1 0 1", "0 1 1\n0 1", "18446744073709551615 0 1", "18446744073709551616 0 1"];
     let names = ["1 1\nA 1 3", "1 1\nC 1 2", "1 1\nA 1 99999999999999999999", "1 1\nA -1 2", "1 1\nA 1 2 B 1"];
-    for text in [&numbers[..], &names, &["", " \n\n", "\u{feff}0 1 1", "A 1 2"]].concat() {
+    for text in [&numbers[..], &names, &["", " \n\n", "\u{feff}", "0 1 \u{feff}1", "A 1 2"]].concat() {
         let path = written(directory.path(), "pairs.txt", text.as_bytes());
         refusal(read_pairs(&path, 3, &rows), &path);
     }

@@ -80,8 +80,11 @@ fn bad_data_exits_with_1() {
         let complaint = complaint(&arcos(directory.path(), arguments), 1);
         assert!(complaint.contains(text), "{arguments:?}: {complaint}");
     };
-    says(&["train", "--head", "adacos", "--data", "nowhere"], "cannot read nowhere/train_features.npy");
-    says(&["train", "--head", "adacos", "--data", "data", "--labels-start", "1"], "label 0 in row 0");
+    says(&["train", "--head", "adacos", "--data", "nowhere"], "cannot read nowhere/train_labels.npy");
+    says(
+        &["train", "--head", "adacos", "--data", "data", "--labels-start", "1"],
+        "data/train_labels.npy: labels[0] is 0; expected labels from 1 (the",
+    );
     let labels = numpy_file("labels_float.npy");
     let labels = labels.to_str().expect("UTF-8");
     let features = "data/train_features.npy";

@@ -1,0 +1,30 @@
+//! Names of classes whose labels are numbers.
+
+use super::{ClassTable, Label, read_text};
+use crate::{Error, Result};
+use std::path::Path;
+
+/// Reads one name a line; blank lines at the end are passed over.
+///
+/// # Errors
+/// Those of [`read_text`]; [`Error::Line`] for a blank line between names.
+pub fn read_class_names(path: &Path) -> Result<Vec<String>> {
+    let text = read_text(path)?;
+    let name = |(line, name): (usize, &str)| match name.trim() {
+        "" => {
+            Err(Error::Line { path: path.into(), line: line + 1, found: "is blank".into(), expected: "a name".into() })
+        }
+        name => Ok(name.to_owned()),
+    };
+    text.trim_end().lines().enumerate().map(name).collect()
+}
+
+/// The names of the classes of `table`, if `names` begin with that of the label `start`; `None` where there is one whose label
+/// has no name.
+pub fn names_by_label(table: &ClassTable, names: &[String], start: i64) -> Option<Vec<String>> {
+    let name = |class| match table.label(class) {
+        Label::Number(label) => names.get(usize::try_from(label.checked_sub(start)?).ok()?).cloned(),
+        Label::String(_) => None,
+    };
+    (0..table.len()).map(name).collect()
+}

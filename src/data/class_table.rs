@@ -1,0 +1,295 @@
+//! The classes of a data set: which label each has.
+
+use super::{Label, Labels};
+use crate::ops::IGNORE_LABEL;
+use crate::{Error, Result};
+use ndarray::Array1;
+use serde::{Deserialize, Serialize};
+
+/// The label, and where it is known the name, of each class. Training counts classes from 0; labels are whatever their file has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassTable {
+    labels: ClassLabels,
+    /// One a class, where labels are numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    names: Option<Vec<String>>,
+}
+
+/// By class, increasing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ClassLabels {
+    /// Numbers without gaps, a million of which take no space.
+    Consecutive {
+        start: i64,
+        count: usize,
+    },
+    /// Numbers with gaps.
+    Numbers(Vec<i64>),
+    Strings(Vec<String>),
+}
+
+/// Labels that a message lists.
+const LISTED: usize = 5;
+
+impl ClassTable {
+    /// Classes labelled `0..count`.
+    pub fn indices(count: usize) -> Self {
+        ClassLabels::Consecutive { start: 0, count }.into()
+    }
+
+    /// The labels that occur in any of `sets`, in their order. There is no class without a row.
+    ///
+    /// # Errors
+    /// [`Error::Label`] where some are numbers and others strings.
+    pub fn of(sets: &[&Labels]) -> Result<Self> {
+        let mut found: Vec<Label> = Vec::new();
+        for labels in sets {
+            let kind = |label: &Label| matches!(label, Label::Number(_));
+            let wrong = |label: &Label| found.first().is_some_and(|first| kind(first) != kind(label));
+            if let Some((row, label)) = rows(labels).find(|(_, label)| wrong(label)) {
+                let expected = if kind(&label) { "a string" } else { "a number" };
+                return Err(unexpected(row, label, format!("{expected}, as other labels are")));
+            }
+            found.extend(rows(labels).map(|(_, label)| label));
+            found.sort_unstable();
+            found.dedup();
+        }
+        let numbers: Vec<i64> = found.iter().filter_map(number).collect();
+        Ok(match (numbers.first(), numbers.last()) {
+            (Some(&start), Some(&last)) if last.abs_diff(start) == numbers.len() as u64 - 1 => {
+                ClassLabels::Consecutive { start, count: numbers.len() }
+            }
+            (Some(_), _) => ClassLabels::Numbers(numbers),
+            _ => ClassLabels::Strings(found.iter().map(Label::to_string).collect()),
+        }
+        .into())
+    }
+
+    /// All numbers from `start` to the largest label in any of `sets`, those without a row too.
+    ///
+    /// # Errors
+    /// [`Error::Label`] for a label below `start` and for a string.
+    pub fn from_start(start: i64, sets: &[&Labels]) -> Result<Self> {
+        let mut count = 0;
+        for (row, label) in sets.iter().flat_map(|labels| rows(labels)) {
+            let class = number(&label).and_then(|number| number.checked_sub(start)).filter(|&class| class >= 0);
+            let expected = || format!("labels from {start} (the label of the first class), or {IGNORE_LABEL} for none");
+            count = count.max(class.ok_or_else(|| unexpected(row, label, expected()))? as usize + 1);
+        }
+        Ok(ClassLabels::Consecutive { start, count }.into())
+    }
+
+    /// C
+    pub fn len(&self) -> usize {
+        match &self.labels {
+            ClassLabels::Consecutive { count, .. } => *count,
+            ClassLabels::Numbers(numbers) => numbers.len(),
+            ClassLabels::Strings(strings) => strings.len(),
+        }
+    }
+
+    /// Whether there is no class.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The label of a class below C.
+    pub fn label(&self, class: usize) -> Label<'_> {
+        match &self.labels {
+            ClassLabels::Consecutive { start, .. } => Label::Number(start + class as i64),
+            ClassLabels::Numbers(numbers) => Label::Number(numbers[class]),
+            ClassLabels::Strings(strings) => Label::String(&strings[class]),
+        }
+    }
+
+    /// The class with this label.
+    pub fn class_of(&self, label: Label) -> Option<usize> {
+        match (&self.labels, label) {
+            (&ClassLabels::Consecutive { start, count }, Label::Number(number)) => {
+                let class = usize::try_from(number.checked_sub(start)?).ok()?;
+                (class < count).then_some(class)
+            }
+            (ClassLabels::Numbers(numbers), Label::Number(number)) => numbers.binary_search(&number).ok(),
+            (ClassLabels::Strings(strings), Label::String(string)) => {
+                strings.binary_search_by(|known| known.as_str().cmp(string)).ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// The class of each row, [`IGNORE_LABEL`] for a row without label.
+    ///
+    /// # Errors
+    /// [`Error::Label`] for a label that no class has.
+    pub fn encode(&self, labels: &Labels) -> Result<Array1<i64>> {
+        let encode = |(row, label): (usize, Option<Label>)| match label {
+            None => Ok(IGNORE_LABEL),
+            Some(label) => {
+                let class = self.class_of(label).ok_or_else(|| {
+                    let unknown = |&(_, label): &(usize, Label)| self.class_of(label).is_none();
+                    unexpected(row, label, self.expectation(rows(labels).filter(unknown).count()))
+                });
+                Ok(class? as i64)
+            }
+        };
+        labels.iter().enumerate().map(encode).collect()
+    }
+
+    /// Indices of classes of this table as those of `other`.
+    ///
+    /// # Errors
+    /// [`Error::Label`] for a label that `other` does not have.
+    pub(super) fn translate(&self, classes: &Array1<i64>, other: &Self) -> Result<Array1<i64>> {
+        let translate = |class: i64| match class {
+            IGNORE_LABEL => Some(IGNORE_LABEL),
+            class => other.class_of(self.label(class as usize)).map(|class| class as i64),
+        };
+        let row = |(row, &class): (usize, &i64)| {
+            translate(class).ok_or_else(|| {
+                let unknown = classes.iter().filter(|&&class| translate(class).is_none()).count();
+                unexpected(row, self.label(class as usize), other.expectation(unknown))
+            })
+        };
+        classes.iter().enumerate().map(row).collect()
+    }
+
+    /// What a label is expected to be; `unknown` rows are labelled otherwise.
+    fn expectation(&self, unknown: usize) -> String {
+        let others =
+            format!(" ({} another)", if unknown == 1 { "1 row has".into() } else { format!("{unknown} rows have") });
+        format!("a label that training rows have, {}, or {IGNORE_LABEL} for none{others}", self.describe())
+    }
+
+    /// The labels, or some of them where there are many.
+    pub fn describe(&self) -> String {
+        let quoted = |class: usize| self.label(class).quoted();
+        match (&self.labels, self.len()) {
+            (_, 0) => "none at all".into(),
+            (_, count @ ..=LISTED) => (0..count).map(quoted).collect::<Vec<_>>().join(", "),
+            (ClassLabels::Consecutive { .. }, count) => format!("{} to {}", quoted(0), quoted(count - 1)),
+            (_, count) => {
+                let first = (0..LISTED - 1).map(quoted).collect::<Vec<_>>().join(", ");
+                format!("{first}, ... {} ({count} in all)", quoted(count - 1))
+            }
+        }
+    }
+
+    /// The name of a class: its own or, where labels are strings, its label.
+    pub fn name(&self, class: usize) -> Option<&str> {
+        match (&self.labels, &self.names) {
+            (ClassLabels::Strings(strings), _) => Some(&strings[class]),
+            (_, names) => names.as_ref().map(|names| names[class].as_str()),
+        }
+    }
+
+    /// Whether classes have names.
+    pub fn has_names(&self) -> bool {
+        self.names.is_some() || self.labels_are_strings()
+    }
+
+    /// Whether labels are strings.
+    pub fn labels_are_strings(&self) -> bool {
+        matches!(self.labels, ClassLabels::Strings(_))
+    }
+
+    /// These classes with names, one a class.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for another number of names, and where labels are strings.
+    pub fn with_names(self, names: Vec<String>) -> Result<Self> {
+        let wrong = |value, expected| Err(Error::Setting { name: "the names of classes", value, expected });
+        match self.len() {
+            _ if self.labels_are_strings() => wrong("given".into(), "none: the labels are names".into()),
+            classes if classes != names.len() => {
+                wrong(format!("a list of {}", names.len()), format!("one for each of the {classes} classes"))
+            }
+            _ => Ok(Self { names: Some(names), ..self }),
+        }
+    }
+
+    /// The first `count` classes.
+    pub(super) fn first(&self, count: usize) -> Self {
+        let labels = match &self.labels {
+            &ClassLabels::Consecutive { start, count: all } => {
+                ClassLabels::Consecutive { start, count: all.min(count) }
+            }
+            ClassLabels::Numbers(numbers) => ClassLabels::Numbers(numbers.iter().copied().take(count).collect()),
+            ClassLabels::Strings(strings) => ClassLabels::Strings(strings.iter().take(count).cloned().collect()),
+        };
+        let names = self.names.as_ref().map(|names| names.iter().take(count).cloned().collect());
+        Self { labels, names }
+    }
+
+    /// These classes, the first of which is labelled `start`: for runs whose labels were counted from 0 whatever they were.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where labels are strings, have gaps, or begin with neither 0 nor `start`.
+    pub fn starting_at(&self, start: i64) -> Result<Self> {
+        let first = if self.is_empty() { None } else { number(&self.label(0)) };
+        match self.labels {
+            ClassLabels::Consecutive { start: 0, count } if fits(start, count) => {
+                Ok(Self { labels: ClassLabels::Consecutive { start, count }, names: self.names.clone() })
+            }
+            _ if first == Some(start) => Ok(self.clone()),
+            _ => Err(Error::Setting {
+                name: "the label of the first class",
+                value: start.to_string(),
+                expected: format!("that of the run, whose labels are {}", self.describe()),
+            }),
+        }
+    }
+
+    /// Whether labels are the same, whatever the names.
+    pub(crate) fn same_labels(&self, other: &Self) -> bool {
+        self.labels == other.labels
+    }
+
+    /// Whether labels are what they are where nobody said: counted from 0, without names.
+    pub(crate) fn is_indices(&self) -> bool {
+        *self == Self::indices(self.len())
+    }
+
+    /// Checks a table that was read from a file, of a head with this many classes.
+    pub(crate) fn check(&self, classes: usize) -> Result<(), String> {
+        let increasing = match &self.labels {
+            ClassLabels::Consecutive { start, count } => fits(*start, *count),
+            ClassLabels::Numbers(numbers) => numbers.is_sorted_by(|a, b| a < b),
+            ClassLabels::Strings(strings) => strings.is_sorted_by(|a, b| a < b),
+        };
+        let names = self.names.as_ref().map_or(classes, Vec::len);
+        match () {
+            () if self.len() != classes => Err(format!("labels of {} classes, not {classes}", self.len())),
+            () if names != classes => Err(format!("names of {names} classes, not {classes}")),
+            () if !increasing => Err("labels of classes that do not increase".into()),
+            () => Ok(()),
+        }
+    }
+}
+
+impl From<ClassLabels> for ClassTable {
+    fn from(labels: ClassLabels) -> Self {
+        Self { labels, names: None }
+    }
+}
+
+/// The rows with a label.
+fn rows(labels: &Labels) -> impl Iterator<Item = (usize, Label<'_>)> {
+    labels.iter().enumerate().filter_map(|(row, label)| Some((row, label?)))
+}
+
+fn number(label: &Label) -> Option<i64> {
+    match label {
+        Label::Number(number) => Some(*number),
+        Label::String(_) => None,
+    }
+}
+
+/// Whether `count` labels from `start` are numbers of the type.
+fn fits(start: i64, count: usize) -> bool {
+    start.checked_add_unsigned(count.saturating_sub(1) as u64).is_some()
+}
+
+fn unexpected(row: usize, label: Label, expected: String) -> Error {
+    Error::Label { row, label: label.quoted(), expected }
+}
