@@ -17,12 +17,12 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, clap::Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Data")]
 pub(super) struct DataArgs {
-    /// Directory with train_features.npy, train_labels.npy and, if there is a test set, test_features.npy, test_labels.npy
+    /// Directory with train_features.npy, train_labels.npy and, if there is a test set, test_features.npy, test_labels.npy. The
+    /// files must not change during the run
     #[arg(long, value_name = "DIR")]
     #[serde(serialize_with = "absolute")]
     pub data: Option<PathBuf>,
-    /// Training features (N, D): .npy, .npz or archive.npz:name; f16, f32, f64 or integers. The file must not change during the run: f32 is read as
-    /// it is needed
+    /// Training features (N, D): .npy, .npz or archive.npz:name; f16, f32, f64 or integers; f32 in C order is read as it is needed
     #[arg(long, value_name = "FILE", conflicts_with = "data", requires = "train_labels")]
     #[serde(serialize_with = "absolute")]
     pub train_features: Option<PathBuf>,

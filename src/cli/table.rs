@@ -24,7 +24,7 @@ pub(super) fn table(outcomes: &[Outcome], others: &[(&str, String)]) -> String {
     let longest = names.map(str::len).max().unwrap_or(0).max(15);
     let heading = format!(
         "{:<longest$} {:>8} {:>8} {:>9} {:>8} {:>8} {:>8} {:>8} {:>9}",
-        "head", "test", "top-5", "test loss", "best", "train", "scale", "mean cos", "images/s"
+        "head", "test", "top-5", "test loss", "best", "train", "scale", "mean cos", "rows/s"
     );
     let sentences = others.iter().map(|(name, sentence)| format!("{name:<longest$} {sentence}"));
     ruled(heading, outcomes.iter().filter_map(|outcome| line(outcome, longest)).chain(sentences))

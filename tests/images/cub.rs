@@ -33,6 +33,18 @@ fn what_belongs_together_is_found_by_id() {
 }
 
 #[test]
+fn byte_order_marks_are_passed_over() {
+    let directory = data_set();
+    let plain = cub::read(directory.path()).expect("well-formed");
+    let tables = ["images", "image_class_labels", "train_test_split", "bounding_boxes", "classes"];
+    for path in tables.map(|name| directory.path().join(name).with_extension("txt")) {
+        let text = fs::read_to_string(&path).expect("written");
+        fs::write(&path, format!("\u{feff}{text}")).expect("writable");
+    }
+    assert_eq!(cub::read(directory.path()).expect("well-formed"), plain);
+}
+
+#[test]
 fn a_part_of_the_images_is_a_data_set_and_gaps_between_class_ids_close() {
     let directory = data_set();
     fs::write(

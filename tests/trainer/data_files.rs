@@ -1,9 +1,12 @@
 //! Arrays that NumPy wrote, of every type, order and endianness, and files that are no such arrays.
 
+use super::command::{arcos, complaint};
 use super::numpy_file;
+use super::program::with_data;
 use arcos::data::{Dataset, Matrix, read_features, read_labels, read_matrix, read_vector};
 use arcos::{Error, Result};
 use ndarray::{Array1, Array2, array};
+use ndarray_npy::{read_npy, write_npy};
 use std::fs;
 use std::path::PathBuf;
 
@@ -25,6 +28,57 @@ fn features_of_every_float_order_and_endianness() {
         }
     }
     assert_eq!(read_features(&numpy_file("features_format_2.npy")).expect("version 2").view(), expected());
+}
+
+#[test]
+fn integers_are_features_and_whole_numbers_labels() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let path = directory.path().join("x.npy");
+    write_npy(&path, &array![[0u8, 255], [7, 1]]).expect("writable");
+    assert_eq!(read_features(&path).expect("u8").view(), array![[0.0, 255.0], [7.0, 1.0]]);
+    write_npy(&path, &array![[-3i64, 1 << 20]]).expect("writable");
+    assert_eq!(read_features(&path).expect("i64").view(), array![[-3.0, 1_048_576.0]]);
+    assert_eq!(read_matrix(&path).expect("i64"), Matrix::F32(array![[-3.0, 1_048_576.0]]));
+    for code in ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"] {
+        for endian in ["little", "big"] {
+            let name = format!("labels_{code}_{endian}.npy");
+            assert_eq!(read_vector(&numpy_file(&name)).expect(&name), array![0.0, 2.0, 1.0, 2.0], "{name}");
+        }
+    }
+    assert_eq!(read_labels(&numpy_file("labels_float.npy"), 0).expect("whole"), array![0, 2, 1, 2]);
+    let refused = [f64::NAN, 0.5, -1e300].map(|label| {
+        write_npy(&path, &array![1.0, label]).expect("writable");
+        read_labels(&path, 0).expect_err("not whole").to_string()
+    });
+    assert!(refused.iter().all(|message| message.contains("in row 1; expected")), "{refused:?}");
+}
+
+#[test]
+fn shapes_of_python_2_are_read() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let whole = fs::read(numpy_file("features_f4_little_c.npy")).expect("committed");
+    let text = String::from_utf8_lossy(&whole[10..128]).replace("(4, 3), }  ", "(4L, 3L), }");
+    let path = directory.path().join("x.npy");
+    fs::write(&path, [&whole[..10], text.as_bytes(), &whole[128..]].concat()).expect("writable");
+    assert_eq!(read_features(&path).expect("Python 2").view(), expected());
+}
+
+/// Batches are shuffled; row 91 is of a class that trains in an open set, too.
+#[test]
+fn a_row_without_direction_is_named_by_its_row_in_the_file() {
+    let directory = with_data();
+    let path = directory.path().join("data/train_features.npy");
+    let mut features: Array2<f32> = read_npy(&path).expect("written");
+    features.row_mut(91).fill(0.0);
+    write_npy(&path, &features).expect("writable");
+    let train = ["train", "--head", "arcface", "--data", "data", "--transform", "none", "--epochs", "1"];
+    for more in [&[][..], &["--kernel", "explicit"], &["--batch-size", "7"]] {
+        let message = complaint(&arcos(directory.path(), &[&train, more].concat()), 1);
+        assert!(message.starts_with("arcos: data/train_features.npy: features row 91 has norm 0"), "{message}");
+    }
+    let open = ["--open-set", "--epochs", "2"];
+    let file_row = complaint(&arcos(directory.path(), &[&train[..7], &open].concat()), 1);
+    assert!(file_row.contains("row 91 has norm 0"), "{file_row}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #[path = "../common/birds.rs"]
 mod birds;
 mod checkpoint_files;
+mod class_labels;
 #[path = "../common/command.rs"]
 mod command;
 mod comparisons;
