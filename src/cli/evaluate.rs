@@ -132,7 +132,9 @@ fn with_labels_in(data: &Dataset, range: &Range<i64>) -> Result<Dataset> {
         return data.select(is_wanted);
     }
     let expected = format!("a range of numbers with rows in it: labels are {}", table.describe());
-    Err(Error::Setting { name: "--classes", value: format!("{range:?}"), expected })
+    let bound = |bound: i64, left_out: i64| if bound == left_out { String::new() } else { bound.to_string() };
+    let value = format!("{}..{}", bound(range.start, i64::MIN), bound(range.end, i64::MAX));
+    Err(Error::Setting { name: "--classes", value, expected })
 }
 
 /// Figures of the head, as JSON and as text.
@@ -223,7 +225,7 @@ fn class_range(text: &str) -> std::result::Result<Range<i64>, String> {
         "" => Ok(default),
         text => text.parse::<i64>().map_err(|error| format!("expected a whole number: {error}")),
     };
-    match bound(start, 0)?..bound(end, i64::MAX)? {
+    match bound(start, i64::MIN)?..bound(end, i64::MAX)? {
         range if range.is_empty() => Err("expected A..B with A below B".into()),
         range => Ok(range),
     }

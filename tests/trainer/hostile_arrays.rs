@@ -3,7 +3,7 @@
 use super::command::{arcos, complaint};
 use super::hostile_files::{adacos, data, noise, refusal, taken, trained, written};
 use super::numpy_file;
-use arcos::data::{Dataset, open_set_split, read_features, read_labels, read_matrix, read_vector};
+use arcos::data::{Dataset, open_set_split, read_class_labels, read_features, read_labels, read_matrix, read_vector};
 use arcos::train::{TrainConfig, Trainer};
 use arcos::{Error, Result};
 use std::fs;
@@ -220,6 +220,7 @@ fn a_byte_that_has_changed_does_no_harm() {
             let path = written(directory.path(), name, &bytes);
             taken(read_features(&path), &path);
             taken(read_labels(&path, 0), &path);
+            taken(read_class_labels(&path), &path);
         }
     }
 }
