@@ -50,7 +50,7 @@ const FEATURES: [&str; 2] = ["--features", "data/test_features.npy"];
 
 /// Trains in `run`; stderr.
 fn train(directory: &Path, run: &str, more: &[&str]) -> String {
-    let output = arcos(directory, &[&TRAIN, &["--epochs", "8", "--out", run], more].concat());
+    let output = arcos(directory, &[&TRAIN[..], &["--epochs", "8", "--out", run], more].concat());
     stdout(&output);
     String::from_utf8(output.stderr).expect("UTF-8")
 }
@@ -108,7 +108,7 @@ fn labels_from_one_need_no_option() {
     assert!(message.contains("first class is 2; expected that of the run, whose labels are 1 to 8"), "{message}");
 
     // A run keeps its labels, and goes on with no others.
-    stdout(&arcos(directory.path(), &[&TRAIN, &["--epochs", "9", "--out", "run", "--resume"][..]].concat()));
+    stdout(&arcos(directory.path(), &[&TRAIN[..], &["--epochs", "9", "--out", "run", "--resume"]].concat()));
     assert_eq!(predicted(directory.path(), "run", &[])[0].len(), 4);
     assert!(accuracy(directory.path(), "run", &[]) > 0.5);
 }
