@@ -176,5 +176,9 @@ mod tests {
     fn lower_bound_at_200_classes() {
         approx::assert_relative_eq!(alpha_lower_bound(200, 0.9).expect("C > 2"), 7.4855, epsilon = 5e-5);
         assert!(matches!(alpha_lower_bound(2, 0.9), Err(Error::TooFewClasses { .. })));
+        approx::assert_relative_eq!(alpha_lower_bound(3, 0.9).expect("C > 2"), 9f64.ln(), max_relative = 1e-12);
+        for p in [0.0, 1.0, -0.5, 1.5, f64::NAN] {
+            assert!(matches!(alpha_lower_bound(200, p), Err(Error::HyperParameter { name: "p", .. })), "{p}");
+        }
     }
 }

@@ -95,6 +95,13 @@ mod tests {
     }
 
     #[test]
+    fn the_median_of_an_even_number_is_between_the_middle_two() {
+        assert_eq!(median(vec![3.0, 1.0]), 2.0);
+        assert_eq!(median(vec![9.0, 1.0, 2.0, 4.0]), 3.0);
+        assert_eq!(median(vec![9.0, 1.0, 2.0]), 2.0);
+    }
+
+    #[test]
     fn a_vector_with_itself_has_cosine_at_most_one() {
         let x = crate::ops::l2_normalize::forward("x", array![[0.1f32, 0.7, -0.3, 1.9]].view()).expect("finite");
         let angle = Angle::between(x.unit.row(0), x.unit.row(0));

@@ -267,6 +267,21 @@ mod tests {
     }
 
     #[test]
+    fn epsilon_is_added_to_the_root() {
+        // With ρ = β = 0 the mean square is the square: 0.1 · 3 / (3 + 1) and 0.1 · 1 / (1 + 1).
+        let expected = [1.0 - 0.075, -2.0 + 0.05];
+        let mut values = [1.0, -2.0];
+        let rmsprop = RmsProp { rho: 0.0, epsilon: 1.0 };
+        rmsprop.update(&mut values, &[3.0, -1.0], &mut [0.0, 0.0], 0.1).expect("settings in range");
+        assert_close(values, expected);
+        let mut values = [1.0, -2.0];
+        let adamw = AdamW { beta1: 0.0, beta2: 0.0, epsilon: 1.0, weight_decay: 0.0 };
+        let (mean, mean_square) = (&mut [0.0, 0.0], &mut [0.0, 0.0]);
+        adamw.update(&mut values, &[3.0, -1.0], mean, mean_square, 1, 0.1).expect("settings in range");
+        assert_close(values, expected);
+    }
+
+    #[test]
     fn every_optimizer_descends() {
         for optimizer in
             [Optimizer::Sgd(Sgd::default()), Optimizer::RmsProp(RmsProp::default()), Optimizer::AdamW(AdamW::default())]

@@ -102,6 +102,13 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_begins_with_the_first_step_after_the_warm_up() {
+        let schedule = Schedule { warm_up: 1.0, decay: Decay::Step { every: 1, factor: 0.1 } };
+        let factors: Vec<_> = [8, 9, 10, 11].map(|step| factor(schedule, step, 10, 3)).into();
+        assert_eq!(factors, [0.9, 1.0, 0.1, 0.1]);
+    }
+
+    #[test]
     fn cosine_falls_from_one_to_zero() {
         let schedule = Schedule { warm_up: 1.0, decay: Decay::Cosine };
         assert_eq!(factor(schedule, 10, 10, 5), 1.0);

@@ -78,7 +78,6 @@ impl<F: Real> UnitBlock<F> {
             return (weights, F::one());
         }
         self.block = None;
-        grow(&mut self.unit, weights.len());
         let unit = &mut self.unit[..weights.len()];
         let norm = norms_of(batch, block).start + class - batch.blocks.classes_of(block).start;
         l2_normalize::normalize_rows_again(weights, &self.norms[norm..=norm], unit);

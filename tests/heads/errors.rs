@@ -273,6 +273,14 @@ fn the_largest_numbers_of_single_precision_have_a_direction() {
     approx::assert_relative_eq!(normalized.unit[[1, 1]], std::f32::consts::FRAC_1_SQRT_2, max_relative = 1e-6);
 }
 
+#[test]
+fn a_row_of_finite_numbers_without_a_finite_norm_is_said_to_be_that() {
+    let features = array![[1.0, 1.0], [f32::MAX, f32::MAX]];
+    let error = arcos::ops::l2_normalize::forward("features", features.view()).expect_err("no norm to be had");
+    let expected = "features row 1 has a norm above 3.4028234663852886e38; expected one that this precision can hold";
+    assert_eq!(error.to_string(), expected);
+}
+
 /// Found by fuzzing: α‖w‖ overflows before it is divided by ‖x‖, which is as large.
 #[test]
 fn a_gradient_that_overflows_on_its_way_is_an_error() {
@@ -287,5 +295,76 @@ fn a_gradient_that_overflows_on_its_way_is_an_error() {
     for result in [explicit, streaming] {
         let message = result.expect_err("no gradient to be had").to_string();
         assert!(message.starts_with("the gradient of features may reach 1.08"), "{message}");
+    }
+}
+
+#[test]
+fn the_primitives_check_shapes_by_themselves() {
+    let (features, weights) = (array![[1.0, 2.0]], array![[1.0, 0.0, 0.5], [0.3, 1.0, 0.0]]);
+    let shape = |error: Error| assert!(matches!(error, Error::Shape { what: "weights", .. }), "{error:?}");
+    shape(arcos::ops::cosine::forward(features.view(), weights.view()).expect_err("2 and 3 columns"));
+    let bias = array![0.0, 0.0];
+    shape(arcos::ops::linear::forward(features.view(), weights.view(), bias.view()).expect_err("2 and 3 columns"));
+}
+
+#[test]
+fn a_bound_of_adacos_out_of_range_is_an_error_however_the_head_was_made() {
+    let head = arcos::heads::AdaCos { max_scale: Some(2e9) };
+    let parameters = Parameters { scale: Some(8.0), ..Parameters::from(array![[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]) };
+    let features = array![[1.0, 0.5]];
+    let step = head.forward(features.view(), &parameters, array![0].view()).map(|_| ());
+    for result in [step, head.logits(features.view(), &parameters).map(|_| ())] {
+        assert!(matches!(result, Err(Error::HyperParameter { name: "max-scale", .. })), "{result:?}");
+    }
+}
+
+#[test]
+fn a_missing_bias_is_an_error_of_both_engines() {
+    for name in ["softmax", "l2-softmax"] {
+        let head = head(name).0;
+        let mut parameters = head.initial_parameters(array![[1.0, 0.0], [0.0, 1.0]]).expect("enough classes");
+        parameters.bias = None;
+        let (features, labels) = (array![[1.0, 0.5]], array![0]);
+        let explicit = head.forward(features.view(), &parameters, labels.view()).map(|_| ());
+        let streamed = Streaming::default().forward_backward(&head, features.view(), &parameters, labels.view());
+        for result in [explicit, streamed.map(|_| ()), head.logits(features.view(), &parameters).map(|_| ())] {
+            assert!(matches!(result, Err(Error::MissingParameter { name: "bias", .. })), "{name}: {result:?}");
+        }
+    }
+}
+
+#[test]
+fn heads_out_of_range_have_no_initial_parameters() {
+    use arcos::heads::{AdaCos, NormSoftmax};
+    let weights = || array![[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]];
+    let norm_softmax = NormSoftmax { scale: -1.0 }.initial_parameters(weights());
+    assert!(matches!(norm_softmax, Err(Error::HyperParameter { name: "scale", .. })), "{norm_softmax:?}");
+    let adacos = AdaCos { max_scale: Some(-1.0) }.initial_parameters(weights());
+    assert!(matches!(adacos, Err(Error::HyperParameter { name: "max-scale", .. })), "{adacos:?}");
+}
+
+#[test]
+fn cross_entropy_takes_two_classes() {
+    let targets = arcos::ops::Targets::new(array![0].view(), 1, 1).expect("a class that there is");
+    let result = arcos::ops::softmax_cross_entropy::forward(array![[1.0]], &targets);
+    assert!(matches!(result, Err(Error::TooFewClasses { .. })), "{result:?}");
+}
+
+#[test]
+fn a_bias_of_another_length_or_not_finite_is_an_error_of_both_engines() {
+    for name in ["softmax", "l2-softmax"] {
+        let head = head(name).0;
+        let mut parameters = head.initial_parameters(array![[1.0, 0.0], [0.0, 1.0]]).expect("enough classes");
+        let (features, labels) = (array![[1.0, 0.5]], array![0]);
+        for bias in [array![0.0], array![0.0, 0.0, 0.0], array![0.0, f64::NAN]] {
+            parameters.bias = Some(bias);
+            let explicit = head.forward(features.view(), &parameters, labels.view()).map(|_| ());
+            let streamed = Streaming::default().forward_backward(&head, features.view(), &parameters, labels.view());
+            for result in [explicit, streamed.map(|_| ())] {
+                let is_of_bias =
+                    matches!(result, Err(Error::Shape { what: "bias", .. } | Error::NotFinite { what: "bias", .. }));
+                assert!(is_of_bias, "{name}: {result:?}");
+            }
+        }
     }
 }

@@ -174,3 +174,21 @@ fn the_labelled_class_of_a_block_left_out_keeps_its_gradients() {
         approx::assert_relative_eq!(found[1], expected[1], max_relative = 1e-12);
     }
 }
+
+#[test]
+fn nothing_of_a_step_before_is_left_in_blocks_left_out() {
+    let (features, weights, labels) = concentrated(6, 24, 1500, 4);
+    let head = NormSoftmax { scale: 64.0 };
+    let parameters = Parameters::from(weights);
+    let mut gradients = Gradients::default();
+    let mut filtering = kernel(0, GradientFilter::ROUNDING);
+    let (_, expected) =
+        filtering.forward_backward(&head, features.view(), &parameters, labels.view()).expect("a good batch");
+    // Another batch, from which every class has a gradient.
+    let others = features.slice(ndarray::s![..;-1, ..;-1]);
+    filtering.forward_backward_into(&head, others, &parameters, labels.view(), &mut gradients).expect("a good batch");
+    assert!(gradients.d_weights.rows().into_iter().all(|row| row.iter().any(|&value| value != 0.0)));
+    let step = filtering.forward_backward_into(&head, features.view(), &parameters, labels.view(), &mut gradients);
+    assert!(step.expect("a good batch").filtered > 0.0);
+    assert_eq!(gradients, expected);
+}

@@ -13,5 +13,6 @@ mod optimizers;
 mod poles;
 mod properties;
 mod reference;
+mod statistics;
 mod streaming;
 mod torture;

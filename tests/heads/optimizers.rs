@@ -1,9 +1,10 @@
 //! Optimizers refuse what they cannot work with, and leave the values as they were.
 
+use arcos::heads::Gradients;
 use arcos::optim::{AdamW, Moments, Optimizer, RmsProp, Sgd, Trained};
 use arcos::streaming::{Streaming, Update};
 use arcos::{ClassificationHead, Error, Head, HeadOptions, Parameters, Real};
-use ndarray::array;
+use ndarray::{Array2, ShapeBuilder, array};
 
 fn all() -> [Optimizer; 3] {
     [Optimizer::Sgd(Sgd::default()), Optimizer::RmsProp(RmsProp::default()), Optimizer::AdamW(AdamW::default())]
@@ -108,11 +109,38 @@ fn settings_steps_and_rates_out_of_range_are_errors() {
     // What double precision holds and single does not.
     for optimizer in all() {
         assert_refused::<f32>(optimizer, 1, 1e39, "learning rate");
+        let largest = f64::from(f32::MAX);
+        let updated = optimizer.update(&mut [1.0f32], &[0.0], optimizer.moments(1).view_mut(), 1, largest);
+        updated.expect("a rate that single precision just holds");
         let updated = optimizer.update(&mut [1.0f64], &[0.5], optimizer.moments(1).view_mut(), 1, 1e39);
         updated.expect("a rate in range");
     }
     let adamw = AdamW { weight_decay: 1e20, ..AdamW::default() };
     assert_refused::<f32>(Optimizer::AdamW(adamw), 1, 1e20, "learning rate");
+}
+
+#[test]
+fn the_layout_of_values_and_gradient_does_not_matter() {
+    let values = array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]];
+    let d_weights = array![[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]];
+    let by_columns = |array: &Array2<f64>| {
+        let mut copy = Array2::zeros(array.raw_dim().f());
+        copy.assign(array);
+        copy
+    };
+    let sgd = Optimizer::Sgd(Sgd { momentum: 0.0, ..Sgd::default() });
+    let expected = &values - &(&d_weights * 0.5);
+    for weights in [values.clone(), by_columns(&values)] {
+        for d_weights in [d_weights.clone(), by_columns(&d_weights)] {
+            let mut parameters = Parameters::from(weights.clone());
+            let gradients = Gradients { d_weights, ..Gradients::default() };
+            for tensor in parameters.trained_mut(&gradients, false) {
+                let norm = tensor.update(sgd, sgd.moments(6).view_mut(), 1, 0.5).expect("moments of this optimizer");
+                approx::assert_relative_eq!(norm, 0.91f64.sqrt(), max_relative = 1e-12);
+            }
+            assert_eq!(parameters.weights, expected);
+        }
+    }
 }
 
 #[test]

@@ -391,3 +391,74 @@ fn options_and_moments_out_of_range() {
         assert!(matches!(result, Err(Error::Shape { what: "moments", .. })), "{result:?}");
     }
 }
+
+#[test]
+fn adacos_sums_again_in_blocks_that_were_not_kept() {
+    let case = Case {
+        spec: "adacos:previous=20".into(),
+        batch: 5,
+        dimension: 4,
+        classes: 1500,
+        ignored: 1,
+        last_row: LastRow::Near(0.01),
+        seed: 8,
+    };
+    let Arrays { head, features, parameters, labels } = case.build();
+    let (loss, cache) = head.forward(features.view(), &parameters, labels.view()).expect("a good batch");
+    let expected = head.backward(cache);
+    let mut kernel = kernel::<f64>(0, GradientFilter::Off);
+    let run = || kernel.forward_backward(&head, features.view(), &parameters, labels.view());
+    let (step, found) = pool(1).install(run).expect("a good batch");
+    approx::assert_relative_eq!(step.loss, loss, max_relative = 1e-12);
+    assert_close(&found, &expected, &parameters.weights, 0.0, 1e-10).expect("as the explicit step");
+}
+
+#[test]
+fn an_evaluation_leaves_nothing_for_the_next() {
+    let case = Case {
+        spec: "softmax".into(),
+        batch: 90,
+        dimension: 4,
+        classes: 100,
+        ignored: 0,
+        last_row: LastRow::Anywhere,
+        seed: 9,
+    };
+    let Arrays { head, features, parameters, labels } = case.build();
+    let mut kernel = kernel::<f64>(0, GradientFilter::Off);
+    let mut run = || {
+        let evaluate = || kernel.evaluate(&head, features.view(), &parameters, labels.view());
+        pool(2).install(evaluate).expect("a good batch")
+    };
+    let first = run();
+    assert!(first.correct_top5 > 0);
+    assert_eq!((run(), run()), (first, first));
+}
+
+#[test]
+fn a_training_step_takes_class_vectors_in_any_layout_and_of_the_features_length() {
+    let head = NormSoftmax::default();
+    let features = array![[1.0, 0.5]];
+    let sgd = Optimizer::Sgd(Sgd::default());
+    let step = |weights: Array2<f64>| {
+        let (mut parameters, mut moments) = (Parameters::from(weights), [sgd.moments(6)]);
+        let update = Update {
+            optimizer: &sgd,
+            moments: &mut moments,
+            step: 1,
+            learning_rate: 0.1,
+            learn_alpha: false,
+            d_features: None,
+        };
+        let step =
+            Streaming::default().train_step(&head, features.view(), &mut parameters, array![0].view(), update)?;
+        Ok::<_, Error>((step, parameters.weights))
+    };
+    let weights = array![[1.0, 0.2], [0.3, 1.0], [-0.5, 0.4]];
+    let mut by_columns = Array2::zeros((3, 2).f());
+    by_columns.assign(&weights);
+    let (expected, found) = (step(weights).expect("a good batch"), step(by_columns).expect("a good batch"));
+    assert_eq!(found, expected);
+    let result = step(array![[1.0, 0.2, 0.1], [0.3, 1.0, 0.2]]);
+    assert!(matches!(result, Err(Error::Shape { what: "weights", .. })), "{result:?}");
+}
