@@ -2,13 +2,19 @@
 
 use super::data_args::read_labels;
 use super::{open_set, outputs, print};
-use crate::data::{ClassTable, Dataset, Features, Label, file_of, read_features, read_pairs, rows_of_stems};
+use crate::data::{
+    ClassTable, Dataset, Features, Label, Labels, Matrix, file_of, read_features, read_matrix, read_pairs, read_text,
+    rows_of_stems,
+};
 use crate::extract::Manifest;
 use crate::metrics::open_set::{OpenSetOptions, measure};
+use crate::ops::IGNORE_LABEL;
 use crate::train::{Checkpoint, Model, RunDirectory};
-use crate::{Error, Result, atomic_file};
-use ndarray::Array2;
+use crate::wording::counted;
+use crate::{Error, Real, Result, atomic_file};
+use ndarray::{Array1, Array2, ArrayView1, Axis};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::fs;
 use std::io::Write;
 use std::ops::Range;
@@ -26,6 +32,7 @@ Examples:
   arcos evaluate --run arcos-run --features X.npy --labels y.npy
   arcos evaluate --run arcos-run --features X.npy --labels y.npy --open-set --classes 100..200 --out report
   arcos evaluate --embeddings E.npy --labels y.npy --pairs pairs.txt --manifest DIR
+  arcos evaluate --embeddings E.npy --pairs pairs.csv
   arcos evaluate --embeddings E.npy --labels y.npy --distractors megaface.npy --json")]
 pub(super) struct Args {
     /// A run directory (its newest checkpoint), or a checkpoint
@@ -39,22 +46,23 @@ pub(super) struct Args {
     embeddings: Option<PathBuf>,
     /// Labels (N,): integers, strings or whole floating-point numbers, or a .txt file with a label a line; -100 or an empty string means no label.
     /// Of a head they are those that it was trained with
-    #[arg(long, value_name = "FILE")]
-    labels: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "pairs")]
+    labels: Option<PathBuf>,
     /// Labels are numbers from N; only for runs that do not know theirs, which are counted from 0 [default: as in training]
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, requires = "labels")]
     labels_start: Option<i64>,
     /// Only rows with these labels: A..B is from A to below B, either may be left out
-    #[arg(long, value_name = "A..B", value_parser = class_range)]
+    #[arg(long, value_name = "A..B", value_parser = class_range, requires = "labels")]
     classes: Option<Range<i64>>,
     /// Measure embeddings rather than the head
     #[arg(long)]
     open_set: bool,
-    /// Pairs for verification: lines of `i j same` (rows from 0; 1 or 0), or LFW's pairs.txt
+    /// Pairs for verification: lines of `i j same` (rows from 0; 1 or 0), or LFW's pairs.txt. They are enough where there are no labels
     #[arg(long, value_name = "FILE", conflicts_with = "classes", help_heading = "Open set")]
     pairs: Option<PathBuf>,
-    /// Directory whose manifest.json, left by `arcos extract`, names the photograph of each row: for the names in pairs.txt
-    #[arg(long, value_name = "DIR", requires = "pairs", help_heading = "Open set")]
+    /// Which photograph each row is, for the names in pairs.txt: a directory whose manifest.json `arcos extract` left, or a text file with a
+    /// photograph a line
+    #[arg(long, value_name = "PATH", requires = "pairs", help_heading = "Open set")]
     manifest: Option<PathBuf>,
     /// Features (or embeddings) of nobody, that rows of a class have to find each other among, as in MegaFace
     #[arg(long, value_name = "FILE", help_heading = "Open set")]
@@ -81,18 +89,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
             Some(Model { class_table, ..model })
         }
     };
-    let path = args.embeddings.as_ref().or(args.features.as_ref()).expect("clap requires one of the two");
-    let labels = read_labels(&args.labels)?;
-    let table = match args.labels_start {
-        Some(start) => ClassTable::from_start(start, &[&labels]),
-        None => ClassTable::of(&[&labels]),
-    };
-    let table = table.map_err(|error| error.in_file(&args.labels))?;
-    let data = Dataset::read_encoded(path, &args.labels, &labels, table)?;
-    let data = match &args.classes {
-        Some(range) => with_labels_in(&data, range)?,
-        None => data,
-    };
+    let labelled = args.labels.as_deref().map(|path| read_with_table(path, args.labels_start)).transpose()?;
     if let Some(directory) = &args.out {
         outputs::refuse_inputs(["evaluation.json", "open_set.png"].map(|name| directory.join(name)), &inputs(args))?;
         fs::create_dir_all(directory).map_err(|error| Error::io("create", directory, error))?;
@@ -100,8 +97,17 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let measures_embeddings =
         args.open_set || args.embeddings.is_some() || args.pairs.is_some() || args.distractors.is_some() || args.nmi;
     let (report, text) = match &model {
-        Some(model) if !measures_embeddings => closed_set(model, &data)?,
-        model => measured(model.as_ref(), &data, args)?,
+        Some(model) => {
+            let data = labelled.map(|labelled| dataset(args, labelled)).transpose()?;
+            match data {
+                Some(data) if !measures_embeddings => closed_set(model, &data)?,
+                data => measured(rows_of_model(model, data.as_ref(), args)?, Some(model), args)?,
+            }
+        }
+        None => match rows_as_they_are(labelled, args)? {
+            Rows::F32(rows) => measured(rows, None, args)?,
+            Rows::F64(rows) => measured(rows, None, args)?,
+        },
     };
     if let Some(directory) = &args.out {
         let path = directory.join("evaluation.json");
@@ -115,21 +121,51 @@ pub(super) fn run(args: &Args) -> Result<()> {
 
 /// The files that are read.
 fn inputs(args: &Args) -> Vec<PathBuf> {
-    let files = [args.features.as_ref(), args.embeddings.as_ref(), Some(&args.labels), args.distractors.as_ref()];
+    let files = [&args.features, &args.embeddings, &args.labels, &args.distractors].map(Option::as_ref);
     let files = files.into_iter().flatten().map(|path| file_of(path));
-    let manifest = args.manifest.iter().map(|directory| directory.join("manifest.json"));
+    let manifest =
+        args.manifest.iter().map(|path| if path.is_file() { path.clone() } else { path.join("manifest.json") });
     files.chain(args.pairs.clone()).chain(manifest).chain(model_files(&args.run)).collect()
 }
 
+/// The file of features or embeddings.
+fn path_of_rows(args: &Args) -> &Path {
+    args.embeddings.as_deref().or(args.features.as_deref()).expect("clap requires one of the two")
+}
+
+/// Labels with the classes that they are of.
+fn read_with_table(path: &Path, labels_start: Option<i64>) -> Result<(Labels, ClassTable)> {
+    let labels = read_labels(path)?;
+    let table = match labels_start {
+        Some(start) => ClassTable::from_start(start, &[&labels]),
+        None => ClassTable::of(&[&labels]),
+    };
+    Ok((labels, table.map_err(|error| error.in_file(path))?))
+}
+
+/// Features with labels, those asked for.
+fn dataset(args: &Args, (labels, table): (Labels, ClassTable)) -> Result<Dataset> {
+    let path = args.labels.as_deref().expect("labels are of a file");
+    let data = Dataset::read_encoded(path_of_rows(args), path, &labels, table)?;
+    match &args.classes {
+        Some(range) => {
+            let wanted = rows_in(range, data.labels.view(), data.class_table())?;
+            let labels: HashSet<i64> = wanted.into_iter().map(|row| data.labels[row]).collect();
+            data.select(|class| labels.contains(&class))
+        }
+        None => Ok(data),
+    }
+}
+
 /// The rows whose labels are in `range`.
-fn with_labels_in(data: &Dataset, range: &Range<i64>) -> Result<Dataset> {
-    let table = data.class_table();
+fn rows_in(range: &Range<i64>, labels: ArrayView1<i64>, table: &ClassTable) -> Result<Vec<usize>> {
     let is_wanted = |class: i64| {
         let label = usize::try_from(class).ok().map(|class| table.label(class));
         matches!(label, Some(Label::Number(number)) if range.contains(&number))
     };
-    if data.has_rows(is_wanted) {
-        return data.select(is_wanted);
+    let rows: Vec<usize> = (0..labels.len()).filter(|&row| is_wanted(labels[row])).collect();
+    if !rows.is_empty() {
+        return Ok(rows);
     }
     let expected = format!("a range of numbers with rows in it: labels are {}", table.describe());
     let bound = |bound: i64, left_out: i64| if bound == left_out { String::new() } else { bound.to_string() };
@@ -167,34 +203,103 @@ fn closed_set(model: &Model, data: &Dataset) -> Result<(Value, String)> {
     Ok((report, text))
 }
 
-/// Measures of the embeddings of `model`, or of the data themselves, as JSON and as text; the figure goes where it was asked for.
-fn measured(model: Option<&Model>, data: &Dataset, args: &Args) -> Result<(Value, String)> {
-    let embed = |features: ndarray::ArrayView2<f32>| -> Result<Array2<f32>> {
-        model.map_or_else(|| Ok(features.to_owned()), |model| model.embeddings(features))
-    };
+/// What is measured.
+struct Embedded<F> {
+    /// (N, D)
+    embeddings: Array2<F>,
+    /// (N,)
+    labels: Array1<i64>,
+    /// (M, D)
+    distractors: Option<Array2<F>>,
+}
+
+/// Embeddings as they are in their files: in double precision where one of the files is.
+enum Rows {
+    F32(Embedded<f32>),
+    F64(Embedded<f64>),
+}
+
+fn rows_of_model(model: &Model, data: Option<&Dataset>, args: &Args) -> Result<Embedded<f32>> {
     let of = |path: &Path, features: &Features| {
-        let embeddings = embed(features.view()).map_err(|error| error.in_file(path))?;
+        let embeddings = model.embeddings(features.view()).map_err(|error| error.in_file(path))?;
         features.check_unchanged()?;
         Ok::<_, Error>(embeddings)
     };
-    let path = args.embeddings.as_ref().or(args.features.as_ref()).expect("clap requires one of the two");
-    let embeddings = of(path, &data.features)?;
+    let path = path_of_rows(args);
+    let embeddings = match data {
+        Some(data) => of(path, &data.features)?,
+        None => of(path, &read_features(path)?)?,
+    };
     let distractors = args.distractors.as_deref().map(|path| of(path, &read_features(path)?)).transpose()?;
+    let labels = data.map_or_else(|| unlabelled(embeddings.nrows()), |data| data.labels.clone());
+    Ok(Embedded { embeddings, labels, distractors })
+}
+
+fn unlabelled(rows: usize) -> Array1<i64> {
+    Array1::from_elem(rows, IGNORE_LABEL)
+}
+
+fn rows_as_they_are(labelled: Option<(Labels, ClassTable)>, args: &Args) -> Result<Rows> {
+    let mut embeddings = read_matrix(path_of_rows(args))?;
+    let mut labels = unlabelled(embeddings.nrows());
+    if let (Some((of_file, table)), Some(path)) = (labelled, &args.labels) {
+        labels = table.encode(&of_file).map_err(|error| error.in_file(path))?;
+        if labels.len() != embeddings.nrows() {
+            let expected = format!("({},), one label for each row of embeddings", embeddings.nrows());
+            return Err(Error::Shape { what: "labels", found: vec![labels.len()], expected }.in_file(path));
+        }
+        if let Some(range) = &args.classes {
+            let rows = rows_in(range, labels.view(), &table)?;
+            (embeddings, labels) = (embeddings.select(&rows), labels.select(Axis(0), &rows));
+        }
+    }
+    let distractors = args.distractors.as_deref().map(read_matrix).transpose()?;
+    Ok(match (embeddings, distractors) {
+        (Matrix::F32(embeddings), None) => Rows::F32(Embedded { embeddings, labels, distractors: None }),
+        (Matrix::F32(embeddings), Some(Matrix::F32(distractors))) => {
+            Rows::F32(Embedded { embeddings, labels, distractors: Some(distractors) })
+        }
+        (embeddings, distractors) => Rows::F64(Embedded {
+            embeddings: embeddings.into_f64(),
+            labels,
+            distractors: distractors.map(Matrix::into_f64),
+        }),
+    })
+}
+
+/// The measures as JSON and as text; the figure goes where it was asked for.
+fn measured<F: Real>(rows: Embedded<F>, model: Option<&Model>, args: &Args) -> Result<(Value, String)> {
+    let Embedded { embeddings, labels, distractors } = rows;
     let pairs = args.pairs.as_deref().map(|pairs| {
-        let rows = args.manifest.as_deref().map(|directory| files_of_rows(directory, data.rows())).transpose()?;
-        read_pairs(pairs, data.rows(), &rows_of_stems(rows.iter().flatten().map(String::as_str)))
+        let rows = args.manifest.as_deref().map(|path| files_of_rows(path, labels.len())).transpose()?;
+        read_pairs(pairs, labels.len(), &rows_of_stems(rows.iter().flatten().map(String::as_str)))
     });
     let pairs = pairs.transpose()?;
     let options = OpenSetOptions {
-        clusters: args.nmi || open_set::clusters_fast(data),
+        clusters: args.nmi || open_set::clusters_fast(labels.view()),
         pairs: pairs.as_deref(),
         distractors: distractors.as_ref().map(|distractors| distractors.view()),
         ..OpenSetOptions::default()
     };
-    let measures = measure(embeddings.view(), data.labels.view(), &options)?;
+    let in_file = |error: Error| match (&error, &args.distractors) {
+        (Error::Shape { what, .. } | Error::NotFinite { what, .. } | Error::ZeroNorm { what, .. }, Some(path))
+            if *what == "distractors" =>
+        {
+            error.in_file(path)
+        }
+        (Error::Shape { .. } | Error::Empty { .. } | Error::NotFinite { .. } | Error::ZeroNorm { .. }, _) => {
+            error.in_file(path_of_rows(args))
+        }
+        _ => error,
+    };
+    let measures = measure(embeddings.view(), labels.view(), &options).map_err(in_file)?;
     if let Some(directory) = &args.out {
-        let title =
-            format!("{} rows of {} classes, {} dimensions", measures.rows, measures.classes, embeddings.ncols());
+        let title = format!(
+            "{} of {}, {}",
+            counted(measures.rows, "row"),
+            counted(measures.classes, "class"),
+            counted(embeddings.ncols(), "dimension")
+        );
         open_set::draw_one(&directory.join("open_set.png"), &title, &measures)?;
     }
     let mut report = open_set::json(&measures);
@@ -203,14 +308,25 @@ fn measured(model: Option<&Model>, data: &Dataset, args: &Args) -> Result<(Value
     Ok((report, open_set::text(&measures)))
 }
 
-/// The photograph of each row, of the one split in the manifest that has as many rows.
-fn files_of_rows(directory: &Path, rows: usize) -> Result<Vec<String>> {
+/// The photograph of each row: of the one split in the manifest that has as many rows, or of a list with a line for each.
+fn files_of_rows(path: &Path, rows: usize) -> Result<Vec<String>> {
+    if path.is_file() {
+        let files: Vec<String> = read_text(path)?.lines().map(|line| line.trim().to_owned()).collect();
+        return match files.len() == rows {
+            true => Ok(files),
+            false => Err(Error::File {
+                path: path.into(),
+                found: counted(files.len(), "line"),
+                expected: format!("{rows}, one for each row of embeddings"),
+            }),
+        };
+    }
     let wrong = |found: String| Error::File {
-        path: directory.join("manifest.json"),
+        path: path.join("manifest.json"),
         found,
         expected: format!("one split of {rows} rows, as many as there are features"),
     };
-    let manifest = Manifest::read(directory)?.ok_or_else(|| wrong("is not there".into()))?;
+    let manifest = Manifest::read(path)?.ok_or_else(|| wrong("is not there".into()))?;
     let fitting: Vec<_> = manifest.splits.into_iter().filter(|(_, split)| split.rows.len() == rows).collect();
     match <[_; 1]>::try_from(fitting) {
         Ok([(_, split)]) => Ok(split.rows.into_iter().map(|row| row.file).collect()),

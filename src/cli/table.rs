@@ -3,6 +3,7 @@
 use crate::Head;
 use crate::metrics::confusion::Confusion;
 use crate::metrics::open_set::OpenSet;
+use crate::metrics::roc::Roc;
 use crate::train::EpochRecord;
 
 /// A head and its epochs.
@@ -67,8 +68,12 @@ pub(super) fn open_set_table(outcomes: &[Outcome], features: &OpenSet) -> String
         .filter_map(|outcome| Some((outcome.name.as_str(), accuracy(outcome), outcome.open_set.as_ref()?)));
     let mut rows: Vec<(&str, Option<f64>, &OpenSet)> = measured.collect();
     rows.push(("(features)", None, features));
-    let recall_at_1 = |measures: &OpenSet| measures.retrieval.recall.first().map_or(0.0, |at| at.recall);
-    let key = |measures: &OpenSet| (recall_at_1(measures), measures.retrieval.map_at_r);
+    let recall_at = |measures: &OpenSet, k: usize| {
+        let retrieval = measures.retrieval.as_ref().ok()?;
+        retrieval.recall.iter().find(|at| at.k == k).map(|at| at.recall)
+    };
+    let map_at_r = |measures: &OpenSet| measures.retrieval.as_ref().ok().map(|retrieval| retrieval.map_at_r);
+    let key = |measures: &OpenSet| (recall_at(measures, 1), map_at_r(measures));
     rows.sort_by(|a, b| key(b.2).partial_cmp(&key(a.2)).unwrap_or(std::cmp::Ordering::Equal));
     let longest = rows.iter().map(|(name, ..)| name.len()).max().unwrap_or(0).max(15);
     let heading = format!(
@@ -76,16 +81,16 @@ pub(super) fn open_set_table(outcomes: &[Outcome], features: &OpenSet) -> String
         "head", "R@1", "MAP@R", "R@8", "NMI", "AUC", "EER", "test"
     );
     let line = |&(name, accuracy, measures): &(&str, Option<f64>, &OpenSet)| {
-        let OpenSet { retrieval, nmi, all_pairs, .. } = measures;
-        let recall_at_8 = retrieval.recall.iter().find(|at| at.k == 8).map(|at| at.recall);
+        let OpenSet { nmi, all_pairs, .. } = measures;
+        let roc = all_pairs.as_ref().ok().map(|pairs| &pairs.roc);
         format!(
-            "{name:<longest$} {:>8.4} {:>8.4} {:>8} {:>8} {:>8.4} {:>8.4} {:>8}",
-            recall_at_1(measures),
-            retrieval.map_at_r,
-            number(recall_at_8),
-            number(*nmi),
-            all_pairs.roc.auc(),
-            all_pairs.roc.eer(),
+            "{name:<longest$} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+            number(recall_at(measures, 1)),
+            number(map_at_r(measures)),
+            number(recall_at(measures, 8)),
+            number(nmi.as_ref().and_then(|nmi| nmi.as_ref().ok().copied())),
+            number(roc.map(Roc::auc)),
+            number(roc.map(Roc::eer)),
             number(accuracy),
         )
     };

@@ -4,7 +4,7 @@ use super::element::Wanted;
 use super::{Labels, npy_header, read_text};
 use crate::ops::IGNORE_LABEL;
 use crate::{Error, Result};
-use ndarray::{Array1, Array2, ArrayD};
+use ndarray::{Array1, Array2, ArrayD, Axis};
 use ndarray_npy::{ReadNpyError, ReadNpyExt, ReadableElement};
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -22,6 +22,30 @@ pub enum Matrix {
 }
 
 impl Matrix {
+    /// Its rows.
+    pub fn nrows(&self) -> usize {
+        match self {
+            Self::F32(matrix) => matrix.nrows(),
+            Self::F64(matrix) => matrix.nrows(),
+        }
+    }
+
+    /// Some of its rows.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        match self {
+            Self::F32(matrix) => Self::F32(matrix.select(Axis(0), rows)),
+            Self::F64(matrix) => Self::F64(matrix.select(Axis(0), rows)),
+        }
+    }
+
+    /// In double precision.
+    pub fn into_f64(self) -> Array2<f64> {
+        match self {
+            Self::F32(matrix) => matrix.mapv(f64::from),
+            Self::F64(matrix) => matrix,
+        }
+    }
+
     /// `f32` or `f64`.
     pub fn precision(&self) -> &'static str {
         match self {

@@ -2,6 +2,7 @@
 //! the other nine.
 
 use super::roc::Roc;
+use super::similarity::merge_ties;
 use crate::{Error, Real, Result};
 
 /// Accuracy over folds.
@@ -34,6 +35,8 @@ pub fn fold_accuracy<F: Real>(scores: &[F], same: &[bool], folds: usize) -> Resu
         return Err(Error::Unmeasurable { what: "accuracy over folds", found, expected });
     }
     Roc::new(scores, same)?;
+    // Over all folds at once, so that a threshold of some folds is one of the scores of the others.
+    let scores = &merge_ties(scores)[..];
     let (size, larger) = (scores.len() / folds, scores.len() % folds);
     let start = |fold: usize| fold * size + fold.min(larger);
     let (mut accuracies, mut thresholds) = (Vec::new(), Vec::new());

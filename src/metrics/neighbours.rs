@@ -1,6 +1,8 @@
 //! The rows most similar to each row.
 
-use super::similarity::{BLOCK, Block, blocks, for_each_block, for_each_pair_of_blocks, lock, unlocked};
+use super::similarity::{
+    BLOCK, Block, blocks, for_each_block, for_each_pair_of_blocks, lock, on_tie_grid, tie, unlocked,
+};
 use crate::Real;
 use crate::ops::rows;
 use ndarray::{ArrayView2, s};
@@ -14,11 +16,11 @@ const CANDIDATES: usize = 1 << 30;
 /// Candidates of a row that memory is taken for at once; more are rare, and grow.
 const MOST_RESERVED: usize = 1 << 12;
 
-/// Another row: its similarity and its number.
+/// Another row: its similarity, on the grid of ties, and its number.
 pub(super) type Neighbour<F> = (F, u32);
 
 /// Calls `each` with every row of `unit` (N, D) that wants neighbours: those that it wants, the most similar first, of equally similar ones
-/// the one with the lower number; never the row itself. `wanted` (N,). The results are in the order of rows, without those that want none.
+/// (on the grid of ties) the one with the lower number; never the row itself. `wanted` (N,). The results are in the order of rows, without those that want none.
 pub(super) fn map_nearest<F: Real, T: Send>(
     unit: ArrayView2<F>,
     wanted: &[usize],
@@ -112,6 +114,7 @@ impl<F: Real> Nearest<F> {
 
     fn offer(&mut self, row: usize, similarity: F, other: usize) {
         let (wanted, candidates) = (self.wanted[row], &mut self.candidates[row]);
+        let similarity = on_tie_grid(similarity);
         // The threshold may have risen since the row was compared with it.
         if similarity < self.thresholds[row] || wanted == 0 {
             return;
@@ -123,7 +126,8 @@ impl<F: Real> Nearest<F> {
         candidates.push((similarity, other as u32));
         if candidates.len() >= 2 * wanted {
             let (_, last, _) = candidates.select_nth_unstable_by(wanted - 1, nearer_first);
-            self.thresholds[row] = last.0;
+            // What is below by less than the grid is wide can be at the same point of it.
+            self.thresholds[row] = last.0 - tie();
             candidates.truncate(wanted);
         }
     }

@@ -9,7 +9,8 @@ use super::roc::{BestAccuracy, Roc};
 use super::similarity::check_dimensions;
 use super::verification::{AllPairs, Pair, all_pairs, scores};
 use crate::ops::IGNORE_LABEL;
-use crate::{Real, Result};
+use crate::wording::counted;
+use crate::{Error, Real, Result};
 use ndarray::{Array1, ArrayView1, ArrayView2, Axis, concatenate};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -46,6 +47,13 @@ pub const RANKS: usize = 50;
 /// Folds of pairs.
 const FOLDS: usize = 10;
 
+/// Why a measure is not defined on these rows, as a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undefined(pub String);
+
+/// A measure, if it is defined.
+pub type Measured<T> = std::result::Result<T, Undefined>;
+
 /// Everything measured.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OpenSet {
@@ -54,17 +62,53 @@ pub struct OpenSet {
     /// Their classes.
     pub classes: usize,
     /// Each row among all others.
-    pub retrieval: Retrieval,
-    /// NMI of labels and as many clusters of k-means as there are classes, the best of three.
-    pub nmi: Option<f64>,
+    pub retrieval: Measured<Retrieval>,
+    /// NMI of labels and as many clusters of k-means as there are classes, the best of three; `None` where it was not asked for.
+    pub nmi: Option<Measured<f64>>,
     /// All pairs of rows.
-    pub all_pairs: AllPairs,
-    /// The pairs given, if they were.
-    pub given_pairs: Option<(Roc, FoldAccuracy)>,
+    pub all_pairs: Measured<AllPairs>,
+    /// The pairs given, if they were: all of them, and by folds.
+    pub given_pairs: Option<(Measured<Roc>, Measured<FoldAccuracy>)>,
     /// The first row of each class is enrolled in a gallery, the others are looked up in it; distractors are in it, too.
-    pub enrolled: Cmc,
+    pub enrolled: Measured<Cmc>,
     /// Each row of a class looks for each other among the distractors.
-    pub among_distractors: Option<Cmc>,
+    pub among_distractors: Option<Measured<Cmc>>,
+}
+
+impl OpenSet {
+    /// The measures that are not defined, by their names in this struct, with the reasons.
+    pub fn undefined(&self) -> Vec<(&'static str, &Undefined)> {
+        let Self { retrieval, nmi, all_pairs, given_pairs, enrolled, among_distractors, .. } = self;
+        let given_pairs = given_pairs.as_ref();
+        [
+            ("retrieval", retrieval.as_ref().err()),
+            ("nmi", nmi.as_ref().and_then(|nmi| nmi.as_ref().err())),
+            ("all_pairs", all_pairs.as_ref().err()),
+            ("given_pairs", given_pairs.and_then(|(roc, _)| roc.as_ref().err())),
+            ("folds", given_pairs.and_then(|(_, folds)| folds.as_ref().err())),
+            ("enrolled", enrolled.as_ref().err()),
+            ("among_distractors", among_distractors.as_ref().and_then(|cmc| cmc.as_ref().err())),
+        ]
+        .into_iter()
+        .filter_map(|(name, undefined)| Some((name, undefined?)))
+        .collect()
+    }
+
+    fn is_any_defined(&self) -> bool {
+        let Self { retrieval, all_pairs, given_pairs, enrolled, among_distractors, .. } = self;
+        let of_given_pairs = given_pairs.as_ref().is_some_and(|(roc, folds)| roc.is_ok() || folds.is_ok());
+        let of_distractors = among_distractors.as_ref().is_some_and(|cmc| cmc.is_ok());
+        retrieval.is_ok() || all_pairs.is_ok() || of_given_pairs || enrolled.is_ok() || of_distractors
+    }
+}
+
+/// Sets measures that are not defined on these rows apart from mistakes.
+fn measured<T>(outcome: Result<T>) -> Result<Measured<T>> {
+    match outcome {
+        Ok(measure) => Ok(Ok(measure)),
+        Err(error @ (Error::Unmeasurable { .. } | Error::TooFewRows { .. })) => Ok(Err(Undefined(error.to_string()))),
+        Err(error) => Err(error),
+    }
 }
 
 /// The figures of a [`Roc`].
@@ -98,12 +142,11 @@ impl From<&Roc> for Verification {
     }
 }
 
-/// Measures embeddings (N, D) with labels (N,); rows labelled [`IGNORE_LABEL`] take no part but in retrieval, as references.
+/// Measures embeddings (N, D) with labels (N,); rows labelled [`IGNORE_LABEL`] take no part but in retrieval, as references, and in pairs
+/// that are given.
 ///
 /// # Errors
-/// [`Error::Empty`](crate::Error::Empty), [`Error::Shape`](crate::Error::Shape), [`Error::NotFinite`](crate::Error::NotFinite),
-/// [`Error::ZeroNorm`](crate::Error::ZeroNorm); [`Error::Unmeasurable`](crate::Error::Unmeasurable) unless two rows are of one class and
-/// two are not.
+/// [`Error::Empty`], [`Error::Shape`], [`Error::NotFinite`], [`Error::ZeroNorm`]; [`Error::Unmeasurable`] where no measure is defined.
 pub fn measure<F: Real>(
     embeddings: ArrayView2<F>,
     labels: ArrayView1<i64>,
@@ -116,32 +159,42 @@ pub fn measure<F: Real>(
     let given_pairs = options.pairs.map(|pairs| {
         let scores = scores(embeddings, pairs)?;
         let same: Vec<bool> = pairs.iter().map(|pair| pair.same).collect();
-        Ok((Roc::new(&scores, &same)?, fold_accuracy(&scores, &same, FOLDS)?))
+        Ok::<_, Error>((measured(Roc::new(&scores, &same))?, measured(fold_accuracy(&scores, &same, FOLDS))?))
     });
     let given_pairs = given_pairs.transpose()?;
-    let retrieval = retrieval(embeddings, labels, &options.ks)?;
-    let all_pairs = all_pairs(embeddings, labels)?;
     let labelled: Vec<usize> = (0..labels.len()).filter(|&row| labels[row] != IGNORE_LABEL).collect();
     let classes: HashSet<i64> = labelled.iter().map(|&row| labels[row]).collect();
-    let nmi = options.clusters.then(|| {
+    let nmi = || {
+        if classes.len() < 2 {
+            let (what, expected) = ("NMI of clusters and classes", "at least two classes");
+            return Err(Error::Unmeasurable { what, found: counted(classes.len(), "class"), expected });
+        }
         let (embeddings, labels) = (embeddings.select(Axis(0), &labelled), labels.select(Axis(0), &labelled));
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
         let clustering = k_means(embeddings.view(), classes.len(), 3, &mut rng)?;
         normalized_mutual_information(&labels.to_vec(), &clustering.clusters)
-    });
-    let among_distractors = options
-        .distractors
-        .map(|distractors| cmc_among_distractors(embeddings, labels, distractors, RANKS.min(distractors.nrows() + 1)));
-    Ok(OpenSet {
+    };
+    let among = |distractors: ArrayView2<F>| {
+        cmc_among_distractors(embeddings, labels, distractors, RANKS.min(distractors.nrows() + 1))
+    };
+    let measures = OpenSet {
         rows: labelled.len(),
         classes: classes.len(),
-        retrieval,
-        nmi: nmi.transpose()?,
-        all_pairs,
+        retrieval: measured(retrieval(embeddings, labels, &options.ks))?,
+        nmi: options.clusters.then(|| measured(nmi())).transpose()?,
+        all_pairs: measured(all_pairs(embeddings, labels))?,
         given_pairs,
-        enrolled: enrolled(embeddings, labels, &labelled, options.distractors)?,
-        among_distractors: among_distractors.transpose()?,
-    })
+        enrolled: measured(enrolled(embeddings, labels, &labelled, options.distractors))?,
+        among_distractors: options.distractors.map(|distractors| measured(among(distractors))).transpose()?,
+    };
+    match measures.is_any_defined() {
+        true => Ok(measures),
+        false => Err(Error::Unmeasurable {
+            what: "any measure",
+            found: format!("{} of {}", counted(labelled.len(), "labelled row"), counted(classes.len(), "class")),
+            expected: "two rows of one class or of two, or pairs of both kinds",
+        }),
+    }
 }
 
 fn enrolled<F: Real>(
@@ -152,6 +205,10 @@ fn enrolled<F: Real>(
 ) -> Result<Cmc> {
     let mut known = HashSet::new();
     let (first, others): (Vec<usize>, Vec<usize>) = labelled.iter().partition(|&&row| known.insert(labels[row]));
+    if others.is_empty() {
+        let (what, found) = ("identification", counted(labelled.len(), "labelled row"));
+        return Err(Error::Unmeasurable { what, found, expected: "a class with at least two" });
+    }
     let rows = |rows: &[usize]| (embeddings.select(Axis(0), rows), labels.select(Axis(0), rows));
     let ((mut gallery, mut gallery_labels), (probes, probe_labels)) = (rows(&first), rows(&others));
     if let Some(distractors) = distractors {

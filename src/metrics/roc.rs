@@ -1,5 +1,6 @@
 //! The receiver operating characteristic: a pair is accepted where its score reaches a threshold.
 
+use super::similarity::merge_ties;
 use crate::{Error, Real, Result};
 use ndarray::ArrayView2;
 use std::cmp::Ordering;
@@ -16,7 +17,8 @@ pub struct Roc {
 }
 
 impl Roc {
-    /// Of pairs with these scores (N,).
+    /// Of pairs with these scores (N,), cosines or of their size: those that differ by no more than 16 units in the last place of 1 are ties, at the
+    /// threshold of the highest of them.
     ///
     /// # Errors
     /// [`Error::Shape`], [`Error::NotFinite`]; [`Error::Unmeasurable`] unless there are genuine pairs and impostors.
@@ -28,7 +30,7 @@ impl Roc {
         let view = ArrayView2::from_shape((scores.len(), 1), scores).expect("a column");
         crate::ops::l2_normalize::check_finite("scores", view)?;
         let mut pairs: Vec<(f64, bool)> =
-            scores.iter().map(|score| score.to_double()).zip(same.iter().copied()).collect();
+            merge_ties(scores).into_iter().map(Real::to_double).zip(same.iter().copied()).collect();
         pairs.sort_unstable_by(|a, b| b.0.partial_cmp(&a.0).unwrap_or(Ordering::Equal));
         let of_equal_score = pairs.chunk_by(|a, b| a.0 == b.0).map(|pairs| {
             let genuine = pairs.iter().filter(|(_, same)| *same).count();

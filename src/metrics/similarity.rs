@@ -82,10 +82,37 @@ pub(super) fn check_dimensions<F>(what: &'static str, rows: ArrayView2<F>, dimen
     Err(Error::Shape { what, found: rows.shape().to_vec(), expected })
 }
 
-/// What counts as at least as similar as `similarity`: less by 16 units in the last place of 1, since the same inner product rounds
-/// differently in a block than by itself.
+/// Similarities that differ by no more are ties: 16 units in the last place of 1, since the same inner product rounds differently in a
+/// block than by itself. A power of two.
+pub(super) fn tie<F: Real>() -> F {
+    F::of(16.0) * F::epsilon()
+}
+
+/// What counts as at least as similar as `similarity`.
 pub(super) fn as_similar_as<F: Real>(similarity: F) -> F {
-    similarity - F::of(16.0) * F::epsilon()
+    similarity - tie()
+}
+
+/// `similarity` on a grid that is a [`tie`] wide, on which 0 and ±1 lie: an order by it is transitive, unlike one that compares every
+/// two. Rounding parts only what is at the middle between two points; past ±1 is ±1.
+pub(super) fn on_tie_grid<F: Real>(similarity: F) -> F {
+    (similarity.max(-F::one()).min(F::one()) / tie()).round() * tie()
+}
+
+/// `scores` with ties at one value, the highest of them. From the highest score on, those within a [`tie`] of it are one; the next below
+/// begins the next, so that a dense row of scores does not melt into one.
+pub(super) fn merge_ties<F: Real>(scores: &[F]) -> Vec<F> {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_unstable_by(|&a, &b| scores[b].partial_cmp(&scores[a]).unwrap_or(std::cmp::Ordering::Equal));
+    let mut merged = scores.to_vec();
+    let mut highest = F::infinity();
+    for number in order {
+        if scores[number] < as_similar_as(highest) {
+            highest = scores[number];
+        }
+        merged[number] = highest;
+    }
+    merged
 }
 
 /// Calls `each`, in parallel and in any order, with all blocks of `queries` (N, D) to `references` (M, D); both are unit rows.
@@ -128,4 +155,26 @@ fn multiply<F: Real>(
         F::product(F::one(), a, b.t(), false, product);
         each(Block { queries: query, references: other, similarities });
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ties_are_as_wide_as_said_and_do_not_chain() {
+        let unit = f64::EPSILON;
+        let scores = [0.5, 0.5 - 16.0 * unit, 0.5 - 17.0 * unit, -0.25, 0.5 - 8.0 * unit, 0.5 - 33.0 * unit];
+        let (second, none) = (0.5 - 17.0 * unit, -0.25);
+        let merged = merge_ties(&scores);
+        assert_eq!(merged, [0.5, 0.5, second, none, 0.5, second]);
+        assert_eq!(merge_ties(&merged), merged);
+        let steps: Vec<f64> = (0..1000).map(|step| 0.5 - f64::from(step) * unit).collect();
+        let mut distinct = merge_ties(&steps);
+        distinct.dedup();
+        assert_eq!(distinct.len(), 1000_usize.div_ceil(17));
+        assert_eq!([1.0 - 7.0 * unit, -1.0 + 7.0 * unit, 7.0 * unit].map(on_tie_grid), [1.0, -1.0, 0.0]);
+        assert_eq!(on_tie_grid(1.0 - 9.0 * unit), 1.0 - 16.0 * unit);
+        assert_eq!([1.0 + 20.0 * unit, -1.0 - 20.0 * unit].map(on_tie_grid), [1.0, -1.0]);
+    }
 }

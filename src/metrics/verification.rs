@@ -19,7 +19,7 @@ pub struct Pair {
     pub same: bool,
 }
 
-/// The cosines of `pairs` of embeddings (N, D): (pairs,).
+/// The cosines of `pairs` of embeddings (N, D), from -1 to 1: (pairs,).
 ///
 /// # Errors
 /// [`Error::Empty`], [`Error::NotFinite`], [`Error::ZeroNorm`]; [`Error::Setting`] for a pair of a row that is not there.
@@ -32,7 +32,9 @@ pub fn scores<F: Real>(embeddings: ArrayView2<F>, pairs: &[Pair]) -> Result<Vec<
             Err(Error::Setting { name: "the row of a pair", value: number.to_string(), expected })
         }
     };
-    pairs.iter().map(|pair| Ok(rows::dot(row(pair.first)?, row(pair.second)?))).collect()
+    // Rounding takes the inner product of unit rows past ±1.
+    let cosine = |pair: &Pair| Ok(rows::dot(row(pair.first)?, row(pair.second)?).max(-F::one()).min(F::one()));
+    pairs.iter().map(cosine).collect()
 }
 
 /// All pairs of a data set.
@@ -46,8 +48,10 @@ pub struct AllPairs {
     pub impostors: AngleHistogram,
 }
 
-/// Bins for cosines from -1 to 1.
-const BINS: usize = 1 << 18;
+/// Bins for cosines from -1 to 1, both of which are the middle of one, as 0 and ±½ are: rounding does not part the cosines of rows that are the
+/// same, opposite or at right angles.
+const BINS: usize = HALF * 2 + 1;
+const HALF: usize = 1 << 17;
 
 /// Every pair of two rows of embeddings (N, D) with labels (N,). Rows labelled [`IGNORE_LABEL`] are in no pair.
 ///
@@ -83,24 +87,25 @@ pub fn all_pairs<F: Real>(embeddings: ArrayView2<F>, labels: ArrayView1<i64>) ->
     let bins: Vec<(usize, u64, u64)> = bins.filter(|&(_, of_one_class, of_two)| of_one_class + of_two > 0).collect();
     let (mut genuine, mut impostors) = (AngleHistogram::default(), AngleHistogram::default());
     for &(bin, of_one_class, of_two) in &bins {
-        let theta = cosine_at(bin, 0.5).acos();
+        let theta = cosine_of(bin).acos();
         genuine.add_many(theta, of_one_class);
         impostors.add_many(theta, of_two);
     }
     // All of a bin are accepted from its lower edge on.
-    let counts = bins.into_iter().map(|(bin, of_one_class, of_two)| (cosine_at(bin, 0.0), of_one_class, of_two));
+    let lower_edge = |bin: usize| (cosine_of(bin) - 0.5 / HALF as f64).max(-1.0);
+    let counts = bins.into_iter().map(|(bin, of_one_class, of_two)| (lower_edge(bin), of_one_class, of_two));
     Ok(AllPairs { roc: Roc::from_counts(counts)?, genuine, impostors })
 }
 
 fn bin<F: Real>(cosine: F) -> usize {
-    let half = F::of((BINS / 2) as f64);
-    // Rounding can take a cosine past ±1; the conversion stops at 0.
-    ((cosine * half + half).to_usize().unwrap_or(0)).min(BINS - 1)
+    // Half a bin more, since the conversion rounds down. Rounding can take a cosine past ±1; the conversion stops at 0.
+    let bin = (cosine + F::one()) * F::of(HALF as f64) + F::of(0.5);
+    bin.to_usize().unwrap_or(0).min(BINS - 1)
 }
 
-/// The cosine at this part of a bin.
-fn cosine_at(bin: usize, part: f64) -> f64 {
-    (bin as f64 + part) / (BINS / 2) as f64 - 1.0
+/// The cosine in the middle of a bin.
+fn cosine_of(bin: usize) -> f64 {
+    bin as f64 / HALF as f64 - 1.0
 }
 
 #[cfg(test)]
@@ -117,6 +122,11 @@ mod tests {
     #[test]
     fn bins_reach_from_end_to_end() {
         assert_eq!((bin(-1.0f32), bin(1.0f32), bin(-1.000_001f32), bin(1.000_001f32)), (0, BINS - 1, 0, BINS - 1));
-        assert!((cosine_at(bin(0.3), 0.5) - 0.3).abs() <= 1.0 / BINS as f64);
+        assert!((cosine_of(bin(0.3)) - 0.3).abs() <= 1.0 / BINS as f64);
+        for cosine in [-1.0f32, -0.5, 0.0, 0.25, 0.5, 1.0] {
+            for score in [cosine - 1e-6, cosine, cosine + 1e-6] {
+                assert_eq!(cosine_of(bin(score)), f64::from(cosine), "{score}");
+            }
+        }
     }
 }

@@ -1,12 +1,14 @@
 //! Measures against plain loops over their definitions, on random embeddings of more than one block, in both precisions.
 
 use arcos::Error;
+use arcos::metrics::folds::fold_accuracy;
 use arcos::metrics::identification::{cmc, cmc_among_distractors};
 use arcos::metrics::k_means::k_means;
 use arcos::metrics::mutual_information::normalized_mutual_information;
-use arcos::metrics::open_set::{OpenSetOptions, measure};
+use arcos::metrics::open_set::{OpenSet, OpenSetOptions, measure};
 use arcos::metrics::retrieval::retrieval;
-use arcos::metrics::verification::{Pair, all_pairs};
+use arcos::metrics::roc::Roc;
+use arcos::metrics::verification::{Pair, all_pairs, scores};
 use arcos::ops::IGNORE_LABEL;
 use ndarray::{Array1, Array2, Axis, array};
 use proptest::prelude::*;
@@ -80,7 +82,7 @@ proptest! {
                 }
             }
         }
-        let expected = arcos::metrics::roc::Roc::new(&scores, &same);
+        let expected = Roc::new(&scores, &same);
         let found = all_pairs(embeddings.view(), labels.view());
         let (Ok(found), Ok(expected)) = (found, expected) else { return Err(TestCaseError::reject("one kind")) };
         prop_assert_eq!(&found.roc.true_accepts, &expected.true_accepts);
@@ -144,12 +146,15 @@ fn clusters_that_lie_apart_are_found_and_measured_as_perfect() {
     let options =
         OpenSetOptions { pairs: Some(&pairs), distractors: Some(distractors.view()), ..OpenSetOptions::default() };
     let found = measure(embeddings.view(), labels.view(), &options).expect("measurable");
-    assert_eq!((found.rows, found.classes, found.retrieval.queries), (640, 20, 640));
-    assert_eq!((found.retrieval.map_at_r, found.nmi), (1.0, Some(1.0)));
-    assert_eq!((found.all_pairs.roc.auc(), found.all_pairs.roc.eer()), (1.0, 0.0));
-    assert_eq!((found.enrolled.searches, found.enrolled.rate_at(1)), (620, 1.0));
-    assert_eq!(found.among_distractors.map(|cmc| (cmc.searches, cmc.rate_at(1))), Some((640 * 31, 1.0)));
-    assert_eq!(found.given_pairs.map(|(_, folds)| folds.mean), Some(1.0));
+    assert_eq!(found.undefined(), []);
+    let OpenSet { rows, classes, retrieval, nmi, all_pairs, given_pairs, enrolled, among_distractors } = found;
+    let (retrieval, all_pairs) = (retrieval.expect("defined"), all_pairs.expect("defined"));
+    assert_eq!((rows, classes, retrieval.queries), (640, 20, 640));
+    assert_eq!((retrieval.map_at_r, nmi), (1.0, Some(Ok(1.0))));
+    assert_eq!((all_pairs.roc.auc(), all_pairs.roc.eer()), (1.0, 0.0));
+    assert_eq!(enrolled.map(|cmc| (cmc.searches, cmc.rate_at(1))), Ok((620, 1.0)));
+    assert_eq!(among_distractors.expect("asked for").map(|cmc| (cmc.searches, cmc.rate_at(1))), Ok((640 * 31, 1.0)));
+    assert_eq!(given_pairs.expect("asked for").1.map(|folds| folds.mean), Ok(1.0));
 }
 
 #[test]
@@ -161,9 +166,13 @@ fn the_same_measures_in_both_precisions_and_for_any_number_of_threads() {
     assert_eq!(clustered(), clustered());
     let double = OpenSetOptions { clusters: false, ..OpenSetOptions::default() };
     let double = measure(embeddings.mapv(f64::from).view(), labels.view(), &double).expect("measurable");
-    assert!((0.3..0.95).contains(&single.retrieval.map_at_r), "{}", single.retrieval.map_at_r);
-    assert!((single.retrieval.map_at_r - double.retrieval.map_at_r).abs() < 1e-4);
-    assert!((single.all_pairs.roc.auc() - double.all_pairs.roc.auc()).abs() < 1e-5);
+    let [map_of_single, map_of_double] =
+        [&single, &double].map(|found| found.retrieval.as_ref().expect("defined").map_at_r);
+    let [auc_of_single, auc_of_double] =
+        [&single, &double].map(|found| found.all_pairs.as_ref().expect("defined").roc.auc());
+    assert!((0.3..0.95).contains(&map_of_single), "{map_of_single}");
+    assert!((map_of_single - map_of_double).abs() < 1e-4);
+    assert!((auc_of_single - auc_of_double).abs() < 1e-5);
     for threads in [1, 3] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
         assert_eq!(pool.install(|| measure(embeddings.view(), labels.view(), &options)).expect("measurable"), single);
@@ -196,6 +205,57 @@ fn an_embedding_that_maps_all_rows_to_one_identifies_nobody() {
         assert_eq!((found.searches, found.rate_at(29), found.rate_at(30)), (600, 0.0, 1.0));
         let found = cmc_among_distractors(embeddings.view(), labels.view(), gallery, 31).expect("mates");
         assert_eq!((found.searches, found.rate_at(30), found.rate_at(31)), (600 * 19, 0.0, 1.0));
+    }
+}
+
+#[test]
+fn a_measure_that_is_not_defined_leaves_the_others() {
+    let embeddings = array![[1.0f64, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, -1.0]];
+    let pairs = [Pair { first: 0, second: 1, same: true }, Pair { first: 0, second: 2, same: false }];
+    let names = |labels: [i64; 4], pairs: Option<&[Pair]>| {
+        let options = OpenSetOptions { pairs, ..OpenSetOptions::default() };
+        let found = measure(embeddings.view(), Array1::from_iter(labels).view(), &options).expect("something is");
+        found.undefined().into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    assert!(names([0, 0, 1, 1], None).is_empty());
+    // One class: nobody to be told apart from.
+    assert_eq!(names([0, 0, 0, 0], None), ["nmi", "all_pairs"]);
+    // No class with two rows: nobody to be found.
+    assert_eq!(names([0, 1, 2, 3], Some(&pairs)), ["retrieval", "all_pairs", "folds", "enrolled"]);
+    // Without labels: pairs alone, and two are too few for ten folds.
+    assert_eq!(names([-100; 4], Some(&pairs)), ["retrieval", "nmi", "all_pairs", "folds", "enrolled"]);
+    // All impostors: their scores have no order to be judged by.
+    assert_eq!(names([0, 0, 1, 1], Some(&pairs[1..])), ["given_pairs", "folds"]);
+
+    let none = measure(embeddings.view(), array![0, 1, -100, -100].view(), &OpenSetOptions::default());
+    let error = none.expect_err("two rows of two classes").to_string();
+    assert!(error.starts_with("any measure of 2 labelled rows of 2 classes is not defined"), "{error}");
+}
+
+#[test]
+fn ties_of_identical_rows_are_not_split_by_rounding() {
+    for dimension in [7, 128, 512] {
+        let mut rng = ChaCha8Rng::seed_from_u64(dimension as u64);
+        let row = Array1::from_shape_simple_fn(dimension, || rng.random_range(-1.0f32..1.0));
+        // The same direction with other lengths: the cosines are 1 up to rounding.
+        let lengths = Array1::from_shape_simple_fn(600, || rng.random_range(0.1f32..10.0));
+        let embeddings = Array2::from_shape_fn((600, dimension), |(number, column)| lengths[number] * row[column]);
+        let pair = |number: usize| Pair { first: number, second: (number * 7 + 1) % 600, same: number % 3 == 0 };
+        let pairs: Vec<Pair> = (0..600).map(pair).collect();
+        let scores = scores(embeddings.view(), &pairs).expect("rows");
+        assert!(scores.iter().all(|score| (-1.0..=1.0).contains(score)));
+        let same: Vec<bool> = pairs.iter().map(|pair| pair.same).collect();
+        let roc = Roc::new(&scores, &same).expect("both kinds");
+        assert_eq!((roc.auc(), roc.eer(), roc.thresholds.len()), (0.5, 0.5, 2));
+        assert!(roc.thresholds[1] <= 1.0);
+        let folds = fold_accuracy(&scores, &same, 10).expect("both kinds");
+        assert!(folds.thresholds.iter().all(|threshold| threshold.is_infinite()), "{folds:?}");
+        let labels = Array1::from_shape_fn(600, |number| (number % 30) as i64);
+        let roc = all_pairs(embeddings.view(), labels.view()).expect("classes").roc;
+        assert_eq!((roc.auc(), roc.thresholds.len()), (0.5, 2));
+        // The lowest row numbers come first: 29 rows have 29 classes, 31 all; the first 30 rows find themselves left out.
+        let found = retrieval(embeddings.view(), labels.view(), &[29, 31]).expect("classes");
+        assert_eq!([found.recall[0].recall, found.recall[1].recall], [551.0 / 600.0, 572.0 / 600.0]);
     }
 }
 

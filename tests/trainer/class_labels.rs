@@ -115,7 +115,7 @@ fn labels_from_one_need_no_option() {
 
 #[test]
 fn labels_with_gaps_have_no_class_between_them() {
-    let relabel = |class: i64| [-7i64, 3, 4, 100, 255, 256, 70_000, 1 << 40][class as usize];
+    let relabel = |class: i64| [-7, 3, 4, 100, 255, 256, 70_000, 1i64 << 40][class as usize];
     let write = |path: &Path, labels: Array1<i64>| write_npy(path, &labels.mapv(relabel)).expect("writable");
     let directory = labels_come_back(|class| relabel(class as i64).to_string(), write);
     let range = ["--classes", "3..256"];

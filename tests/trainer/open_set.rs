@@ -114,6 +114,15 @@ fn pairs_and_distractors() {
     let text = stdout(&arcos(directory.path(), &evaluate(&["--pairs", "pairs.csv"])));
     assert!(text.contains("accuracy 1.0000 ± 0.0000 over 10 folds"), "{text}");
 
+    // Pairs are enough: nobody's label is needed.
+    let alone = ["evaluate", "--embeddings", "e.npy", "--pairs", "pairs.csv"];
+    let without_labels = json(directory.path(), &alone);
+    assert_eq!(without_labels["given_pairs"], found["given_pairs"]);
+    assert_eq!((&without_labels["retrieval"], &without_labels["rows"]), (&Value::Null, &0.into()));
+    assert!(without_labels["undefined"]["retrieval"].is_string(), "{without_labels}");
+    let text = stdout(&arcos(directory.path(), &alone));
+    assert!(text.contains("given pairs") && text.contains("\nretrieval        "), "{text}");
+
     // The same in LFW's form, by the names of photographs.
     let people = ["Ann", "Bob_B", "Cid", "Dee"];
     let same = (0..10).map(|pair| format!("{}\t1\t2\n", people[pair % 4]));
@@ -136,19 +145,37 @@ fn pairs_and_distractors() {
     );
     let by_name = json(directory.path(), &evaluate(&["--pairs", "pairs.txt", "--manifest", "."]));
     assert_eq!(by_name["given_pairs"], found["given_pairs"]);
+    let photographs: Vec<_> =
+        people.iter().flat_map(|name| [1, 2].map(|number| format!("{name}_000{number}.jpg"))).collect();
+    write("photographs.txt", &photographs.join("\n"));
+    let by_list = json(directory.path(), &evaluate(&["--pairs", "pairs.txt", "--manifest", "photographs.txt"]));
+    assert_eq!(by_list["given_pairs"], found["given_pairs"]);
+    write("photographs.txt", "Ann_0001.jpg\n");
+    let message =
+        complaint(&arcos(directory.path(), &evaluate(&["--pairs", "pairs.txt", "--manifest", "photographs.txt"])), 1);
+    assert!(message.contains("photographs.txt: 1 line; expected 8, one for each row of embeddings"), "{message}");
 
     for (text, complaint_of) in [
         ("0 1 1\n0 1 2\n", "bad.txt, line 2: \"0 1 2\"; expected two row numbers below 8, and 0 or 1"),
         ("a b c\n", "bad.txt, line 1: \"a b c\"; expected `i j same`"),
         ("\n", "bad.txt: no lines; expected a list of pairs"),
         ("0 1 1\n2 99 0\n", "bad.txt, line 2: \"2 99 0\"; expected two row numbers below 8"),
-        ("0 1 1\n0 2 0\n", "accuracy over folds of 2 pairs is not defined; expected a pair for each fold"),
     ] {
         write("bad.txt", text);
         let output = arcos(directory.path(), &evaluate(&["--pairs", "bad.txt"]));
         let message = String::from_utf8(output.stderr).expect("UTF-8");
         assert!(!output.status.success() && message.contains(complaint_of), "{text:?}: {message}");
     }
+    // Too few for folds: the rest is there, and it is said what is not.
+    write("two.txt", "0 1 1\n0 2 0\n");
+    let found = json(directory.path(), &evaluate(&["--pairs", "two.txt"]));
+    let reason = "accuracy over folds of 2 pairs is not defined; expected a pair for each fold";
+    assert_eq!(found["undefined"], serde_json::json!({ "folds": reason }));
+    assert_eq!((&found["given_pairs"]["all"]["auc"], &found["given_pairs"]["folds"]), (&1.0.into(), &Value::Null));
+    let text =
+        stdout(&arcos(directory.path(), &[&evaluate(&["--pairs", "two.txt"])[..], &["--out", "report"]].concat()));
+    assert!(text.contains(&format!("\nfolds            {reason}")), "{text}");
+    assert!(at("report/open_set.png").exists());
 }
 
 #[test]
@@ -207,4 +234,21 @@ fn demo_can_be_of_an_open_set() {
     let sizes = ["--classes", "12", "--train-rows", "60", "--test-rows", "30", "--dimension", "16", "--epochs", "1"];
     let text = stdout(&arcos(directory.path(), &[&["demo", "--open-set", "--embed", "8"], &sizes[..]].concat()));
     assert!(text.contains("On classes that were not trained on"), "{text}");
+}
+
+#[test]
+fn embeddings_in_double_precision_are_measured_in_it() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let at = |name: &str| directory.path().join(name);
+    // In single precision all rows are one direction; in double the rows of a class are 1e-9 apart and those of others 1e-6.
+    let angles = [0.0, 1e-9, 1e-6, 1e-6 + 1e-9, 2e-6, 2e-6 + 1e-9];
+    let embeddings = Array2::from_shape_fn((6, 2), |(row, column)| [1.0, f64::tan(angles[row])][column]);
+    write_npy(at("double.npy"), &embeddings).expect("writable");
+    write_npy(at("single.npy"), &embeddings.mapv(|value| value as f32)).expect("writable");
+    write_npy(at("y.npy"), &Array1::from_shape_fn(6, |row| (row / 2) as i64)).expect("writable");
+    let recall = |file: &str| {
+        let found = json(directory.path(), &["evaluate", "--embeddings", file, "--labels", "y.npy"]);
+        found["retrieval"]["recall"][0]["recall"].as_f64().expect("a share")
+    };
+    assert_eq!((recall("double.npy"), recall("single.npy") < 0.5), (1.0, true));
 }
