@@ -65,6 +65,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let with_config = |(name, head)| Ok((name, args.train.config(head)?));
     let configs = heads.into_iter().map(with_config).collect::<Result<Vec<_>>>()?;
     let data = args.data.read()?;
+    only_with(args.cub.is_some(), "--cub", data.test.is_some(), "test rows")?;
     let data = match &args.cub {
         Some(cub) => {
             data.with_class_names(&cub::read_classes(cub)?, &cub.join("classes.txt"), args.data.labels_start)?
@@ -74,7 +75,6 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let title = data.describe();
     tell(&title)?;
     remark_on_frozen_features(&data, args.train.embed.embed.is_some())?;
-    only_with(args.cub.is_some(), "--cub", data.test.is_some(), "test rows")?;
     let named_classes = Some(data.train.class_table()).filter(|table| table.has_names());
     compare(configs, &data, Some(&args.data), &args.out, &title, named_classes)
 }

@@ -186,7 +186,7 @@ impl DataArgs {
 
     /// In what the options that are given are not those of a run that began with `of_run`.
     pub fn differences(&self, given: &Given, of_run: &Self) -> Vec<String> {
-        let start = |args: &Self| args.labels_start.map_or("not given".into(), |start| start.to_string());
+        let start = |args: &Self| args.labels_start.map_or("none".into(), |start| start.to_string());
         let options = [
             ("labels_start", start(self), start(of_run)),
             ("open_set", self.open_set.to_string(), of_run.open_set.to_string()),

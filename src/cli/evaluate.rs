@@ -167,7 +167,7 @@ fn rows_in(range: &Range<i64>, labels: ArrayView1<i64>, table: &ClassTable) -> R
     if !rows.is_empty() {
         return Ok(rows);
     }
-    let expected = format!("a range of numbers with rows in it: labels are {}", table.describe());
+    let expected = format!("a range with rows in it: labels are {}", table.describe());
     let bound = |bound: i64, left_out: i64| if bound == left_out { String::new() } else { bound.to_string() };
     let value = format!("{}..{}", bound(range.start, i64::MIN), bound(range.end, i64::MAX));
     Err(Error::Setting { name: "--classes", value, expected })

@@ -1,9 +1,10 @@
 //! `arcos predict`
 
+use super::csv_text::csv_text;
 use super::evaluate::{model_files, read_model};
 use super::outputs;
 use super::train_args::at_least_one;
-use crate::data::{Features, file_of, read_features};
+use crate::data::{Features, Label, file_of, read_features};
 use crate::train::Model;
 use crate::{Error, Result, atomic_file};
 use ndarray::ArrayView1;
@@ -90,8 +91,12 @@ fn write(
         for (row, logits) in logits.rows().into_iter().enumerate() {
             for (rank, (class, probability)) in likeliest(logits, args.top).into_iter().enumerate() {
                 let [row, rank] = [first + row, rank + 1].map(|number| number.to_string());
-                let name = classes.name(class).filter(|_| has_names).map(str::to_owned);
-                let cells = [row, rank, classes.label(class).to_string()].into_iter().chain(name);
+                let name = classes.name(class).filter(|_| has_names).map(|name| csv_text(name).into_owned());
+                let label = match classes.label(class) {
+                    Label::Number(number) => number.to_string(),
+                    Label::String(string) => csv_text(string).into_owned(),
+                };
+                let cells = [row, rank, label].into_iter().chain(name);
                 writer.write_record(cells.chain([probability.to_string()]).collect::<Vec<_>>()).map_err(of_csv)?;
             }
         }

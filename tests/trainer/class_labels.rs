@@ -45,7 +45,8 @@ fn relabelled(write: impl Fn(&Path, Array1<i64>)) -> tempfile::TempDir {
     directory
 }
 
-const TRAIN: [&str; 9] = ["train", "--head", "arcface", "--scale", "16", "--margin", "0.1", "--data", "data"];
+const TRAIN: [&str; 11] =
+    ["train", "--head", "arcface", "--scale", "16", "--margin", "0.1", "--learning-rate", "0.01", "--data", "data"];
 const FEATURES: [&str; 2] = ["--features", "data/test_features.npy"];
 
 /// Trains in `run`; stderr.

@@ -88,7 +88,10 @@ fn bad_data_exits_with_1() {
     let labels = numpy_file("labels_float.npy");
     let labels = labels.to_str().expect("UTF-8");
     let features = "data/train_features.npy";
-    says(&["train", "--head", "adacos", "--train-features", features, "--train-labels", labels], "dtype '<f8'");
+    says(
+        &["train", "--head", "adacos", "--train-features", features, "--train-labels", labels],
+        "labels_float.npy: labels has shape [4]; expected (160,), one label for each row of features",
+    );
     says(
         &["evaluate", "--run", "nowhere", "--features", features, "--labels", labels],
         "nowhere: is not there; expected the output",

@@ -54,7 +54,7 @@ fn options_that_differ_from_the_runs_are_named_one_by_one() {
         "batch size is 64, the run has 32; embed is 4, the run has none; open set is true, the run has false; only";
     assert!(message.contains(differences), "{message}");
     let message = complaint(&resume(&["--head", "softmax", "--labels-start", "1"]), 2);
-    let differences = "head is softmax, the run has adacos; labels start is 1, the run has 0; only";
+    let differences = "head is softmax, the run has adacos; labels start is 1, the run has none; only";
     assert!(message.contains(differences), "{message}");
     // All that was given at the beginning may be given again.
     stdout(&arcos(directory.path(), &[&begin[..], &["--resume"]].concat()));
@@ -82,7 +82,7 @@ fn other_data_are_refused_and_moved_ones_are_not() {
     stdout(&run(&["--head", "adacos", "--data", "data", "--epochs", "1"]));
     fs::rename(at("data"), at("moved")).expect("there");
     let message = complaint(&run(&["--resume", "--epochs", "2"]), 1);
-    assert!(message.contains("cannot read") && message.contains("data/train_features.npy"), "{message}");
+    assert!(message.contains("cannot read") && message.contains("data/train_labels.npy"), "{message}");
     stdout(&run(&["--resume", "--epochs", "2", "--data", "moved"]));
     // Where they are now is known from then on.
     stdout(&run(&["--resume", "--epochs", "3"]));
