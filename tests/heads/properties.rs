@@ -278,12 +278,14 @@ proptest! {
         let (loss, cache) = forward.expect("well-formed inputs");
         let found: Gradients<f32> = double.head.backward(cache);
 
-        // A logit is off by a few ε times the largest logit, AdaCos's by its scale's error besides; the loss and every
-        // probability by as much, relatively. Near a pole the cone multiplies the angle's rounding, ε, by 1/θ.
+        // A logit is off by a few ε times the largest logit, the loss and every probability by as much, relatively. AdaCos's new scale
+        // is a logarithm that is off by a few ε times the previous scale, and may be small itself: all that is proportional to it is off
+        // by the ratio. Near a pole the cone multiplies the angle's rounding, ε, by 1/θ.
         let pole = double.pole_factor();
         let logits = double.head.logits(double.features.view(), &double.parameters).expect("well-formed inputs");
         let steepness = if case.spec.starts_with("sphereface") { 8.0 } else { 4.0 };
-        let conditioning = (1.0 + largest(&logits).max(expected.scale)) * steepness + pole;
+        let of_scale = double.parameters.scale.map_or(0.0, |previous| (1.0 + previous) / expected.scale);
+        let conditioning = (1.0 + largest(&logits).max(expected.scale) + of_scale) * steepness + pole;
         let bound = 64.0 * f64::from(f32::EPSILON) * conditioning;
         prop_assert!((f64::from(loss) - expected.loss).abs() <= bound * expected.loss, "loss {loss} and {}", expected.loss);
         // What a gradient is before parts of it cancel, by the normalisation or among classes: no larger than the loss
