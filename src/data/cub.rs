@@ -8,7 +8,7 @@ use super::image::BoundingBox;
 use super::{ImageSet, LabelledImage, Split, read_text};
 use crate::{Error, Result};
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 const IMAGES: &str = "images.txt";
 const LABELS: &str = "image_class_labels.txt";
@@ -17,11 +17,12 @@ const BOXES: &str = "bounding_boxes.txt";
 const CLASSES: &str = "classes.txt";
 
 /// Reads the metadata in `directory`. Images come in the order of their ids, classes in the order of theirs: the class with the
-/// smallest id has label 0. Whether the photographs are there is not looked at.
+/// smallest id has label 0. Where `bounding_boxes.txt` is not there, no image has a box. Whether the photographs are there is not looked
+/// at, nor whether their boxes hold a pixel.
 ///
 /// # Errors
 /// [`Error::Io`] for a missing file; [`Error::Line`] for a malformed line, an id given twice, a class that `classes.txt` does not
-/// list, or a box without area; [`Error::MissingId`] where a file says nothing of an image.
+/// list, or a photograph outside `images/`; [`Error::MissingId`] where a file says nothing of an image.
 pub fn read(directory: &Path) -> Result<ImageSet> {
     let path = directory.join(IMAGES);
     let mut records = unique_records(&path)?;
@@ -29,6 +30,13 @@ pub fn read(directory: &Path) -> Result<ImageSet> {
         return Err(Error::File { path, found: "lists no image".into(), expected: "lines of an id and a file".into() });
     }
     records.sort_by_key(|record| record.id);
+    for record in &records {
+        // A list from somewhere else is not to say which file of this machine is read. Links are what its user made.
+        let is_inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+        if !Path::new(&record.rest).components().all(is_inside) {
+            return Err(record.error(&path, format!("{:?}", record.rest), "a path inside images/".into()));
+        }
+    }
     let listed: HashSet<u64> = records.iter().map(|record| record.id).collect();
 
     let class_records = class_records(directory)?;
@@ -46,14 +54,17 @@ pub fn read(directory: &Path) -> Result<ImageSet> {
         "0" => Ok(Split::Test),
         other => Err(record.error(path, format!("{other:?}"), "1 (training image) or 0 (test image)".into())),
     })?;
-    let boxes = Table::read(directory, BOXES, &listed, bounding_box)?;
+    let boxes = match directory.join(BOXES).try_exists() {
+        Ok(false) => None,
+        _ => Some(Table::read(directory, BOXES, &listed, bounding_box)?),
+    };
 
     let image = |Record { id, rest, .. }: Record| {
-        let bounding_box = Some(boxes.get(id)?);
+        let bounding_box = boxes.as_ref().map(|boxes| boxes.get(id)).transpose()?;
         Ok(LabelledImage { path: rest.into(), label: labels.get(id)?, split: splits.get(id)?, bounding_box })
     };
     let images = records.into_iter().map(image).collect::<Result<_>>()?;
-    Ok(ImageSet { root: directory.join("images"), classes, images })
+    Ok(ImageSet { root: directory.join("images"), classes, images, passed_over: Vec::new() })
 }
 
 /// The names in `classes.txt` of `directory`, in the order of labels.
@@ -72,14 +83,11 @@ fn class_records(directory: &Path) -> Result<Vec<Record>> {
 
 fn bounding_box(record: &Record, path: &Path) -> Result<BoundingBox> {
     let numbers: Option<Vec<f64>> = record.rest.split_whitespace().map(|number| number.parse().ok()).collect();
-    let expected = || "x, y, width and height in pixels, the last two above 0".into();
     match numbers.as_deref() {
-        Some(&[x, y, width, height])
-            if [x, y, width, height].iter().all(|number| number.is_finite()) && width > 0.0 && height > 0.0 =>
-        {
+        Some(&[x, y, width, height]) if [x, y, width, height].iter().all(|number| number.is_finite()) => {
             Ok(BoundingBox { x, y, width, height })
         }
-        _ => Err(record.error(path, format!("box {:?}", record.rest), expected())),
+        _ => Err(record.error(path, format!("box {:?}", record.rest), "x, y, width and height in pixels".into())),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Labelled photographs on disk.
 
 use super::image::BoundingBox;
+use std::fmt;
 use std::path::PathBuf;
 
 /// What a photograph is for.
@@ -34,6 +35,8 @@ pub struct ImageSet {
     pub classes: Vec<String>,
     /// The photographs.
     pub images: Vec<LabelledImage>,
+    /// What is in the directory and not in the set.
+    pub passed_over: Vec<PassedOver>,
 }
 
 /// A photograph and what is known of it.
@@ -47,4 +50,25 @@ pub struct LabelledImage {
     pub split: Split,
     /// Where the subject is, if that is known.
     pub bounding_box: Option<BoundingBox>,
+}
+
+/// Files or folders of one kind that are not in a set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PassedOver {
+    /// What they are, in the plural.
+    pub kind: &'static str,
+    /// How many.
+    pub count: usize,
+    /// The first of them, from the root of the set.
+    pub first: PathBuf,
+}
+
+impl fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, count, first } = self;
+        match count {
+            1 => write!(f, "{kind}: {}", first.display()),
+            _ => write!(f, "{kind}: {count}, {} the first", first.display()),
+        }
+    }
 }

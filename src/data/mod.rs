@@ -31,7 +31,7 @@ pub use class_table::ClassTable;
 pub use dataset::Dataset;
 pub use features::{Features, read_features};
 #[cfg(feature = "images")]
-pub use image_set::{ImageSet, LabelledImage, Split};
+pub use image_set::{ImageSet, LabelledImage, PassedOver, Split};
 pub use labels::{Label, Labels};
 pub use open_set::{OpenSetSplit, open_set_split};
 pub use pairs::{RowOfStem, read_pairs, rows_of_stems};

@@ -2,7 +2,7 @@
 
 use super::manifest::{Manifest, Row, SplitManifest, array_names};
 use super::options::Options;
-use super::plan::{SHARD_EXTENSION, Shard, SplitPlan};
+use super::plan::{Shard, SplitPlan};
 use super::shard::ShardFeatures;
 use crate::data::{LabelledImage, Split, read_features, read_labels};
 use crate::{Error, Result, atomic_file};
@@ -100,24 +100,25 @@ pub(super) fn publish(partial: &Path, out: &Path) -> Result<()> {
     fs::rename(Manifest::path(partial), &path).map_err(|error| Error::io("write", path, error))
 }
 
-/// Removes all but shards from `partial`: arrays without a manifest, and files that a kill left half written.
-pub(super) fn remove_unfinished(partial: &Path) -> Result<()> {
+/// Removes the files in `partial` but those whose names are kept: arrays without a manifest, files that a kill left half written,
+/// shards that nothing will take up.
+pub(super) fn remove_all_but(partial: &Path, is_kept: impl Fn(&str) -> bool) -> Result<()> {
     let failed = |error| Error::io("list", partial, error);
     let entries = match fs::read_dir(partial) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries.map_err(failed)?,
     };
     for entry in entries {
-        let path = entry.map_err(failed)?.path();
-        if path.extension().is_none_or(|extension| extension != SHARD_EXTENSION) {
-            remove(&path)?;
+        let entry = entry.map_err(failed)?;
+        if !is_kept(&entry.file_name().to_string_lossy()) {
+            remove(&entry.path())?;
         }
     }
     Ok(())
 }
 
 /// Removes a file, if it is there.
-pub(super) fn remove(path: &Path) -> Result<()> {
+fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
         _ => Ok(()),

@@ -1,7 +1,7 @@
 //! What a directory of features is made of: `manifest.json`.
 
-use crate::data::Split;
 use crate::data::image::Preprocessing;
+use crate::data::{ImageSet, Split};
 use crate::{Error, Result, atomic_file};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 /// The version of the format, and of what is done to pixels: files of another are refused, shards of another not taken up.
-pub(super) const FORMAT: &str = "arcos features 1";
+pub(super) const FORMAT: &str = "arcos features 2";
 
 /// What the features of a directory are made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,8 @@ pub struct Manifest {
     pub model: ModelFile,
     /// What was done to photographs.
     pub preprocessing: Preprocessing,
+    /// Whether they were cut to bounding boxes.
+    pub boxes: bool,
     /// Names of the classes; a label is a position here.
     pub classes: Vec<String>,
     /// `train` and `test`, those of them that are there.
@@ -27,12 +29,36 @@ pub struct Manifest {
 }
 
 /// The network that made the features.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelFile {
     /// Its file.
     pub file: String,
     /// Hash of all its bytes, those of files it refers to included.
     pub sha256: String,
+    /// Which of its tensors the features come from, where there may be several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// How they come from a tensor (N, T, D).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Tokens>,
+}
+
+impl ModelFile {
+    /// All that features depend on.
+    pub(super) fn kind(&self) -> (&str, Option<&str>, Option<Tokens>) {
+        (&self.sha256, self.output.as_deref(), self.tokens)
+    }
+}
+
+/// How an image's features come from a tensor (N, T, D), with a vector for each of T tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+pub enum Tokens {
+    /// They are the first: the class token of vision transformers.
+    First,
+    /// They are the mean of all.
+    Mean,
 }
 
 /// What `train_features.npy` or `test_features.npy` is made of.
@@ -63,8 +89,10 @@ pub struct Row {
 
 impl Manifest {
     /// A manifest without splits.
-    pub(super) fn new(model: ModelFile, preprocessing: Preprocessing, classes: Vec<String>) -> Self {
-        Self { format: FORMAT.into(), model, preprocessing, classes, splits: BTreeMap::new() }
+    pub(super) fn new(model: ModelFile, preprocessing: Preprocessing, set: &ImageSet) -> Self {
+        let boxes = set.images.iter().any(|image| image.bounding_box.is_some());
+        let classes = set.classes.clone();
+        Self { format: FORMAT.into(), model, preprocessing, boxes, classes, splits: BTreeMap::new() }
     }
 
     /// Reads the manifest of the features in `directory`; `None` if there is none.
@@ -95,9 +123,16 @@ impl Manifest {
 
     /// Whether features of both can stand beside each other: one network, one preprocessing, the same classes.
     pub(super) fn is_of_one_kind_with(&self, other: &Self) -> bool {
-        let kind =
-            |manifest: &Self| (manifest.model.sha256.clone(), manifest.preprocessing.clone(), manifest.classes.clone());
-        kind(self) == kind(other)
+        self.model.kind() == other.model.kind()
+            && self.preprocessing == other.preprocessing
+            && self.boxes == other.boxes
+            && self.classes == other.classes
+    }
+
+    /// The hash of what features of one kind have in common, whatever their classes.
+    pub(super) fn kind(&self) -> String {
+        let kind = (FORMAT, self.model.kind(), &self.preprocessing, self.boxes);
+        sha256([serde_json::to_vec(&kind).expect("numbers and strings are JSON").as_slice()])
     }
 }
 

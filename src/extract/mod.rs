@@ -18,7 +18,7 @@
 //!     let means = images.mean_axis(Axis(3)).and_then(|rows| rows.mean_axis(Axis(2)));
 //!     Ok(means.expect("images have pixels"))
 //! };
-//! let model = ModelFile { file: "mean of each channel".into(), sha256: "1".into() };
+//! let model = ModelFile { file: "mean of each channel".into(), sha256: "1".into(), ..ModelFile::default() };
 //! let birds = cub::read(Path::new("CUB_200_2011"))?;
 //! let options = Options { views: Some(5), ..Options::new(Preprocessing::new(224, 224, Layout::Nchw)) };
 //! let on_event = |event: Event| {
@@ -36,13 +36,15 @@ mod arrays;
 mod manifest;
 #[cfg(feature = "onnx")]
 mod network;
+#[cfg(feature = "onnx")]
+mod onnx_file;
 mod options;
 mod plan;
 mod run;
 mod shard;
 
-pub use manifest::{Manifest, ModelFile, Row, SplitManifest};
+pub use manifest::{Manifest, ModelFile, Row, SplitManifest, Tokens};
 #[cfg(feature = "onnx")]
-pub use network::Network;
+pub use network::{Network, NetworkOptions};
 pub use options::{Event, Options};
 pub use run::extract;

@@ -1,18 +1,16 @@
 //! A frozen network from an ONNX file, run by tract.
 
-use super::ModelFile;
-use super::manifest::sha256;
-use super::options::check_batch_size;
+use super::manifest::{ModelFile, Tokens};
+use super::onnx_file::{choose_output, hash};
+use super::options::{Options, check_batch_size};
 use crate::data::image::Layout;
 use crate::{Error, Result};
-use ndarray::{Array2, ArrayView4};
-use std::collections::BTreeSet;
+use ndarray::{Array2, Array3, ArrayView4, Axis, s};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Component, Path};
+use std::path::Path;
 use std::sync::Arc;
 use tract_onnx::model::ParseResult;
-use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::infer::Factoid;
 use tract_onnx::tract_hir::internal::DimLike;
@@ -23,71 +21,124 @@ const DEFAULT_SIDE: usize = 224;
 /// The largest side of an image: one such image takes 800 MB.
 const LARGEST_SIDE: usize = 8192;
 
+/// What is taken from an ONNX file, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkOptions {
+    /// Images that it is run on at a time, unless it was exported for a number of its own.
+    pub batch_size: usize,
+    /// The name of the tensor that features come from: an output, or any other that it computes; the first output if none is chosen.
+    pub output: Option<String>,
+    /// How they come from a tensor (N, T, D).
+    pub tokens: Option<Tokens>,
+}
+
+impl NetworkOptions {
+    /// The first output, (N, D).
+    pub fn new(batch_size: usize) -> Self {
+        Self { batch_size, output: None, tokens: None }
+    }
+}
+
 /// A network from images to features.
 #[derive(Debug)]
 pub struct Network {
     file: ModelFile,
+    outputs: Vec<String>,
     plan: Arc<TypedRunnableModel>,
     /// Shape of the input: (n, 3, H, W) or (n, H, W, 3).
     input: [usize; 4],
+    input_type: DatumType,
     layout: Layout,
+    /// Vectors of features for each image, of which one is made.
+    tokens: usize,
     dimension: usize,
 }
 
 impl Network {
-    /// Loads the ONNX file `path`, to be run on `batch_size` images at a time, or as many as it was exported for. Its one input must
-    /// be (N, 3, H, W) or (N, H, W, 3) of f32, H and W from 1 to 8192, its first output (N, D) or (N, D, 1, 1) of f32; N may be left
-    /// open by the file, and H and W, which are then 224.
+    /// Loads the ONNX file `path`. Its one input must be (N, 3, H, W) or (N, H, W, 3) of floats (f16, f32, f64) or bytes, H and W from 1
+    /// to 8192; features come from a tensor (N, D), (N, D, 1, 1), (N, 1, 1, D) or, as [`Tokens`] says, (N, T, D) of floats. N may be left
+    /// open by the file, and H and W, which are then 224. What the file says of the shapes of other tensors is passed over.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a batch of none or too many; [`Error::Io`]; [`Error::File`] for a file that is no such network.
-    pub fn load(path: &Path, batch_size: usize) -> Result<Self> {
-        check_batch_size(batch_size)?;
-        guarded(path, || Self::optimised(path, batch_size))
+    /// [`Error::Setting`] for a batch of none or too many, an output that is not there, and tokens where there are none; [`Error::Io`];
+    /// [`Error::File`] for a file that is no such network.
+    pub fn load(path: &Path, options: &NetworkOptions) -> Result<Self> {
+        check_batch_size(options.batch_size)?;
+        guarded(path, || Self::optimised(path, options))
     }
 
-    fn optimised(path: &Path, batch_size: usize) -> Result<Self> {
+    fn optimised(path: &Path, options: &NetworkOptions) -> Result<Self> {
         let unusable =
             |found: String, expected: &str| Error::File { path: path.into(), found, expected: expected.into() };
         let not_onnx = |error: TractError| unusable(format!("cannot be loaded: {error:#}"), "an ONNX network");
         let bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
-        let onnx = tract_onnx::onnx();
-        let proto = onnx.proto_model_for_read(&mut bytes.as_slice()).map_err(not_onnx)?;
-        let file = ModelFile { file: path.to_string_lossy().into_owned(), sha256: hash(path, &bytes, &proto)? };
+        // Exporters note the shapes that they saw, for a batch of one mostly.
+        let onnx = tract_onnx::onnx().with_ignore_value_info(true).with_ignore_output_shapes(true);
+        let mut proto = onnx.proto_model_for_read(&mut bytes.as_slice()).map_err(not_onnx)?;
+        let sha256 = hash(path, &bytes, &proto)?;
+        let graph = proto.graph.as_mut().ok_or_else(|| unusable("has no graph".into(), "an ONNX network"))?;
+        let outputs = choose_output(path, graph, options.output.as_deref())?;
+        let output = graph.output[0].name.clone();
         let directory = path.parent().and_then(Path::to_str);
         let ParseResult { model, unresolved_inputs, .. } = onnx.parse(&proto, directory).map_err(not_onnx)?;
         if let Some(name) = unresolved_inputs.first() {
             return Err(unusable(format!("makes use of {name:?}, which nothing gives"), "an ONNX network"));
         }
 
-        let shape = match model.inputs.len() {
-            1 => input_shape(model.input_fact(0).map_err(not_onnx)?, batch_size),
+        let fitting = match model.inputs.len() {
+            1 => Input::fitting(model.input_fact(0).map_err(not_onnx)?, options.batch_size),
             _ => None,
         };
-        let (input, layout) =
-            shape.ok_or_else(|| unusable(describe_inputs(&model), "one input of f32, (N, 3, H, W) or (N, H, W, 3)"))?;
+        let Input { shape: input, datum_type: input_type, layout } = fitting.ok_or_else(|| {
+            const MOST: usize = Options::MOST_AT_A_TIME;
+            let sizes = format!("N from 1 to {MOST}, H and W from 1 to {LARGEST_SIDE}");
+            let expected = format!("one input (N, 3, H, W) or (N, H, W, 3) of floats or bytes, {sizes}");
+            unusable(describe_inputs(&model), &expected)
+        })?;
         let optimise = || {
-            let model = model.with_input_fact(0, InferenceFact::dt_shape(f32::datum_type(), input))?;
-            // Exporters note the output's shape for the batch they saw.
+            let model = model.with_input_fact(0, InferenceFact::dt_shape(input_type, input))?;
             model.with_output_fact(0, InferenceFact::default())?.into_optimized()
         };
         let model = optimise().map_err(not_onnx)?;
-        let output = model.output_fact(0).map_err(not_onnx)?;
-        let dimension = match output.shape.as_concrete() {
-            Some(&[n, dimension] | &[n, dimension, 1, 1])
-                if n == input[0] && dimension > 0 && output.datum_type == f32::datum_type() =>
-            {
-                dimension
-            }
-            _ => return Err(unusable(format!("its output is {output:?}"), "(N, D) or (N, D, 1, 1) of f32")),
+        let fact = model.output_fact(0).map_err(not_onnx)?;
+        let shape =
+            fact.shape.as_concrete().filter(|shape| shape.first() == Some(&input[0]) && fact.datum_type.is_float());
+        let expected = "(N, D), (N, D, 1, 1), (N, 1, 1, D) or (N, T, D) of floats";
+        let (tokens, dimension) = match shape {
+            Some(&[_, dimension] | &[_, dimension, 1, 1] | &[_, 1, 1, dimension]) if dimension > 0 => (None, dimension),
+            Some(&[_, tokens, dimension]) if tokens > 0 && dimension > 0 => (Some(tokens), dimension),
+            _ => return Err(unusable(format!("its output {output:?} is {fact:?}"), expected)),
         };
+        match (tokens, options.tokens) {
+            (None, Some(chosen)) => {
+                let expected = format!("none: the output {output:?} of {} has no tokens", path.display());
+                return Err(Error::Setting { name: "tokens", value: format!("{chosen:?}").to_lowercase(), expected });
+            }
+            (Some(2..), None) => {
+                let expected = "--tokens first or mean for (N, T, D), or another --output";
+                return Err(unusable(format!("its output {output:?} is {fact:?}"), expected));
+            }
+            _ => {}
+        }
+        let file = path.to_string_lossy().into_owned();
+        let file = ModelFile { file, sha256, output: Some(output), tokens: options.tokens };
         let plan = model.into_runnable().map_err(not_onnx)?;
-        Ok(Self { file, plan, input, layout, dimension })
+        Ok(Self { file, outputs, plan, input, input_type, layout, tokens: tokens.unwrap_or(1), dimension })
     }
 
     /// What this network is.
     pub fn file(&self) -> &ModelFile {
         &self.file
+    }
+
+    /// The names of all outputs that the file has.
+    pub fn outputs(&self) -> &[String] {
+        &self.outputs
+    }
+
+    /// Whether the values of images are to be from 0 to 255.
+    pub fn takes_bytes(&self) -> bool {
+        self.input_type == u8::datum_type()
     }
 
     /// Images taken at a time.
@@ -118,7 +169,7 @@ impl Network {
     /// Features (n, D) of at most [`batch_size`](Self::batch_size) images in this network's layout.
     ///
     /// # Errors
-    /// [`Error::Shape`] for images of another size; [`Error::File`] if the network fails on them.
+    /// [`Error::Shape`] for images of another size; [`Error::File`] if the network fails on them, or takes bytes and they are none.
     pub fn features(&self, images: ArrayView4<f32>) -> Result<Array2<f32>> {
         let rows = images.shape()[0];
         if rows > self.input[0] || images.shape()[1..] != self.input[1..] {
@@ -131,20 +182,33 @@ impl Network {
         // What is missing of a batch is zero.
         let mut values: Vec<f32> = images.iter().copied().collect();
         values.resize(self.input.iter().product(), 0.0);
-        let run = || {
-            let input = Tensor::from_shape(&self.input, &values)?;
-            let output = self.plan.run(tvec!(input.into_tvalue()))?;
-            Ok::<Vec<f32>, TractError>(output[0].to_plain_array_view::<f32>()?.iter().copied().collect())
-        };
         let path = Path::new(&self.file.file);
+        if self.takes_bytes() {
+            values.iter_mut().for_each(|value| *value = value.round());
+            if let Some(value) = values.iter().find(|value| !(0.0..=255.0).contains(*value)) {
+                let (found, expected) = (format!("takes bytes, and is given {value}"), "values from 0 to 255".into());
+                return Err(Error::File { path: path.into(), found, expected });
+            }
+        }
+        let shape = (self.input[0], self.tokens, self.dimension);
+        let run = || {
+            let input = Tensor::from_shape(&self.input, &values)?.cast_to_dt(self.input_type)?.into_owned();
+            let output = self.plan.run(tvec!(input.into_tvalue()))?;
+            let output = output[0].cast_to::<f32>()?;
+            let values: Vec<f32> = output.to_plain_array_view::<f32>()?.iter().copied().collect();
+            Ok::<_, TractError>(Array3::from_shape_vec(shape, values)?)
+        };
         let failed = |error: TractError| Error::File {
             path: path.into(),
             found: format!("fails on images: {error:#}"),
             expected: "a network from images to features".into(),
         };
-        let mut features = guarded(path, || run().map_err(failed))?;
-        features.truncate(rows * self.dimension);
-        Ok(Array2::from_shape_vec((rows, self.dimension), features).expect("the output was checked to be of this size"))
+        let output = guarded(path, || run().map_err(failed))?;
+        let features = match self.file.tokens {
+            Some(Tokens::Mean) => output.mean_axis(Axis(1)).expect("there is a token"),
+            _ => output.index_axis_move(Axis(1), 0),
+        };
+        Ok(features.slice_move(s![..rows, ..]))
     }
 }
 
@@ -161,57 +225,32 @@ fn guarded<T>(path: &Path, run: impl FnOnce() -> Result<T>) -> Result<T> {
     })
 }
 
-/// The hash of the file and of all files with weights that it refers to.
-fn hash(path: &Path, bytes: &[u8], proto: &ModelProto) -> Result<String> {
-    let mut tensors = Vec::new();
-    proto.graph.iter().for_each(|graph| collect_tensors(graph, &mut tensors));
-    let entries = tensors.iter().flat_map(|tensor| &tensor.external_data).filter(|entry| entry.key == "location");
-    let locations: BTreeSet<&str> = entries.map(|entry| entry.value.as_str()).collect();
-    let weights = locations.into_iter().map(|location| read_weights(path, location)).collect::<Result<Vec<_>>>()?;
-    Ok(sha256([bytes].into_iter().chain(weights.iter().map(Vec::as_slice))))
+/// What the network is run on.
+struct Input {
+    shape: [usize; 4],
+    datum_type: DatumType,
+    layout: Layout,
 }
 
-/// All tensors of a graph: its weights, and those that its operations and the graphs in them hold.
-fn collect_tensors<'a>(graph: &'a GraphProto, tensors: &mut Vec<&'a TensorProto>) {
-    tensors.extend(&graph.initializer);
-    for attribute in graph.node.iter().flat_map(|node| &node.attribute) {
-        tensors.extend(attribute.t.iter().chain(&attribute.tensors));
-        attribute.g.iter().chain(&attribute.graphs).for_each(|graph| collect_tensors(graph, tensors));
+impl Input {
+    /// That of an input, if it takes images.
+    fn fitting(found: &InferenceFact, batch_size: usize) -> Option<Self> {
+        let datum_type = found.datum_type.concretize().unwrap_or(f32::datum_type());
+        let dims: Vec<Option<usize>> = found.shape.dims().map(|dim| dim.concretize()?.to_usize().ok()).collect();
+        let &[n, a, b, c] = dims.as_slice() else { return None };
+        let n = n.unwrap_or(batch_size);
+        let side = |given: Option<usize>| given.unwrap_or(DEFAULT_SIDE);
+        let (height, width, layout) = match (a, c) {
+            (Some(3), _) => (side(b), side(c), Layout::Nchw),
+            (_, Some(3)) => (side(a), side(b), Layout::Nhwc),
+            _ => return None,
+        };
+        let [a, b, c] = layout.shape(width, height);
+        let is_image =
+            check_batch_size(n).is_ok() && [width, height].iter().all(|side| (1..=LARGEST_SIDE).contains(side));
+        let is_known = datum_type.is_float() || datum_type == u8::datum_type();
+        (is_known && is_image).then_some(Self { shape: [n, a, b, c], datum_type, layout })
     }
-}
-
-/// A file with weights of the network `path`.
-fn read_weights(path: &Path, location: &str) -> Result<Vec<u8>> {
-    let weights = path.with_file_name(location);
-    let failed = |error| Error::io("read", &weights, error);
-    let is_beside =
-        Path::new(location).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    // A network from somewhere else is not to say which file of this machine is read, be it a device without end.
-    if !is_beside || !fs::metadata(&weights).map_err(failed)?.is_file() {
-        return Err(Error::File {
-            path: path.into(),
-            found: format!("keeps weights in {location:?}"),
-            expected: "files in its own directory".into(),
-        });
-    }
-    fs::read(&weights).map_err(failed)
-}
-
-/// The shape to run on, if there is one that fits.
-fn input_shape(found: &InferenceFact, batch_size: usize) -> Option<([usize; 4], Layout)> {
-    let is_f32 = found.datum_type.concretize().is_none_or(|found| found == f32::datum_type());
-    let dims: Vec<Option<usize>> = found.shape.dims().map(|dim| dim.concretize()?.to_usize().ok()).collect();
-    let &[n, a, b, c] = dims.as_slice() else { return None };
-    let n = n.unwrap_or(batch_size);
-    let side = |given: Option<usize>| given.unwrap_or(DEFAULT_SIDE);
-    let (height, width, layout) = match (a, c) {
-        (Some(3), _) => (side(b), side(c), Layout::Nchw),
-        (_, Some(3)) => (side(a), side(b), Layout::Nhwc),
-        _ => return None,
-    };
-    let [a, b, c] = layout.shape(width, height);
-    let is_image = [width, height].iter().all(|side| (1..=LARGEST_SIDE).contains(side));
-    (is_f32 && is_image).then_some(([n, a, b, c], layout))
 }
 
 fn describe_inputs(model: &InferenceModel) -> String {

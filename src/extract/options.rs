@@ -48,6 +48,7 @@ impl Options {
         if self.views == Some(0) {
             return Err(Error::Setting { name: "views", value: "0".into(), expected: "at least 1".into() });
         }
+        self.preprocessing.normalisation.check()?;
         check_batch_size(self.batch_size)
     }
 }

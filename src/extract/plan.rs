@@ -1,6 +1,6 @@
 //! What is to be done: which photographs are there, and in which shards they are worked on.
 
-use super::manifest::{FORMAT, Manifest, sha256};
+use super::manifest::{FORMAT, Manifest, Tokens, sha256};
 use super::options::Options;
 use crate::data::image::{BoundingBox, Preprocessing};
 use crate::data::{ImageSet, LabelledImage, Split};
@@ -31,6 +31,8 @@ pub(super) struct SplitPlan<'a> {
 /// Some images of a split.
 pub(super) struct Shard<'a> {
     pub images: Vec<&'a LabelledImage>,
+    /// The beginning of its file's name.
+    prefix: String,
     /// Hash of all that the features depend on.
     pub fingerprint: String,
 }
@@ -38,8 +40,13 @@ pub(super) struct Shard<'a> {
 impl Shard<'_> {
     /// Where its features are kept.
     pub fn file(&self, partial: &Path) -> PathBuf {
-        partial.join(&self.fingerprint[..32]).with_extension(SHARD_EXTENSION)
+        partial.join(format!("{}{}", self.prefix, &self.fingerprint[..32])).with_extension(SHARD_EXTENSION)
     }
+}
+
+/// What the names of files with shards of a split begin with, if they are of one kind with `manifest`.
+pub(super) fn shard_prefix(split: Split, manifest: &Manifest) -> String {
+    format!("{}-{}-", split.name(), &manifest.kind()[..16])
 }
 
 /// What a shard's features depend on.
@@ -47,7 +54,7 @@ impl Shard<'_> {
 struct Dependencies<'a> {
     /// Of pixels and files.
     format: &'static str,
-    model: &'a str,
+    model: (&'a str, Option<&'a str>, Option<Tokens>),
     preprocessing: &'a Preprocessing,
     views: Option<(usize, u64)>,
     images: Vec<(String, Option<BoundingBox>, FileVersion)>,
@@ -92,8 +99,10 @@ pub(super) fn plan<'a>(
     let views = options.views.filter(|_| split == Split::Train);
     let seeded_views = views.map(|views| (views, options.seed));
     let rows = SHARD_ROWS.next_multiple_of(options.batch_size);
+    let prefix = shard_prefix(split, manifest);
     let shard = |images: &[(&'a LabelledImage, FileVersion)]| Shard {
         images: images.iter().map(|&(image, _)| image).collect(),
+        prefix: prefix.clone(),
         fingerprint: fingerprint(images, seeded_views, manifest),
     };
     let shards = present.chunks((rows / views.unwrap_or(1)).max(1)).map(shard).collect();
@@ -114,7 +123,7 @@ fn fingerprint(images: &[(&LabelledImage, FileVersion)], views: Option<(usize, u
     };
     let dependencies = Dependencies {
         format: FORMAT,
-        model: &manifest.model.sha256,
+        model: manifest.model.kind(),
         preprocessing: &manifest.preprocessing,
         views,
         images: images.iter().map(image).collect(),

@@ -1,9 +1,9 @@
 //! The run: shards in parallel, then whole arrays.
 
-use super::arrays::{self, assemble, publish, remove, remove_unfinished};
+use super::arrays::{self, assemble, publish, remove_all_but};
 use super::manifest::{Manifest, ModelFile, array_names};
 use super::options::{Event, Options};
-use super::plan::{Shard, SplitPlan, plan};
+use super::plan::{SHARD_EXTENSION, Shard, SplitPlan, plan, shard_prefix};
 use super::shard::{Maker, ShardFeatures};
 use crate::data::{ImageSet, Split};
 use crate::directory_lock::lock;
@@ -36,7 +36,7 @@ pub fn extract(
     on_event: &(dyn Fn(Event) + Sync),
 ) -> Result<Manifest> {
     options.check()?;
-    let mut manifest = Manifest::new(model.clone(), options.preprocessing.clone(), set.classes.clone());
+    let mut manifest = Manifest::new(model.clone(), options.preprocessing.clone(), set);
     let plans = options.splits.iter().map(|&split| plan(set, split, options, &manifest));
     let mut plans: Vec<_> = plans.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
     if plans.is_empty() {
@@ -52,7 +52,7 @@ pub fn extract(
     let _lock = lock(out)?;
     // A run may have been ended while it put whole arrays in their place, or before all of them were whole.
     publish(&partial, out)?;
-    remove_unfinished(&partial)?;
+    remove_all_but(&partial, |name| name.ends_with(SHARD_EXTENSION))?;
     let before = match Manifest::read(out) {
         // What is to be replaced anyway may be anything.
         Err(Error::File { .. }) if options.overwrite => None,
@@ -101,9 +101,11 @@ pub fn extract(
         }
         manifest.write(&partial)?;
         publish(&partial, out)?;
-        shards.iter().try_for_each(|(_, shard)| remove(&shard.file(&partial)))?;
     }
-    // Shards of other runs that were ended may be left in it.
+    // Those of runs that were ended are of use only to a split of this kind that is not done.
+    let unfinished = Split::ALL.into_iter().filter(|split| !options.splits.contains(split));
+    let prefixes: Vec<String> = unfinished.map(|split| shard_prefix(split, &manifest)).collect();
+    remove_all_but(&partial, |name| prefixes.iter().any(|prefix| name.starts_with(prefix.as_str())))?;
     let _ = fs::remove_dir(&partial);
     Ok(manifest)
 }

@@ -98,8 +98,7 @@ impl<'a, E: Fn(ArrayView4<f32>) -> Result<Array2<f32>> + Sync> Batch<'a, E> {
     }
 
     fn push(&mut self, image: ArrayView3<f32>, path: &Path) -> Result<()> {
-        let Preprocessing { normalisation, layout, .. } = self.maker.preprocessing;
-        normalisation.write(image, *layout, self.inputs.index_axis_mut(Axis(0), self.paths.len()))?;
+        self.maker.preprocessing.write(image, self.inputs.index_axis_mut(Axis(0), self.paths.len()))?;
         self.paths.push(path.into());
         if self.paths.len() == self.maker.batch_size { self.embed() } else { Ok(()) }
     }

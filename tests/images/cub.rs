@@ -73,7 +73,7 @@ fn error_with(file: &str, contents: Option<&str>) -> Error {
 
 #[test]
 fn a_missing_file_is_named() {
-    for file in ["images.txt", "image_class_labels.txt", "train_test_split.txt", "bounding_boxes.txt", "classes.txt"] {
+    for file in ["images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt"] {
         let error = error_with(file, None);
         assert!(matches!(error, Error::Io { .. }), "{error}");
         assert!(error.to_string().contains(file), "{error}");
@@ -117,14 +117,30 @@ fn a_malformed_line_is_named_with_its_file_and_number() {
             &format!("box {numbers:?}; expected x, y, width and height"),
         );
     }
-    for numbers in ["1 2 0 4", "1 2 3 -4"] {
-        says(
-            "bounding_boxes.txt",
-            &format!("1 {numbers}\n"),
-            1,
-            &format!("box {numbers:?}; expected x, y, width and height"),
-        );
+}
+
+#[test]
+fn photographs_are_inside_their_folder() {
+    for file in ["../../x.png", "/dev/zero", "001.Albatross/../../../x.jpg", ".."] {
+        let error = error_with("images.txt", Some(&format!("1 001.Albatross/Albatross_0001.jpg\n2 {file}\n")));
+        let message = error.to_string();
+        assert!(message.contains("images.txt, line "), "{message}");
+        assert!(message.ends_with(&format!("{file:?}; expected a path inside images/")), "{message}");
     }
+}
+
+#[test]
+fn boxes_may_be_empty_and_their_file_may_be_missing() {
+    let directory = data_set();
+    let boxes = directory.path().join("bounding_boxes.txt");
+    let text = fs::read_to_string(&boxes).expect("there").replace("7 0.0 0.0 1.0 1.0", "7 0.0 0.0 0.0 -1.0");
+    fs::write(&boxes, text).expect("writable");
+    let set = cub::read(directory.path()).expect("well-formed");
+    let box_without_pixels = BoundingBox { x: 0.0, y: 0.0, width: 0.0, height: -1.0 };
+    assert_eq!(set.images[3].bounding_box, Some(box_without_pixels));
+    fs::remove_file(boxes).expect("there");
+    let set = cub::read(directory.path()).expect("well-formed");
+    assert!(set.images.len() == PHOTOGRAPHS.len() && set.images.iter().all(|image| image.bounding_box.is_none()));
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Shards, resuming, manifests: with a function in place of a network.
 
 use super::fixture;
-use arcos::data::image::{BoundingBox, Layout, Normalisation, Preprocessing, to_unit_range};
+use arcos::data::image::{BoundingBox, ChannelOrder, Layout, Normalisation, Preprocessing, to_unit_range};
 use arcos::data::{ImageSet, LabelledImage, Split, cub};
-use arcos::extract::{Event, Manifest, ModelFile, Options, extract};
+use arcos::extract::{Event, Manifest, ModelFile, Options, Tokens, extract};
 use arcos::{Error, Result};
 use ndarray::{Array1, Array2, ArrayView4, Axis};
 use ndarray_npy::read_npy;
@@ -18,7 +18,7 @@ fn options() -> Options {
 }
 
 fn model() -> ModelFile {
-    ModelFile { file: "mean.onnx".into(), sha256: "0123".into() }
+    ModelFile { file: "mean.onnx".into(), sha256: "0123".into(), ..ModelFile::default() }
 }
 
 /// The mean of each channel.
@@ -255,6 +255,35 @@ fn a_box_outside_its_photograph_is_a_bad_image() {
     assert!(error.to_string().contains(expected), "{error}");
     let manifest = place.extract(&Options { skip_bad: true, ..options() }).expect("the others");
     assert_eq!(manifest.splits["train"].skipped, ["001.Albatross/Albatross_0001.jpg"]);
+    for (width, height) in [(0.0, 5.0), (5.0, -1.0)] {
+        place.set.images[0].bounding_box = Some(BoundingBox { x: 3.0, y: 3.0, width, height });
+        assert!(matches!(place.extract(&options()), Err(Error::EmptyBox { .. })));
+        let manifest = place.extract(&Options { skip_bad: true, ..options() }).expect("the others");
+        assert_eq!(manifest.splits["train"].rows.len(), 3);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_a_bad_image_and_nothing_waits_for_it() {
+    let mut place = Workplace::new();
+    let name = "001.Albatross/none.jpg";
+    let path = place.photograph(name);
+    place.set.images[0].path = name.into();
+    // A pipe would do as well, but for the process that makes it, which inherits other tests' locks.
+    let socket = std::os::unix::net::UnixListener::bind(&path).expect("a short path");
+    for link_to in [None, Some("/dev/zero"), Some(".")] {
+        if let Some(target) = link_to {
+            fs::remove_file(&path).expect("there");
+            std::os::unix::fs::symlink(target, &path).expect("writable");
+        }
+        let error = place.extract(&options()).expect_err("no photograph");
+        assert!(matches!(error, Error::BadImage { .. }), "{error}");
+        assert!(error.to_string().contains("none.jpg: it is no regular file; expected a whole JPEG"), "{error}");
+        let manifest = place.extract(&Options { skip_bad: true, ..options() }).expect("the others");
+        assert_eq!(manifest.splits["train"].skipped, [name]);
+    }
+    drop(socket);
 }
 
 #[test]
@@ -317,6 +346,30 @@ fn splits_of_one_kind_stand_side_by_side_and_others_are_refused() {
     assert!(message.contains("holds features of another network, preprocessing or set of classes"), "{message}");
     assert!(message.contains("expected another --out, or --overwrite"), "{message}");
     assert_eq!(place.files(), before);
+
+    // Whatever else the features of both splits should have in common.
+    let mut bgr = only(Split::Test);
+    bgr.preprocessing.channel_order = ChannelOrder::Bgr;
+    let mut custom = only(Split::Test);
+    custom.preprocessing.normalisation = Normalisation::Custom { mean: [0.1; 3], std: [1.0; 3] };
+    let without_boxes = ImageSet {
+        images: place.set.images.iter().map(|image| LabelledImage { bounding_box: None, ..image.clone() }).collect(),
+        ..place.set.clone()
+    };
+    let output = ModelFile { output: Some("maps".into()), ..model() };
+    let tokens = ModelFile { tokens: Some(Tokens::Mean), ..model() };
+    for (set, options, model) in [
+        (&place.set, bgr, model()),
+        (&place.set, custom, model()),
+        (&without_boxes, only(Split::Test), model()),
+        (&place.set, only(Split::Test), output),
+        (&place.set, only(Split::Test), tokens),
+    ] {
+        let result = extract(set, &options, &model, &means, &place.out(), &|_| {});
+        let message = result.expect_err("another kind").to_string();
+        assert!(message.contains("holds features of another network, preprocessing"), "{message}");
+        assert_eq!(place.files(), before);
+    }
     let manifest = place.extract(&Options { overwrite: true, ..other }).expect("may be overwritten");
     assert_eq!(manifest.splits.keys().collect::<Vec<_>>(), ["test"]);
     assert!(!place.out().join("train_features.npy").exists(), "features of another kind do not stay");
@@ -368,6 +421,39 @@ fn shards_of_another_run_that_ended_stay() {
     let (result, images) = place.extract_counting(&options());
     result.expect("well-formed");
     assert_eq!(images, 164 - 66, "one shard of training images was done");
+}
+
+#[test]
+fn shards_that_nothing_will_take_up_go() {
+    let place = Workplace::with_shards();
+    let count = AtomicUsize::new(0);
+    let fails_later = |batch: ArrayView4<f32>| {
+        if count.fetch_add(1, Ordering::Relaxed) > 30 {
+            return Err(Error::Setting { name: "power", value: "off".into(), expected: "on".into() });
+        }
+        means(batch)
+    };
+    let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+    let another_kind = |mut options: Options| {
+        options.preprocessing.channel_order = ChannelOrder::Bgr;
+        options
+    };
+    let views = Options { views: Some(2), ..options() };
+    for options in [another_kind(options()), views] {
+        count.store(0, Ordering::Relaxed);
+        one_thread
+            .install(|| extract(&place.set, &options, &model(), &fails_later, &place.out(), &|_| {}))
+            .expect_err("power is off");
+    }
+    let partial = place.out().join(".arcos-partial");
+    let shards = || fs::read_dir(&partial).map_or(0, |entries| entries.count());
+    let of_both = shards();
+    assert!(of_both >= 2, "{of_both}");
+    // Training images are not done yet: views of them may go on.
+    place.extract(&Options { splits: vec![Split::Test], ..options() }).expect("the test images");
+    assert!((1..of_both).contains(&shards()), "{} of {of_both}", shards());
+    place.extract(&options()).expect("well-formed");
+    assert!(!partial.exists());
 }
 
 #[cfg(unix)]

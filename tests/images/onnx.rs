@@ -2,7 +2,7 @@
 
 use super::data_file;
 use arcos::data::image::{Layout, Preprocessing, to_unit_range};
-use arcos::extract::Network;
+use arcos::extract::{Network, NetworkOptions, Tokens};
 use arcos::{Error, Result};
 use ndarray::{Array2, Array4, Axis, s};
 use ndarray_npy::read_npy;
@@ -12,12 +12,16 @@ use std::fs;
 use std::path::Path;
 
 fn network(name: &str, batch_size: usize) -> Result<Network> {
-    Network::load(&data_file(&format!("networks/{name}.onnx")), batch_size)
+    Network::load(&data_file(&format!("networks/{name}.onnx")), &NetworkOptions::new(batch_size))
+}
+
+fn load(path: &Path) -> Result<Network> {
+    Network::load(path, &NetworkOptions::new(1))
 }
 
 /// Features of the photographs beside a network, by it and by PyTorch (`tests/reference/make_efficientnet.py`).
 fn agrees_with_pytorch(directory: &Path, batch_size: usize) {
-    let network = Network::load(&directory.join("model.onnx"), batch_size).expect("EfficientNet");
+    let network = Network::load(&directory.join("model.onnx"), &NetworkOptions::new(batch_size)).expect("EfficientNet");
     let (width, height) = network.image_size();
     let preprocessing = Preprocessing::new(width, height, network.layout());
     let expected: Array2<f32> = read_npy(directory.join("features.npy")).expect("features");
@@ -68,6 +72,9 @@ fn layout_size_and_batch_are_read_from_the_file() {
     assert_eq!(shape("mean_nhwc", 4), (Layout::Nhwc, (10, 6), 4, 3));
     assert_eq!(shape("batch_of_two", 4), (Layout::Nchw, (8, 8), 2, 3));
     assert_eq!(shape("weights_apart", 1), (Layout::Nchw, (8, 8), 1, 5));
+    assert_eq!(shape("last_axis", 2), (Layout::Nhwc, (10, 6), 2, 3));
+    // The file notes shapes of tensors on the way, for the batch that it leaves open.
+    assert_eq!(shape("noted_shapes", 2), (Layout::Nchw, (8, 8), 2, 5));
 }
 
 #[test]
@@ -90,12 +97,15 @@ fn features_are_those_of_each_image_whatever_the_batch() {
 #[test]
 fn files_that_are_no_such_network_are_refused() {
     let says = |path: &Path, text: &str| {
-        let message = Network::load(path, 1).expect_err(text).to_string();
+        let message = load(path).expect_err(text).to_string();
         assert!(message.contains(text) && message.contains(&path.display().to_string()), "{message}");
     };
     let named = |name: &str| data_file(&format!("networks/{name}.onnx"));
-    says(&named("maps"), "expected (N, D) or (N, D, 1, 1) of f32");
-    says(&named("one_channel"), "its inputs are N,1,8,8,F32; expected one input of f32, (N, 3, H, W) or (N, H, W, 3)");
+    says(&named("maps"), "expected (N, D), (N, D, 1, 1), (N, 1, 1, D) or (N, T, D) of floats");
+    let sizes = "N from 1 to 1024, H and W from 1 to 8192";
+    let expected = format!("expected one input (N, 3, H, W) or (N, H, W, 3) of floats or bytes, {sizes}");
+    says(&named("one_channel"), &format!("its inputs are N,1,8,8,F32; {expected}"));
+    says(&named("no_images"), &format!("its inputs are 0,3,8,8,F32; {expected}"));
     says(&named("two_inputs"), "expected one input");
     says(&data_file("images/rgb.png"), "cannot be loaded");
     says(Path::new("gone.onnx"), "cannot read");
@@ -103,7 +113,7 @@ fn files_that_are_no_such_network_are_refused() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let copy = directory.path().join("copy.onnx");
     fs::copy(named("weights_apart"), &copy).expect("writable");
-    let message = Network::load(&copy, 1).expect_err("no weights").to_string();
+    let message = load(&copy).expect_err("no weights").to_string();
     assert!(message.contains("weights_apart.bin"), "{message}");
 }
 
@@ -115,17 +125,17 @@ fn refusal_with(name: &str, found: &[u8], changed: &[u8]) -> String {
     let directory = tempfile::tempdir().expect("temporary directory");
     let network = directory.path().join("network.onnx");
     fs::write(&network, [&bytes[..at], changed, &bytes[at + found.len()..]].concat()).expect("writable");
-    Network::load(&network, 1).expect_err(name).to_string()
+    load(&network).expect_err(name).to_string()
 }
 
 #[test]
-fn images_are_of_floats_and_have_pixels() {
+fn images_are_of_floats_or_bytes_and_have_pixels() {
     // The type of the input's elements, and its height.
-    let [float, integer] = [b"\x0a\x15\x08\x01", b"\x0a\x15\x08\x02"];
+    let [float, integer] = [b"\x0a\x15\x08\x01", b"\x0a\x15\x08\x03"];
     let [six_rows, no_rows] = [b"\x0a\x02\x08\x06", b"\x0a\x02\x08\x00"];
     for (found, changed) in [(float, integer), (six_rows, no_rows)] {
         let message = refusal_with("mean_nhwc", found, changed);
-        assert!(message.contains("expected one input of f32, (N, 3, H, W) or (N, H, W, 3)"), "{message}");
+        assert!(message.contains("expected one input (N, 3, H, W) or (N, H, W, 3) of floats or bytes"), "{message}");
     }
 }
 
@@ -155,7 +165,7 @@ fn damaged_networks_are_errors() {
                 _ => bytes.truncate(at),
             }
             fs::write(&damaged, bytes).expect("writable");
-            match Network::load(&damaged, 1) {
+            match load(&damaged) {
                 Err(Error::File { found, .. }) if found.contains("panics") => panics_of_the_runtime += 1,
                 Ok(_) | Err(Error::File { .. } | Error::Io { .. }) => {}
                 Err(error) => panic!("{error}"),
@@ -174,11 +184,81 @@ fn the_hash_is_that_of_the_weights_too() {
         to
     };
     let (network, weights) = (copy("weights_apart.onnx"), copy("weights_apart.bin"));
-    let hash = || Network::load(&network, 1).expect("well-formed").file().sha256.clone();
+    let hash = || load(&network).expect("well-formed").file().sha256.clone();
     let before = hash();
     assert_eq!(before, self::network("weights_apart", 2).expect("well-formed").file().sha256);
     let mut bytes = fs::read(&weights).expect("there");
     bytes[1] ^= 1;
     fs::write(&weights, bytes).expect("writable");
     assert_ne!(before, hash());
+}
+
+/// Two images (n, 3, 8, 8) of whole numbers up to 255, and the mean of each channel.
+fn bytes_and_means() -> (Array4<f32>, Array2<f32>) {
+    let images = Array4::from_shape_fn((2, 3, 8, 8), |(n, c, y, x)| ((90 * n + 41 * c + 7 * y + 3 * x) % 256) as f32);
+    let means = images.mean_axis(Axis(3)).and_then(|means| means.mean_axis(Axis(2))).expect("not empty");
+    (images, means)
+}
+
+fn assert_close(found: &Array2<f32>, expected: &Array2<f32>, tolerance: f32) {
+    assert_eq!(found.dim(), expected.dim());
+    assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < tolerance), "{found} {expected}");
+}
+
+#[test]
+fn images_are_given_as_the_numbers_that_a_network_takes() {
+    let (images, means) = bytes_and_means();
+    for (name, tolerance) in [("pool_nchw", 1e-4), ("doubles", 1e-4), ("bytes", 1e-4), ("halves", 0.5)] {
+        let images = match name {
+            "pool_nchw" => Array4::from_shape_fn((2, 3, 224, 224), |(n, c, y, x)| images[[n, c, y % 8, x % 8]]),
+            _ => images.clone(),
+        };
+        let network = network(name, 2).expect(name);
+        assert_eq!(network.takes_bytes(), name == "bytes");
+        assert_close(&network.features(images.view()).expect(name), &means, tolerance);
+    }
+    let bytes = network("bytes", 2).expect("well-formed");
+    // Whole numbers but for rounding, as a normalisation gives them.
+    assert_close(&bytes.features((images.clone() * 0.9999999).view()).expect("bytes"), &means, 1e-4);
+    for wrong in [-1.0, 256.0, f32::NAN] {
+        let message = bytes.features(Array4::from_elem((1, 3, 8, 8), wrong).view()).expect_err("no byte").to_string();
+        assert!(
+            message.contains(&format!("takes bytes, and is given {wrong}; expected values from 0 to 255")),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn features_come_from_the_tensor_and_the_tokens_that_are_chosen() {
+    let (images, means) = bytes_and_means();
+    let path = data_file("networks/several_outputs.onnx");
+    let load = |output: Option<&str>, tokens| {
+        Network::load(&path, &NetworkOptions { batch_size: 3, output: output.map(String::from), tokens })
+    };
+    let features = |output, tokens| {
+        let network = load(output, tokens).expect("well-formed");
+        assert_eq!(network.outputs(), ["features", "tokens"]);
+        assert_eq!(network.file().output.as_deref(), Some(output.unwrap_or("features")));
+        assert_eq!(network.file().tokens, tokens);
+        network.features(images.view()).expect("of this size")
+    };
+    // A token is the mean of a row of pixels.
+    let first = images.slice(s![.., .., 0, ..]).mean_axis(Axis(2)).expect("not empty");
+    let first_channel = images.slice(s![.., 0, .., ..]).mean_axis(Axis(2)).expect("not empty");
+    assert_close(&features(None, None), &means, 1e-4);
+    assert_close(&features(Some("features"), None), &means, 1e-4);
+    assert_close(&features(Some("tokens"), Some(Tokens::First)), &first, 1e-4);
+    assert_close(&features(Some("tokens"), Some(Tokens::Mean)), &means, 1e-4);
+    // No output of the file, but a tensor that it computes.
+    assert_close(&features(Some("rows"), Some(Tokens::First)), &first_channel, 1e-4);
+
+    let says = |output, tokens, text: &str| {
+        let message = load(output, tokens).expect_err(text).to_string();
+        assert!(message.contains(text), "{message}");
+    };
+    says(Some("tokens"), None, "expected --tokens first or mean for (N, T, D), or another --output");
+    says(None, Some(Tokens::Mean), "tokens is mean; expected none: the output \"features\" of ");
+    says(Some("images"), None, "output is \"images\"; expected a tensor of ");
+    says(Some("nothing"), None, "several_outputs.onnx, whose outputs are features, tokens");
 }

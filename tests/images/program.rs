@@ -13,6 +13,12 @@ fn bad_usage_exits_with_2() {
     says(&["extract", "--cub", "a"], "--model <FILE.onnx>");
     says(&["extract", "--cub", "a", "--folder", "b", "--model", "m.onnx"], "cannot be used with");
     says(&["extract", "--cub", "a", "--model", "m.onnx", "--split", "val"], "invalid value 'val'");
+    says(&["extract", "--folder", "a", "--model", "m.onnx", "--whole-images"], "cannot be used with");
+    says(&["extract", "--folder", "a", "--model", "m.onnx", "--seed", "1"], "--views <K>");
+    let custom = ["extract", "--folder", "a", "--model", "m.onnx", "--mean", "0,0,0"];
+    says(&custom, "--std <R,G,B>");
+    says(&[&custom[..], &["--std", "1,1"]].concat(), "expected three numbers, as 0.5,0.5,0.5");
+    says(&[&custom[..], &["--std", "1,1,1", "--normalise", "imagenet"]].concat(), "cannot be used with");
 }
 
 #[test]
@@ -120,6 +126,82 @@ mod with_onnx {
         let too_many = arcos(directory.path(), &[&extract[..], &["--batch-size", "100000"]].concat());
         let complaint = super::complaint(&too_many, 2);
         assert!(complaint.contains("batch-size is 100000; expected 1 to 1024"), "{complaint}");
+    }
+
+    #[test]
+    fn what_is_not_read_is_said() {
+        let directory = data_set();
+        let network = network();
+        let said = |arguments: &[&str]| {
+            let output = arcos(directory.path(), &[&["extract", "--model", &network], arguments].concat());
+            let complaint = String::from_utf8(output.stderr.clone()).expect("UTF-8");
+            stdout(&output);
+            complaint
+        };
+        assert_eq!(said(&["--cub", "cub"]), "");
+        assert_eq!(said(&["--cub", "cub", "--whole-images", "--out", "whole"]), "");
+        let features = |run: &str| -> Array2<f32> {
+            read_npy(directory.path().join(run).join("train_features.npy")).expect("written")
+        };
+        assert_ne!(features("features"), features("whole"));
+        fs::remove_file(directory.path().join("cub/bounding_boxes.txt")).expect("there");
+        let complaint = said(&["--cub", "cub", "--out", "no-boxes"]);
+        assert_eq!(complaint, "arcos: cub has no bounding_boxes.txt: photographs are taken whole\n");
+        assert_eq!(features("no-boxes"), features("whole"));
+
+        let birds = directory.path().join("birds");
+        for (file, format) in
+            [("owl/a.webp", "webp"), ("owl/b.gif", "gif"), ("wren/deep/c.bmp", "bmp"), ("wren/d.tif", "tif")]
+        {
+            fs::create_dir_all(birds.join(file).parent().expect("a folder")).expect("writable");
+            let format = image::ImageFormat::from_extension(format).expect("known");
+            fixture::render((40, 30), 0, false).save_with_format(birds.join(file), format).expect("writable");
+        }
+        fs::write(birds.join("wren/\u{1b}[2J.txt"), "").expect("writable");
+        let complaint = said(&["--folder", "birds", "--out", "of-birds", "--channels", "bgr"]);
+        let expected = "arcos: birds: passed over files that are no photographs by their names: wren/\\u{1b}[2J.txt\n";
+        assert_eq!(complaint, expected);
+        let other = ["extract", "--folder", "birds", "--model", &network, "--out", "of-birds", "--split", "train"];
+        let message = super::complaint(
+            &arcos(directory.path(), &[&other[..], &["--mean", "0,0,0", "--std", "1,1,1"]].concat()),
+            1,
+        );
+        assert!(message.contains("holds features of another network, preprocessing"), "{message}");
+        fs::create_dir(birds.join("crow")).expect("writable");
+        let message = super::complaint(&arcos(directory.path(), &other), 1);
+        assert!(message.contains("birds/crow: holds no photograph; expected a class of at least one"), "{message}");
+    }
+
+    #[test]
+    fn networks_that_take_bytes_get_them() {
+        let directory = data_set();
+        let path = |name: &str| data_file(&format!("networks/{name}.onnx")).to_str().expect("UTF-8").to_string();
+        let extract = |network: &str, more: &[&str], status| {
+            let model = path(network);
+            let output = arcos(
+                directory.path(),
+                &[&["extract", "--cub", "cub", "--overwrite", "--model", &model], more].concat(),
+            );
+            if status > 0 {
+                return complaint(&output, status);
+            }
+            let complaint = String::from_utf8(output.stderr.clone()).expect("UTF-8");
+            stdout(&output);
+            complaint
+        };
+        extract("bytes", &[], 0);
+        let features: Array2<f32> = read_npy(directory.path().join("features/train_features.npy")).expect("written");
+        assert!(features.iter().any(|&value| value > 10.0), "{features}");
+        let message = extract("bytes", &["--normalise", "zero-one"], 2);
+        assert!(message.contains("normalise is not zero-255; expected zero-255 or none: "), "{message}");
+        let message = extract("several_outputs", &[], 0);
+        assert!(
+            message.ends_with("features come from features, the first of features, tokens; --output takes another\n"),
+            "{message}"
+        );
+        assert_eq!(extract("several_outputs", &["--output", "tokens", "--tokens", "first"], 0), "");
+        let message = extract("no_images", &[], 1);
+        assert!(message.contains("its inputs are 0,3,8,8,F32") && !message.contains("batch-size"), "{message}");
     }
 
     /// A folder with `count` photographs in each of two classes.

@@ -12,9 +12,14 @@ from onnx import TensorProto, helper
 OUT = Path(__file__).parent.parent / "data" / "networks"
 
 
-def save(name, nodes, inputs, output, initializers=(), **options):
-    tensor = lambda name, shape: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-    graph = helper.make_graph(nodes, name, [tensor(*input) for input in inputs], [tensor("features", output)], initializers)
+def save(name, nodes, inputs, output, initializers=(), type=TensorProto.FLOAT, notes=(), more_outputs=(), **options):
+    """Inputs are of `type`, outputs of floats of that type; `notes` are shapes that the file notes of tensors between them."""
+    tensor = lambda name, shape, type: helper.make_tensor_value_info(name, type, shape)
+    floats = TensorProto.FLOAT if type == TensorProto.UINT8 else type
+    inputs = [tensor(*input, type) for input in inputs]
+    outputs = [tensor(*output, floats) for output in [("features", output), *more_outputs]]
+    notes = [tensor(*note, floats) for note in notes]
+    graph = helper.make_graph(nodes, name, inputs, outputs, initializers, value_info=notes)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, OUT / f"{name}.onnx", **options)
 
@@ -37,6 +42,24 @@ def main():
     save("weights_apart", [convolution, helper.make_node("GlobalAveragePool", ["maps"], ["features"])],
          [("images", ["N", 3, 8, 8])], ["N", 5, 1, 1], [kernel], save_as_external_data=True, location="weights_apart.bin",
          size_threshold=0)
+
+    # As PyTorch's exporter notes them: with the name of the batch that is left open.
+    save("noted_shapes", [convolution, helper.make_node("GlobalAveragePool", ["maps"], ["features"])],
+         [("images", ["batch", 3, 8, 8])], ["batch", 5, 1, 1], [kernel], notes=[("maps", ["batch", 5, 6, 6])])
+    for name, type in [("halves", TensorProto.FLOAT16), ("doubles", TensorProto.DOUBLE)]:
+        save(name, [pool], [("images", ["N", 3, 8, 8])], ["N", 3, 1, 1], type=type)
+    cast = helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT)
+    save("bytes", [cast, helper.make_node("GlobalAveragePool", ["floats"], ["features"])], [("images", ["N", 3, 8, 8])],
+         ["N", 3, 1, 1], type=TensorProto.UINT8)
+    save("last_axis", [helper.make_node("ReduceMean", ["images"], ["features"], axes=[1, 2], keepdims=1)],
+         [("images", ["N", 6, 10, 3])], ["N", 1, 1, 3])
+    save("no_images", [pool], [("images", [0, 3, 8, 8])], [0, 3, 1, 1])
+
+    # A row of pixels is a token.
+    split = helper.make_node("ReduceMean", ["images"], ["rows"], axes=[3], keepdims=0)
+    swap = helper.make_node("Transpose", ["rows"], ["tokens"], perm=[0, 2, 1])
+    mean = helper.make_node("ReduceMean", ["rows"], ["features"], axes=[2], keepdims=0)
+    save("several_outputs", [split, swap, mean], [("images", ["N", 3, 8, 8])], ["N", 3], more_outputs=[("tokens", ["N", 8, 3])])
 
 
 if __name__ == "__main__":

@@ -139,8 +139,8 @@ fn pairs_and_distractors() {
     write(
         "manifest.json",
         &format!(
-            r#"{{"format": "arcos features 1", "model": {{"file": "m.onnx", "sha256": "0"}}, "preprocessing": {preprocessing},
-                "classes": [], "splits": {{"train": {{"fingerprint": "0", "rows": [{rows}], "skipped": [], "missing": 0}}}}}}"#
+            r#"{{"format": "arcos features 2", "model": {{"file": "m.onnx", "sha256": "0"}}, "preprocessing": {preprocessing},
+                "boxes": true, "classes": [], "splits": {{"train": {{"fingerprint": "0", "rows": [{rows}], "skipped": [], "missing": 0}}}}}}"#
         ),
     );
     let by_name = json(directory.path(), &evaluate(&["--pairs", "pairs.txt", "--manifest", "."]));

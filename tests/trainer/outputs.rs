@@ -219,7 +219,7 @@ fn options_without_effect_are_refused() {
     refuses(&["predict", "--features", FEATURES, "--top", "9"], "--top is 9; expected at most 8, the classes");
     refuses(&["predict", "--features", FEATURES, "--top", "0"], "expected at least 1");
     refuses(&["extract", "--folder", "x", "--model", "m.onnx", "--seed", "3"], "--views <K>");
-    refuses(&["extract", "--folder", "x", "--model", "m.onnx", "--allow-missing"], "cannot be used with");
+    refuses(&["extract", "--folder", "x", "--model", "m.onnx", "--whole-images"], "cannot be used with");
     refuses(&["evaluate", "--features", FEATURES, "--labels", "y", "--manifest", "x"], "--pairs <FILE>");
     refuses(&["bench", "--plot", "figure.pdf"], "--plot is figure.pdf; expected a name that ends in .png");
     let compare = ["compare", "--train-features", "data/train_features.npy", "--train-labels", "data/train_labels.npy"];

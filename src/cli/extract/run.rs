@@ -2,16 +2,28 @@
 
 use super::progress::Progress;
 use super::{Args, SplitName};
-use crate::cli::tell;
-use crate::data::image::Preprocessing;
+use crate::cli::{complain, tell};
+use crate::data::image::{Normalisation, Preprocessing};
 use crate::data::{ImageSet, Split, cub, image_folder};
-use crate::extract::{Event, Manifest, Network, Options, extract};
+use crate::extract::{Event, Manifest, Network, NetworkOptions, Options, extract};
 use crate::{Error, Result};
 use ndarray::ArrayView4;
 
 pub(in crate::cli) fn run(args: &Args) -> Result<()> {
+    if let (Some(views), SplitName::Test) = (args.views, args.split) {
+        let expected = "none with --split test: views are of training images".into();
+        return Err(Error::Setting { name: "views", value: views.to_string(), expected });
+    }
     let set = read_set(args)?;
-    let network = Network::load(&args.model, args.batch_size)?;
+    let options = NetworkOptions { batch_size: args.batch_size, output: args.output.clone(), tokens: args.tokens };
+    let network = Network::load(&args.model, &options)?;
+    if let (None, [first, _, ..]) = (&args.output, network.outputs()) {
+        let outputs = network.outputs().join(", ");
+        complain(format_args!(
+            "{}: features come from {first}, the first of {outputs}; --output takes another",
+            args.model.display()
+        ));
+    }
     let (width, height) = network.image_size();
     tell(format_args!(
         "{} images of {} classes; {}: {width} x {height} pixels to {} features, {} at a time on each of {} threads",
@@ -30,7 +42,8 @@ pub(in crate::cli) fn run(args: &Args) -> Result<()> {
         },
         preprocessing: Preprocessing {
             interpolation: args.interpolation,
-            normalisation: args.normalise,
+            normalisation: normalisation(args, &network)?,
+            channel_order: args.channels,
             ..Preprocessing::new(width, height, network.layout())
         },
         views: args.views,
@@ -52,18 +65,43 @@ pub(in crate::cli) fn run(args: &Args) -> Result<()> {
     describe(&manifest?, &options, args)
 }
 
+fn normalisation(args: &Args, network: &Network) -> Result<Normalisation> {
+    let given = args.mean.zip(args.std).map(|(mean, std)| Normalisation::Custom { mean, std }).or(args.normalise);
+    match given {
+        Some(given) if network.takes_bytes() && given != Normalisation::Zero255 => Err(Error::Setting {
+            name: "normalise",
+            value: "not zero-255".into(),
+            expected: format!("zero-255 or none: {} takes bytes", args.model.display()),
+        }),
+        Some(given) => given.check().map(|()| given),
+        None if network.takes_bytes() => Ok(Normalisation::Zero255),
+        None => Ok(Normalisation::default()),
+    }
+}
+
+/// The photographs; what is not among them is said on stderr.
 fn read_set(args: &Args) -> Result<ImageSet> {
-    match (&args.cub, &args.folder) {
-        (Some(cub), _) => cub::read(cub),
+    let (mut set, directory) = match (&args.cub, &args.folder) {
+        (Some(cub), _) => (cub::read(cub)?, cub),
         (None, Some(folder)) => {
             let whole = if args.split == SplitName::Test { Split::Test } else { Split::Train };
-            image_folder::read(folder, whole)
+            (image_folder::read(folder, whole)?, folder)
         }
         (None, None) => {
             let expected = "--cub or --folder".into();
-            Err(Error::Setting { name: "the images", value: "missing".into(), expected })
+            return Err(Error::Setting { name: "the images", value: "missing".into(), expected });
         }
+    };
+    for passed_over in &set.passed_over {
+        complain(format_args!("{}: passed over {passed_over}", directory.display()));
     }
+    if args.cub.is_some() && !args.whole_images && set.images.iter().all(|image| image.bounding_box.is_none()) {
+        complain(format_args!("{} has no bounding_boxes.txt: photographs are taken whole", directory.display()));
+    }
+    if args.whole_images {
+        set.images.iter_mut().for_each(|image| image.bounding_box = None);
+    }
+    Ok(set)
 }
 
 /// What is there now.

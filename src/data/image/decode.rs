@@ -10,10 +10,15 @@ use std::path::Path;
 /// The upright picture in a JPEG, PNG, WebP, BMP, TIFF or GIF file, of an animation the first frame: EXIF orientation is applied, grey becomes RGB, transparency is dropped.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::BadImage`] for a file that is no such image, or not a whole one.
+/// [`Error::Io`]; [`Error::BadImage`] for what is no regular file, and for a file that is no such image, or not a whole one.
 pub fn decode(path: &Path) -> Result<RgbImage> {
-    let bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
+    let failed = |error| Error::io("read", path, error);
     let bad = |reason: String| Error::BadImage { path: path.into(), reason };
+    // Whoever opens a pipe waits for its other end, and a device may go on for ever.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
+        return Err(bad("it is no regular file".into()));
+    }
+    let bytes = fs::read(path).map_err(failed)?;
     from_bytes(&bytes).map_err(bad)
 }
 

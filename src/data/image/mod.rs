@@ -39,6 +39,6 @@ mod resize;
 pub use augmentation::{Augmentation, View};
 pub use bounding_box::{BoundingBox, PixelBox};
 pub use decode::decode;
-pub use normalisation::{Layout, Normalisation, to_unit_range};
+pub use normalisation::{ChannelOrder, Layout, Normalisation, to_unit_range};
 pub use preprocessing::Preprocessing;
 pub use resize::{Interpolation, resize_with_padding};

@@ -13,7 +13,7 @@ pub fn to_unit_range(image: &RgbImage) -> Array3<f32> {
 }
 
 /// What a network expects of values in [0, 1].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum Normalisation {
@@ -24,6 +24,30 @@ pub enum Normalisation {
     ZeroOne,
     /// [-1, 1]: MobileNets and Inceptions of Keras.
     MinusOneOne,
+    /// [0, 255]: networks that take bytes or normalise themselves, Keras's EfficientNets among them.
+    #[cfg_attr(feature = "cli", value(name = "zero-255"))]
+    #[serde(rename = "zero-255")]
+    Zero255,
+    /// Another mean subtracted, divided by another standard deviation.
+    #[cfg_attr(feature = "cli", value(skip))]
+    Custom {
+        /// Of red, green and blue, of values in [0, 1].
+        mean: [f32; 3],
+        /// The same; above 0.
+        std: [f32; 3],
+    },
+}
+
+/// In which order a network expects the colours of a pixel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+pub enum ChannelOrder {
+    /// Red, green, blue.
+    #[default]
+    Rgb,
+    /// Blue, green, red: networks trained with OpenCV or Caffe.
+    Bgr,
 }
 
 /// Where a network expects the channels.
@@ -53,7 +77,25 @@ impl Normalisation {
             Self::Imagenet => ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
             Self::ZeroOne => ([0.0; 3], [1.0; 3]),
             Self::MinusOneOne => ([0.5; 3], [0.5; 3]),
+            Self::Zero255 => ([0.0; 3], [1.0 / 255.0; 3]),
+            Self::Custom { mean, std } => (mean, std),
         }
+    }
+
+    /// # Errors
+    /// [`Error::Setting`] for a mean that is not finite, or a standard deviation that is not above 0.
+    pub fn check(self) -> Result<()> {
+        let (mean, std) = self.mean_and_std();
+        let wrong = |name, values: [f32; 3], expected: &str| {
+            Err(Error::Setting { name, value: format!("{values:?}"), expected: expected.into() })
+        };
+        if !mean.iter().all(|mean| mean.is_finite()) {
+            return wrong("mean", mean, "three finite numbers");
+        }
+        if !std.iter().all(|std| std.is_finite() && *std >= f32::MIN_POSITIVE) {
+            return wrong("std", std, "three finite numbers above 0");
+        }
+        Ok(())
     }
 
     /// Writes `(image - mean) / std` of an image (H, W, 3) of values in [0, 1] to `target`: (3, H, W) or (H, W, 3), as `layout`
@@ -107,8 +149,23 @@ mod tests {
         Normalisation::MinusOneOne.write(image.view(), Layout::Nhwc, nhwc.view_mut()).expect("of one size");
         assert_eq!(nhwc.slice(s![.., .., 2]), Array3::<f32>::ones((2, 4, 1)).slice(s![.., .., 0]));
         assert_eq!(nhwc[[0, 0, 0]], -1.0);
+        Normalisation::Zero255.write(image.view(), Layout::Nhwc, nhwc.view_mut()).expect("of one size");
+        assert_eq!(nhwc.mapv(f32::round), image.mapv(|value| (255.0 * value).round()));
+        let custom = Normalisation::Custom { mean: [0.1, 0.2, 0.3], std: [1.0, 2.0, 4.0] };
+        custom.write(image.view(), Layout::Nhwc, nhwc.view_mut()).expect("of one size");
+        approx::assert_relative_eq!(nhwc[[1, 3, 1]], (101.0 / 255.0 - 0.2) / 2.0, max_relative = 1e-6);
+        approx::assert_relative_eq!(nhwc[[0, 0, 2]], 0.7 / 4.0, max_relative = 1e-6);
         let error =
             Normalisation::ZeroOne.write(image.view(), Layout::Nchw, nhwc.view_mut()).expect_err("another layout");
         assert!(matches!(error, Error::Shape { .. }), "{error}");
+    }
+
+    #[test]
+    fn means_are_finite_and_deviations_above_0() {
+        let check = |mean, std| Normalisation::Custom { mean: [0.5, mean, 0.5], std: [1.0, 1.0, std] }.check();
+        check(-3.0, 1e-3).expect("well-formed");
+        for (mean, std) in [(f32::NAN, 1.0), (f32::INFINITY, 1.0), (0.0, 0.0), (0.0, -1.0), (0.0, f32::NAN)] {
+            assert!(matches!(check(mean, std), Err(Error::Setting { .. })), "{mean} {std}");
+        }
     }
 }
