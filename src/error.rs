@@ -377,6 +377,7 @@ impl Error {
     }
 
     /// Whether it is about rows of features that a caller has passed, or about their shape.
+    #[cfg(feature = "train")]
     pub(crate) fn is_of_features(&self) -> bool {
         match self {
             Self::Shape { what, .. } | Self::Empty { what, .. } => *what == "features",
@@ -388,6 +389,7 @@ impl Error {
     }
 
     /// This error about row r of some rows of features as one about row `row_of(r)` of `name`; other errors stay as they are.
+    #[cfg(feature = "train")]
     pub(crate) fn of_row(self, name: &'static str, row_of: impl Fn(usize) -> usize) -> Self {
         match self {
             Self::LabelOutOfRange { row, label, classes, ignore } => {

@@ -2,8 +2,8 @@
 //! is replaced by another one.
 
 use super::head_specs::directory;
+use super::run_files::foreign_file;
 use crate::directory_lock::lock;
-use crate::train::foreign_file;
 use crate::{Error, Result, atomic_file};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};

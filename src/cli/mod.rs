@@ -27,6 +27,7 @@ mod plot;
 mod predict;
 mod progress;
 mod resumption;
+mod run_files;
 mod run_record;
 mod table;
 mod terminal;

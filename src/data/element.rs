@@ -56,13 +56,16 @@ impl ReadableElement for Wanted<i64> {
     }
 }
 
+/// The text that the bytes of an element are, if they are any.
+type Text = fn(&[u8], ByteOrder) -> Option<String>;
+
 impl ReadableElement for Wanted<String> {
     fn read_to_end_exact_vec<R: Read>(reader: R, dtype: &PyValue, len: usize) -> Result<Vec<Self>, ReadDataError> {
         let (code, order) = code(dtype);
         let width = |code: &str| code.get(1..)?.parse::<usize>().ok().filter(|&width| width > 0);
         let wrong = || ReadDataError::WrongDescriptor(dtype.clone());
         let characters = width(code).ok_or_else(wrong)?;
-        let (width, text): (_, fn(&[u8], ByteOrder) -> Option<String>) = match code.as_bytes()[0] {
+        let (width, text): (usize, Text) = match code.as_bytes()[0] {
             b'U' => (characters.checked_mul(4).ok_or(ReadDataError::MissingData)?, from_utf_32),
             b'S' => (characters, |bytes, _| str::from_utf8(without_padding(bytes, &0)).ok().map(str::to_owned)),
             _ => return Err(wrong()),

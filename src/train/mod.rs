@@ -14,7 +14,6 @@ mod paused;
 mod place;
 mod prepared;
 mod run_directory;
-mod run_files;
 mod tensorboard;
 mod trainer;
 
@@ -29,7 +28,5 @@ pub use model::{Evaluation, Model, TrainedEmbedder};
 pub use paused::PausedEpoch;
 pub use place::Place;
 pub use run_directory::RunDirectory;
-#[cfg(feature = "cli")]
-pub(crate) use run_files::{RUN_FILES, foreign_file};
 pub use tensorboard::EventWriter;
 pub use trainer::{Progress, Trainer};

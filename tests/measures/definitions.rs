@@ -240,7 +240,8 @@ fn ties_of_identical_rows_are_not_split_by_rounding() {
         // The same direction with other lengths: the cosines are 1 up to rounding.
         let lengths = Array1::from_shape_simple_fn(600, || rng.random_range(0.1f32..10.0));
         let embeddings = Array2::from_shape_fn((600, dimension), |(number, column)| lengths[number] * row[column]);
-        let pair = |number: usize| Pair { first: number, second: (number * 7 + 1) % 600, same: number % 3 == 0 };
+        let pair =
+            |number: usize| Pair { first: number, second: (number * 7 + 1) % 600, same: number.is_multiple_of(3) };
         let pairs: Vec<Pair> = (0..600).map(pair).collect();
         let scores = scores(embeddings.view(), &pairs).expect("rows");
         assert!(scores.iter().all(|score| (-1.0..=1.0).contains(score)));

@@ -21,7 +21,7 @@ fn resuming_needs_nothing_but_the_run() {
     let run = |arguments: &[&str]| stdout(&arcos(directory.path(), arguments));
     let first = ["--head", "arcface", "--scale", "16", "--past-pi", "easy", "--optimizer", "sgd", "--momentum", "0.8"];
     let second =
-        ["--schedule", "step", "--step-every", "2", "--embed", "6", "--transform", "standardise", "--keep", "7"];
+        ["--schedule", "step", "--step-every", "1", "--embed", "6", "--transform", "standardise", "--keep", "7"];
     let begin = [&["train", "--data", "data", "--open-set", "--checkpoint-every", "1"], &first[..], &second].concat();
     run(&[&begin[..], &["--epochs", "5", "--out", "whole"]].concat());
     run(&[&begin[..], &["--epochs", "2", "--out", "parts"]].concat());
@@ -226,7 +226,7 @@ fn a_checkpoint_is_flushed_once_before_it_is_renamed() {
     let lines: Vec<&str> = text.lines().filter(|line| line.contains("/run/")).collect();
     let renamed = |extension: &str| {
         let is_it = |line: &&str| line.contains("rename") && line.contains(&format!("epoch-0050.{extension}\""));
-        lines.iter().position(|line| is_it(line)).unwrap_or_else(|| panic!("{extension} is not renamed:\n{text}"))
+        lines.iter().position(is_it).unwrap_or_else(|| panic!("{extension} is not renamed:\n{text}"))
     };
     let (tensors, json) = (renamed("safetensors"), renamed("json"));
     assert!(tensors < json, "{text}");
@@ -239,7 +239,7 @@ fn a_checkpoint_is_flushed_once_before_it_is_renamed() {
     assert!(lines[json + 1].contains("sync(") && lines[json + 1].contains("/run/checkpoints>"), "{text}");
     for log in ["history.csv", "iterations.csv", "target_angles.csv"] {
         let is_it = |line: &&str| line.contains("sync(") && line.contains(log);
-        assert!(lines[..tensors].iter().any(|line| is_it(line)), "{log} is flushed before the checkpoint:\n{text}");
+        assert!(lines[..tensors].iter().any(is_it), "{log} is flushed before the checkpoint:\n{text}");
     }
     let syncs = text.lines().filter(|line| line.contains("sync(")).count();
     assert!(syncs < 20, "{syncs} for 50 short epochs:\n{text}");

@@ -5,14 +5,14 @@ use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
 
 /// The files beside `checkpoints/` and `tensorboard/`.
-pub(crate) const RUN_FILES: [&str; 7] =
+pub(super) const RUN_FILES: [&str; 7] =
     ["run.json", "history.csv", "iterations.csv", "target_angles.csv", "training.png", "open_set.json", "open_set.png"];
 
 /// The first thing in a run directory that training does not write, if there is one.
 ///
 /// # Errors
 /// [`Error::Io`].
-pub(crate) fn foreign_file(run: &Path) -> Result<Option<PathBuf>> {
+pub(super) fn foreign_file(run: &Path) -> Result<Option<PathBuf>> {
     for (name, entry) in entries(run)? {
         let is_known = match name.as_str() {
             "checkpoints" | "tensorboard" if is_directory(&entry) => {
