@@ -98,13 +98,14 @@ mod tests {
     use clap::{Args as _, Command, FromArgMatches};
 
     /// Options that are no settings of a run, or may differ.
-    const OTHERS: [&str; 13] = [
+    const OTHERS: [&str; 14] = [
         "data",
         "train_features",
         "train_labels",
         "test_features",
         "test_labels",
         "labels_start",
+        "class_names",
         "open_set",
         "out",
         "resume",
