@@ -9,9 +9,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// What names of temporary files begin with; as many letters and digits follow.
-const PREFIX: &str = ".arcos-";
-const RANDOM_LETTERS: usize = 6;
+/// What names of temporary files begin with, as those of no other program do; as many letters and digits follow.
+pub(crate) const PREFIX: &str = ".arcos-unfinished-";
+const RANDOM_LETTERS: usize = 12;
 
 /// A file on disk that is not in its place yet. It goes when it is dropped.
 pub(crate) struct Written {
@@ -183,10 +183,16 @@ mod tests {
         let left_over = tempfile::Builder::new().prefix(PREFIX).tempfile_in(directory.path()).expect("writable");
         left_over.keep().expect("it can stay");
         let alive = Written::new(&at("file"), |file| file.write_all(b"on its way")).expect("writable");
-        for name in [".arcos-notes", ".arcos-abc.ef", ".arcos", "arcos-abcdef", "abcdef"] {
+        for name in [
+            ".arcos-abcdef",
+            ".arcos-unfinished-notes",
+            ".arcos-unfinished-abcdef.hijkl",
+            "arcos-unfinished-abcdefghijkl",
+            "abcdef",
+        ] {
             fs::write(at(name), "").expect("writable");
         }
-        for name in [".arcos-partial", ".arcos-abcdef"] {
+        for name in [".arcos-partial", ".arcos-unfinished-abcdefghijkl"] {
             fs::create_dir(at(name)).expect("writable");
         }
         assert_eq!(names(directory.path()).len(), 9);

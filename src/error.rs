@@ -228,7 +228,7 @@ pub enum Error {
         loss: f64,
     },
     /// A step of training failed; mostly because it diverged.
-    #[error("epoch {epoch}, batch {batch}: {source}; if training diverged, lower the learning rate or the scale")]
+    #[error("epoch {epoch}, batch {batch}: {source}{}", advice(source))]
     Training {
         /// The epoch, counted from 1.
         epoch: usize,
@@ -238,7 +238,7 @@ pub enum Error {
         source: Box<Error>,
     },
     /// The measures after an epoch of training failed; mostly because it diverged.
-    #[error("epoch {epoch}, test rows: {source}; if training diverged, lower the learning rate or the scale")]
+    #[error("epoch {epoch}, test rows: {source}{}", advice(source))]
     TestEvaluation {
         /// The epoch, counted from 1.
         epoch: usize,
@@ -362,6 +362,14 @@ pub enum Error {
     },
 }
 
+/// What helps where training diverged; nothing does where a file is at fault.
+fn advice(source: &Error) -> &'static str {
+    match source {
+        Error::InFile { .. } | Error::File { .. } | Error::Io { .. } => "",
+        _ => "; if training diverged, lower the learning rate or the scale",
+    }
+}
+
 impl Error {
     /// Wraps an input/output error with the action and the file.
     pub fn io(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
@@ -376,16 +384,21 @@ impl Error {
         }
     }
 
+    /// The array that it is about, as named in the signature, if it is about the values or the shape of one.
+    #[cfg(feature = "train")]
+    pub(crate) fn subject(&self) -> Option<&'static str> {
+        match self {
+            Self::Shape { what, .. } | Self::Empty { what, .. } => Some(what),
+            Self::NotFinite { what, .. } | Self::ZeroNorm { what, .. } | Self::NormOverflow { what, .. } => Some(what),
+            Self::Label { .. } | Self::LabelOutOfRange { .. } => Some("labels"),
+            _ => None,
+        }
+    }
+
     /// Whether it is about rows of features that a caller has passed, or about their shape.
     #[cfg(feature = "train")]
     pub(crate) fn is_of_features(&self) -> bool {
-        match self {
-            Self::Shape { what, .. } | Self::Empty { what, .. } => *what == "features",
-            Self::NotFinite { what, .. } | Self::ZeroNorm { what, .. } | Self::NormOverflow { what, .. } => {
-                *what == "features"
-            }
-            _ => false,
-        }
+        self.subject() == Some("features")
     }
 
     /// This error about row r of some rows of features as one about row `row_of(r)` of `name`; other errors stay as they are.

@@ -57,9 +57,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let names: Vec<&str> = match args.heads.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["all"] => Head::names().collect(),
-        ref named => named.to_vec(),
+    let named = args.heads.iter().map(|spec| spec.trim()).filter(|spec| !spec.is_empty());
+    let names: Vec<&str> = match &named.collect::<Vec<_>>()[..] {
+        [all] if all.eq_ignore_ascii_case("all") => Head::names().collect(),
+        named => named.to_vec(),
     };
     let heads = named_heads(&names, &args.head_args.given())?;
     let with_config = |(name, head)| Ok((name, args.train.config(head)?));

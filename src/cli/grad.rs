@@ -62,7 +62,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let indices = ClassTable::from_start(args.labels_start, &[&of_file]).and_then(|classes| classes.encode(&of_file));
     let labels = indices.map_err(|error| error.in_file(&args.labels))?;
     let bias = args.bias.as_deref().map(read_vector).transpose()?;
-    match (read_matrix(&args.features)?, read_matrix(&args.weights)?) {
+    let in_file = |error: Error| match error.subject() {
+        Some("features") => error.in_file(&args.features),
+        Some("weights") => error.in_file(&args.weights),
+        Some("labels") => error.in_file(&args.labels),
+        Some("bias") => args.bias.iter().fold(error, |error, path| error.in_file(path)),
+        _ => error,
+    };
+    let outcome = match (read_matrix(&args.features)?, read_matrix(&args.weights)?) {
         (Matrix::F32(features), Matrix::F32(weights)) => {
             let bias = bias.map(|bias| bias.mapv(|value| value as f32));
             write_gradients(&head, features, weights, bias, labels, previous_scale, &args.out)
@@ -75,7 +82,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
             found: format!("holds {}", weights.precision()),
             expected: format!("{}, the precision of the features", features.precision()),
         }),
-    }
+    };
+    outcome.map_err(in_file)
 }
 
 fn write_gradients<F: Real + WritableElement>(

@@ -3,12 +3,13 @@
 use super::csv_text::csv_text;
 use super::evaluate::{model_files, read_model};
 use super::outputs;
+use super::terminal::escaped;
 use super::train_args::at_least_one;
 use crate::data::{Features, Label, file_of, read_features};
 use crate::train::Model;
 use crate::{Error, Result, atomic_file};
 use ndarray::ArrayView1;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 
 /// Arguments of `arcos predict`.
@@ -81,6 +82,12 @@ fn write(
         csv::ErrorKind::Io(error) => failed(error),
         other => failed(io::Error::other(format!("{other:?}"))),
     };
+    // A file holds labels as they are; a terminal must not be steered by them.
+    let is_shown = args.out.is_none() && io::stdout().is_terminal();
+    let text = |text: &str| match is_shown {
+        true => csv_text(&escaped(text)).into_owned(),
+        false => csv_text(text).into_owned(),
+    };
     let mut writer = csv::Writer::from_writer(writer);
     let written = model.for_logits(features.view(), |first, logits| {
         if first == 0 {
@@ -91,10 +98,10 @@ fn write(
         for (row, logits) in logits.rows().into_iter().enumerate() {
             for (rank, (class, probability)) in likeliest(logits, args.top).into_iter().enumerate() {
                 let [row, rank] = [first + row, rank + 1].map(|number| number.to_string());
-                let name = classes.name(class).filter(|_| has_names).map(|name| csv_text(name).into_owned());
+                let name = classes.name(class).filter(|_| has_names).map(text);
                 let label = match classes.label(class) {
                     Label::Number(number) => number.to_string(),
-                    Label::String(string) => csv_text(string).into_owned(),
+                    Label::String(string) => text(string),
                 };
                 let cells = [row, rank, label].into_iter().chain(name);
                 writer.write_record(cells.chain([probability.to_string()]).collect::<Vec<_>>()).map_err(of_csv)?;

@@ -1,5 +1,6 @@
 //! What a run leaves in its directory, by name.
 
+use crate::atomic_file::PREFIX;
 use crate::{Error, Result};
 use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
@@ -36,7 +37,7 @@ fn is_run_file(directory: &str, name: &str) -> bool {
     let (stem, extension) = name.rsplit_once('.').unwrap_or_default();
     match directory {
         // Where the program was killed.
-        _ if name.starts_with(".arcos-") => true,
+        _ if name.starts_with(PREFIX) => true,
         "checkpoints" => stem.starts_with("epoch-") && ["json", "safetensors"].contains(&extension),
         "tensorboard" => name.starts_with("events.out.tfevents.") && extension == "arcos",
         _ => RUN_FILES.contains(&name),
@@ -66,7 +67,7 @@ mod tests {
         let write = |name: &str| fs::write(at(name), "").expect("writable");
         ["checkpoints", "tensorboard"].into_iter().for_each(|name| fs::create_dir(at(name)).expect("writable"));
         RUN_FILES.into_iter().for_each(write);
-        let checkpoints = ["epoch-0001.json", "epoch-0001-batch-000002.safetensors", ".arcos-abcdef"];
+        let checkpoints = ["epoch-0001.json", "epoch-0001-batch-000002.safetensors", ".arcos-unfinished-abcdefghijkl"];
         checkpoints.into_iter().for_each(|name| write(&format!("checkpoints/{name}")));
         write("tensorboard/events.out.tfevents.1.2.arcos");
         assert_eq!(foreign_file(directory.path())?, None);

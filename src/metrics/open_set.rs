@@ -6,7 +6,7 @@ use super::k_means::k_means;
 use super::mutual_information::normalized_mutual_information;
 use super::retrieval::{Retrieval, retrieval};
 use super::roc::{BestAccuracy, Roc};
-use super::similarity::check_dimensions;
+use super::similarity::{check_dimensions, unit};
 use super::verification::{AllPairs, Pair, all_pairs, scores};
 use crate::ops::IGNORE_LABEL;
 use crate::wording::counted;
@@ -155,6 +155,7 @@ pub fn measure<F: Real>(
     // What can be wrong at once comes first: the rest may take minutes.
     if let Some(distractors) = options.distractors {
         check_dimensions("distractors", distractors, embeddings.ncols())?;
+        unit("distractors", distractors)?;
     }
     let given_pairs = options.pairs.map(|pairs| {
         let scores = scores(embeddings, pairs)?;

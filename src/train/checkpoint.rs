@@ -182,8 +182,8 @@ impl Checkpoint {
             });
         }
         let (found, expected) = (train.class_table(), &self.model.class_table);
-        // Of a run whose labels nobody kept, any others may be.
-        if !found.same_labels(expected) && !expected.is_indices() {
+        // Of a run from before labels were kept, any others may be.
+        if !found.same_labels(expected) && !(expected.is_indices() && self.data.is_none()) {
             return Err(Error::Setting {
                 name: "the labels of the classes",
                 value: found.describe(),

@@ -68,10 +68,10 @@ impl Default for Kernel {
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 pub enum WeightInit {
-    /// Normal, of variance 2 / (C + D): `init::glorot_normal`.
+    /// Normal, of variance 2 / (C + D), after Glorot.
     #[default]
     GlorotNormal,
-    /// At right angles, of norm 1: `init::orthonormal`; needs a build with LAPACK.
+    /// At right angles, of norm 1; needs a build with LAPACK.
     Orthonormal,
 }
 

@@ -200,12 +200,19 @@ fn what_a_killed_run_left_half_written_goes() {
     let at = |name: &str| directory.path().join("run").join(name);
     let begin = ["train", "--head", "adacos", "--data", "data", "--out", "run", "--epochs", "1"];
     fs::create_dir_all(at("checkpoints")).expect("writable");
-    for name in [".arcos-Ab3dE6", "checkpoints/.arcos-000000", "checkpoints/.arcos-notes", "notes"] {
+    for name in [
+        ".arcos-unfinished-Ab3dE6Ab3dE6",
+        "checkpoints/.arcos-unfinished-000000000000",
+        "checkpoints/.arcos-000000",
+        "notes",
+    ] {
         fs::write(at(name), "half").expect("writable");
     }
     stdout(&arcos(directory.path(), &begin));
-    assert!(!at(".arcos-Ab3dE6").exists() && !at("checkpoints/.arcos-000000").exists());
-    assert!(at("checkpoints/.arcos-notes").exists() && at("notes").exists(), "they are somebody's");
+    assert!(
+        !at(".arcos-unfinished-Ab3dE6Ab3dE6").exists() && !at("checkpoints/.arcos-unfinished-000000000000").exists()
+    );
+    assert!(at("checkpoints/.arcos-000000").exists() && at("notes").exists(), "they are somebody's");
 }
 
 /// A mutant whose files never reach the disk, or that flushes each of many short epochs, is caught where `strace` is there.
