@@ -180,7 +180,11 @@ mod tests {
     fn what_nobody_writes_any_more_is_removed_and_nothing_else() {
         let directory = tempfile::tempdir().expect("temporary directory");
         let at = |name: &str| directory.path().join(name);
-        let left_over = tempfile::Builder::new().prefix(PREFIX).tempfile_in(directory.path()).expect("writable");
+        let left_over = tempfile::Builder::new()
+            .prefix(PREFIX)
+            .rand_bytes(RANDOM_LETTERS)
+            .tempfile_in(directory.path())
+            .expect("writable");
         left_over.keep().expect("it can stay");
         let alive = Written::new(&at("file"), |file| file.write_all(b"on its way")).expect("writable");
         for name in [
