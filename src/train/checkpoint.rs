@@ -183,7 +183,8 @@ impl Checkpoint {
         }
         let (found, expected) = (train.class_table(), &self.model.class_table);
         // Of a run from before labels were kept, any others may be.
-        if !found.same_labels(expected) && !(expected.is_indices() && self.data.is_none()) {
+        let may_differ = expected.is_indices() && self.data.is_none();
+        if !may_differ && !found.same_labels(expected) {
             return Err(Error::Setting {
                 name: "the labels of the classes",
                 value: found.describe(),
