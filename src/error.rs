@@ -1,6 +1,8 @@
 //! The crate's one error type.
 
-use crate::wording::counted;
+use crate::wording::{counted, number};
+#[cfg(feature = "cli")]
+use std::path::Path;
 use std::path::PathBuf;
 
 /// `Result` with this crate's [`Error`].
@@ -31,7 +33,7 @@ pub enum Error {
         found: Vec<usize>,
     },
     /// Every label of the batch is the ignore value, so the mean loss is undefined.
-    #[error("all {rows} labels are the ignore value {ignore}; expected at least one labelled row")]
+    #[error("{} with no label but the ignore value {ignore}; expected at least one labelled row", counted(*.rows, "row"))]
     NothingLabelled {
         /// Rows in the batch.
         rows: usize,
@@ -85,7 +87,7 @@ pub enum Error {
         value: f64,
     },
     /// A row that has no direction, where the head normalises rows.
-    #[error("{what} row {row} has norm {norm:e}; expected a norm above {minimum:e}, since its direction is needed")]
+    #[error("{what} row {row} has norm {}; expected a norm above {}, since its direction is needed", number(*.norm), number(*.minimum))]
     ZeroNorm {
         /// The array, as named in the signature.
         what: &'static str,
@@ -97,7 +99,7 @@ pub enum Error {
         minimum: f64,
     },
     /// A row of finite numbers that is longer than its precision can say.
-    #[error("{what} row {row} has a norm above {largest:e}; expected one that this precision can hold")]
+    #[error("{what} row {row} has a norm above {}; expected one that this precision can hold", number(*.largest))]
     NormOverflow {
         /// The array, as named in the signature.
         what: &'static str,
@@ -107,7 +109,7 @@ pub enum Error {
         largest: f64,
     },
     /// A hyper-parameter of a head outside its range.
-    #[error("{head}: {name} is {value}; expected {expected}")]
+    #[error("{head}: {name} is {}; expected {expected}", number(*.value))]
     HyperParameter {
         /// Name of the head.
         head: &'static str,
@@ -148,8 +150,8 @@ pub enum Error {
     },
     /// AdaCos's update gave a scale that cannot be used.
     #[error(
-        "adacos: the new scale is {value} (previous scale {previous}, ln B_avg {ln_b_avg}, median angle {median_angle} rad); \
-         expected a positive finite number"
+        "adacos: the new scale is {} (previous scale {}, ln B_avg {}, median angle {} rad); expected a positive finite number",
+        number(*.value), number(*.previous), number(*.ln_b_avg), number(*.median_angle)
     )]
     AdaCosScale {
         /// The unusable scale.
@@ -163,7 +165,8 @@ pub enum Error {
     },
     /// A gradient that might be too large for the element type.
     #[error(
-        "the gradient of {what} may reach {bound:e}; expected at most {largest:e}: lengths or scale are too far apart for this precision"
+        "the gradient of {what} may reach {}; expected at most {}: lengths or scale are too far apart for this precision",
+        number(*.bound), number(*.largest)
     )]
     GradientOverflow {
         /// Name of what the gradient is of.
@@ -174,7 +177,7 @@ pub enum Error {
         largest: f64,
     },
     /// Fewer rows than something is defined for.
-    #[error("{what} of {rows} rows is not defined; expected at least {minimum}")]
+    #[error("{what} of {} is not defined; expected at least {minimum}", counted(*.rows, "row"))]
     TooFewRows {
         /// What was to be computed.
         what: &'static str,
@@ -246,7 +249,7 @@ pub enum Error {
         source: Box<Error>,
     },
     /// Heads of a comparison whose training failed; the others are compared.
-    #[error("{} of {heads} heads failed: {}", .failed.len(), .failed.join(", "))]
+    #[error("{} of {} failed: {}", .failed.len(), counted(*.heads, "head"), .failed.join(", "))]
     HeadsFailed {
         /// Their names.
         failed: Vec<String>,
@@ -287,8 +290,8 @@ pub enum Error {
     },
     /// Photographs that are listed and not there.
     #[error(
-        "{missing} of {images} {split} images are missing, {path} the first; expected all of them, or --allow-missing and at \
-         least one"
+        "{missing} missing of {}, {path} the first; expected all of them, or --allow-missing and at least one",
+        counted(*.images, &format!("{split} image"))
     )]
     MissingImages {
         /// The first of them.
@@ -330,8 +333,19 @@ pub enum Error {
         /// How to go on from which older one.
         remedy: String,
     },
+    /// A run that cannot go on.
+    #[error("the run in {run}: {source}")]
+    OfRun {
+        /// Its directory.
+        run: PathBuf,
+        /// Why not.
+        source: Box<Error>,
+    },
     /// Settings that are not those of the run to resume.
-    #[error("{}; only the number of epochs may differ from those of the run to resume", .differences.join("; "))]
+    #[error(
+        "{}; what may differ from the run to resume is --epochs, --keep, --checkpoint-every, --class-names and where its data are",
+        .differences.join("; ")
+    )]
     OtherSettings {
         /// Each in a sentence.
         differences: Vec<String>,
@@ -379,8 +393,21 @@ impl Error {
     /// This error, said of a file; one that names a file already stays as it is.
     pub fn in_file(self, path: impl Into<PathBuf>) -> Self {
         match self {
-            Self::Io { .. } | Self::File { .. } | Self::Line { .. } | Self::InFile { .. } => self,
+            error if error.names_a_file() => error,
             source => Self::InFile { path: path.into(), source: Box::new(source) },
+        }
+    }
+
+    fn names_a_file(&self) -> bool {
+        matches!(self, Self::Io { .. } | Self::File { .. } | Self::Line { .. } | Self::InFile { .. })
+    }
+
+    /// This error, said of the run in a directory; one that names a file already stays as it is.
+    #[cfg(feature = "cli")]
+    pub(crate) fn of_run(self, run: &Path) -> Self {
+        match self {
+            error if error.names_a_file() => error,
+            source => Self::OfRun { run: run.into(), source: Box::new(source) },
         }
     }
 

@@ -254,7 +254,7 @@ impl DataArgs {
             train.classes_without_rows().take(NAMED).map(|class| table.label(class).to_string()).collect();
         let rest = if without > NAMED { ", ..." } else { "" };
         complain(format_args!(
-            "{without} of {} have no training row: {}{rest}",
+            "{without} of {} without a training row: {}{rest}",
             counted(table.len(), "class"),
             named.join(", ")
         ));

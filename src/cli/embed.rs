@@ -4,6 +4,7 @@ use super::evaluate::{model_files, read_model};
 use super::{outputs, print};
 use crate::data::{file_of, read_features};
 use crate::ops::l2_normalize;
+use crate::wording::counted;
 use crate::{Result, atomic_file};
 use ndarray_npy::WriteNpyExt;
 use std::io;
@@ -48,5 +49,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
     features.check_unchanged()?;
     atomic_file::write(&args.out, |file| embeddings.write_npy(file).map_err(io::Error::other))?;
     let (rows, dimension) = embeddings.dim();
-    print(format_args!("{rows} embeddings of {dimension} dimensions in {}", args.out.display()))
+    print(format_args!(
+        "{} of {} in {}",
+        counted(rows, "embedding"),
+        counted(dimension, "dimension"),
+        args.out.display()
+    ))
 }

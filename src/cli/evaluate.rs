@@ -193,9 +193,9 @@ fn closed_set(model: &Model, data: &Dataset) -> Result<(Value, String)> {
         "top5_accuracy": evaluation.top5_accuracy,
     });
     let text = format!(
-        "{}, {} rows: loss {:.4}  accuracy {:.4}  top-5 {:.4}",
+        "{}, {}: loss {:.4}  accuracy {:.4}  top-5 {:.4}",
         model.head.name(),
-        evaluation.rows,
+        counted(evaluation.rows, "row"),
         evaluation.loss,
         evaluation.accuracy,
         evaluation.top5_accuracy
@@ -324,13 +324,13 @@ fn files_of_rows(path: &Path, rows: usize) -> Result<Vec<String>> {
     let wrong = |found: String| Error::File {
         path: path.join("manifest.json"),
         found,
-        expected: format!("one split of {rows} rows, as many as there are features"),
+        expected: format!("one split of {}, as many as there are features", counted(rows, "row")),
     };
     let manifest = Manifest::read(path)?.ok_or_else(|| wrong("is not there".into()))?;
     let fitting: Vec<_> = manifest.splits.into_iter().filter(|(_, split)| split.rows.len() == rows).collect();
     match <[_; 1]>::try_from(fitting) {
         Ok([(_, split)]) => Ok(split.rows.into_iter().map(|row| row.file).collect()),
-        Err(fitting) => Err(wrong(format!("has {} such splits", fitting.len()))),
+        Err(fitting) => Err(wrong(format!("has {}", counted(fitting.len(), "such split")))),
     }
 }
 

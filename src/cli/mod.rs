@@ -123,10 +123,13 @@ impl Command {
 /// Whether the mistake is in the arguments rather than in the data.
 fn is_usage(error: &Error) -> bool {
     use Error::*;
-    matches!(
-        error,
-        UnknownHead { .. } | UnknownOption { .. } | HyperParameter { .. } | Setting { .. } | OtherSettings { .. }
-    )
+    match error {
+        UnknownHead { .. } | UnknownOption { .. } | HyperParameter { .. } | Setting { .. } | OtherSettings { .. } => {
+            true
+        }
+        OfRun { source, .. } => is_usage(source),
+        _ => false,
+    }
 }
 
 /// An error for an option that is `given` where it would have no effect: without what it `needs`.

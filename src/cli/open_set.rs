@@ -51,7 +51,7 @@ pub(super) fn text(measures: &OpenSet) -> String {
     }
     let mut verification = |name: &str, roc: &Roc| {
         let Verification { genuine, impostors, auc, eer, tar_at_far, best } = roc.into();
-        line(name, vec![format!("{genuine} genuine pairs, {impostors} impostors")]);
+        line(name, vec![format!("{}, {}", counted(genuine, "genuine pair"), counted(impostors, "impostor"))]);
         let threshold = match best.threshold.is_finite() {
             true => format!("at cosine {:.4}", best.threshold),
             false => "by rejecting all".into(),
@@ -71,12 +71,13 @@ pub(super) fn text(measures: &OpenSet) -> String {
         verification("given pairs", roc);
     }
     if let Some((_, Ok(folds))) = given_pairs {
-        let figures = format!("accuracy {:.4} ± {:.4} over {} folds", folds.mean, folds.std, folds.accuracies.len());
+        let figures =
+            format!("accuracy {:.4} ± {:.4} over {}", folds.mean, folds.std, counted(folds.accuracies.len(), "fold"));
         line("  protocol", vec![figures]);
     }
     let mut identification = |name: &str, cmc: &Cmc| {
         let rates = [1, 5, 10].map(|rank| format!("rank {rank} {:.4}", cmc.rate_at(rank)));
-        line(name, [vec![format!("{} searches", cmc.searches)], rates.to_vec()].concat());
+        line(name, [vec![counted(cmc.searches, "search")], rates.to_vec()].concat());
     };
     if let Ok(cmc) = enrolled {
         identification("identification", cmc);

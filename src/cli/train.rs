@@ -14,6 +14,7 @@ use crate::data::{Dataset, TransformKind};
 use crate::metrics::open_set::OpenSet;
 use crate::optim::Decay;
 use crate::train::{Checkpoint, Model, RunDirectory, TrainConfig, Trainer, has_logs};
+use crate::wording::{counted, number};
 use crate::{Error, Head, Result, atomic_file, shell};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -52,7 +53,7 @@ pub(super) struct Args {
     /// Where the run goes
     #[arg(long, value_name = "DIR", default_value = "arcos-run")]
     out: PathBuf,
-    /// Go on with the run in the output directory, as it was begun; only --epochs, --keep and --checkpoint-every may differ
+    /// Go on with the run in the output directory, as it was begun; only --epochs, --keep, --checkpoint-every, --class-names and where its data are may differ
     #[arg(long)]
     resume: bool,
     /// Go on with the run in the output directory, or begin it if there is none
@@ -90,7 +91,8 @@ fn start(args: &Args) -> Result<()> {
 fn resume(args: &Args, checkpoint: Checkpoint) -> Result<()> {
     let of_run = RunRecord::read(&args.out)?;
     let data_of_run = of_run.as_ref().and_then(|record| record.data.as_ref());
-    resumption::check(&args.given, &checkpoint.config, &args.data, data_of_run)?;
+    let of_run_in_out = |error: Error| error.of_run(&args.out);
+    resumption::check(&args.given, &checkpoint.config, &args.data, data_of_run).map_err(of_run_in_out)?;
     let record = RunRecord {
         data: Some(data_of_run.map_or_else(|| args.data.clone(), |of_run| args.data.resuming(of_run.clone()))),
         keep: of_run.as_ref().filter(|_| !args.given.has("keep")).map_or(args.keep, |record| record.keep),
@@ -103,7 +105,7 @@ fn resume(args: &Args, checkpoint: Checkpoint) -> Result<()> {
     let config = TrainConfig { epochs, ..before.clone() };
     let data = read(record.data.as_ref().unwrap_or(&args.data), &config, &args.out)?;
     let (place, last) = (checkpoint.place(), checkpoint.history.last().map(|record| record.learning_rate));
-    let trainer = Trainer::resume(checkpoint, config, data.train, data.test)?;
+    let trainer = Trainer::resume(checkpoint, config, data.train, data.test).map_err(of_run_in_out)?;
     tell(format_args!("going on after {place}"))?;
     if trainer.is_done() {
         tell(format_args!("all epochs of the run are done; --epochs with more than {epochs} adds some"))?;
@@ -167,7 +169,10 @@ pub(super) fn train_to_end(name: &str, mut trainer: Trainer, out: &Path, record:
             directory.log_epoch(trainer.checkpoint(), trainer.epoch_log())?;
         }
         if let (Some(bound), false) = (bound_reached(trainer.config(), &trainer), said_bound) {
-            report.remark(&format!("the scale has reached its bound, {bound}; see --max-scale and --transform centre"));
+            report.remark(&format!(
+                "the scale has reached its bound, {}; see --max-scale and --transform centre",
+                number(bound)
+            ));
             said_bound = true;
         }
         // Asked once: a signal between saving and stopping would stop without saving.
@@ -222,8 +227,10 @@ pub(super) fn remark_on_few_rows(trainer: &Trainer) {
     let (dimensions, rows) = (trainer.model().transform.dimension(0), trainer.checkpoint().train_rows);
     if rows < ROWS_A_DIMENSION * dimensions {
         complain(format_args!(
-            "whitening to {dimensions} dimensions by {rows} training rows, fewer than {ROWS_A_DIMENSION} each: \
-             the last dimensions are mostly noise; see --ridge and --dimensions"
+            "whitening to {} by {}, fewer than {ROWS_A_DIMENSION} each: the last dimensions are mostly noise; see --ridge and \
+             --dimensions",
+            counted(dimensions, "dimension"),
+            counted(rows, "training row")
         ));
     }
 }
@@ -235,7 +242,12 @@ pub(super) fn retrieve(model: &Model, unseen: &Dataset, directory: &Path) -> Res
     atomic_file::write(&directory.join("open_set.json"), |file| {
         Ok(serde_json::to_writer_pretty(file, &open_set::json(&measures))?)
     })?;
-    let title = format!("{}: {} rows of {} unseen classes", model.head.name(), measures.rows, measures.classes);
+    let title = format!(
+        "{}: {} of {}",
+        model.head.name(),
+        counted(measures.rows, "row"),
+        counted(measures.classes, "unseen class")
+    );
     open_set::draw_one(&directory.join("open_set.png"), &title, &measures)?;
     Ok(measures)
 }

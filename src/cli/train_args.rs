@@ -151,7 +151,7 @@ impl TrainArgs {
             DecayName::Step => {
                 let every = self.step_every.unwrap_or(10);
                 if every >= self.epochs {
-                    let expected = format!("fewer than the {} epochs, or the rate never falls", self.epochs);
+                    let expected = format!("below {}, the epochs of the run, or the rate never falls", self.epochs);
                     return Err(Error::Setting { name: "--step-every", value: every.to_string(), expected });
                 }
                 Decay::Step { every, factor: self.step_factor.unwrap_or(0.1) }

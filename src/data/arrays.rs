@@ -3,6 +3,7 @@
 use super::element::Wanted;
 use super::{Labels, npy_header, read_text};
 use crate::ops::IGNORE_LABEL;
+use crate::wording::{counted, number};
 use crate::{Error, Result};
 use ndarray::{Array1, Array2, ArrayD, Axis};
 use ndarray_npy::{ReadNpyError, ReadNpyExt, ReadableElement};
@@ -148,7 +149,7 @@ fn read_whole_floats(path: &Path) -> Result<Array1<i64>, Failure> {
     let labels = read_floats(path)?;
     let is_whole = |label: f64| label.fract() == 0.0 && label.abs() < LARGEST;
     match labels.iter().position(|&label| !is_whole(label)) {
-        Some(row) => Err(Failure::Other(format!("label {} in row {row}", labels[row]))),
+        Some(row) => Err(Failure::Other(format!("label {} in row {row}", number(labels[row])))),
         None => Ok(labels.mapv(|label| label as i64)),
     }
 }
@@ -246,7 +247,7 @@ fn read_from_archive<A: ReadableElement>(archive: &Path, name: Option<&str>) -> 
     let member = reader.by_index(index).map_err(no_archive)?;
     let (size, packed) = (member.size(), member.compressed_size());
     if size > LARGE && size / packed.max(1) > LARGEST_RATIO {
-        return Err(Failure::Other(format!("holds {name:?}, {packed} bytes that unpack to {size}")));
+        return Err(Failure::Other(format!("holds {name:?}, {} that unpack to {size}", counted(packed, "byte"))));
     }
     // What it says of itself is all that it gives; its end has to be reached for its checksum to be looked at.
     read_array(member.take(size.saturating_add(1)))

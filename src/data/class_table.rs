@@ -2,6 +2,7 @@
 
 use super::{Label, Labels};
 use crate::ops::IGNORE_LABEL;
+use crate::wording::counted;
 use crate::{Error, Result};
 use ndarray::Array1;
 use serde::{Deserialize, Serialize};
@@ -156,9 +157,11 @@ impl ClassTable {
 
     /// What a label is expected to be; `unknown` rows are labelled otherwise.
     fn expectation(&self, unknown: usize) -> String {
-        let others =
-            format!(" ({} another)", if unknown == 1 { "1 row has".into() } else { format!("{unknown} rows have") });
-        format!("a label that training rows have, {}, or {IGNORE_LABEL} for none{others}", self.describe())
+        let others = counted(unknown, "row");
+        format!(
+            "a label that training rows have, {}, or {IGNORE_LABEL} for none (another in {others})",
+            self.describe()
+        )
     }
 
     /// The labels, or some of them where there are many.
@@ -202,7 +205,7 @@ impl ClassTable {
         match self.len() {
             _ if self.labels_are_strings() => wrong("given".into(), "none: the labels are names".into()),
             classes if classes != names.len() => {
-                wrong(format!("a list of {}", names.len()), format!("one for each of the {classes} classes"))
+                wrong(format!("a list of {}", names.len()), format!("{classes}, one for each class"))
             }
             _ => Ok(Self { names: Some(names), ..self }),
         }
@@ -259,8 +262,8 @@ impl ClassTable {
         };
         let names = self.names.as_ref().map_or(classes, Vec::len);
         match () {
-            () if self.len() != classes => Err(format!("labels of {} classes, not {classes}", self.len())),
-            () if names != classes => Err(format!("names of {names} classes, not {classes}")),
+            () if self.len() != classes => Err(format!("labels of {}, not {classes}", counted(self.len(), "class"))),
+            () if names != classes => Err(format!("names of {}, not {classes}", counted(names, "class"))),
             () if !increasing => Err("labels of classes that do not increase".into()),
             () => Ok(()),
         }

@@ -6,6 +6,7 @@
 
 use super::image::BoundingBox;
 use super::{ImageSet, LabelledImage, Split, read_text};
+use crate::wording::counted;
 use crate::{Error, Result};
 use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path, PathBuf};
@@ -46,7 +47,7 @@ pub fn read(directory: &Path) -> Result<ImageSet> {
     let labels = Table::read(directory, LABELS, &listed, |record, path| {
         let malformed = |_| record.error(path, format!("{:?}", record.rest), "a class id".into());
         let id: u64 = record.rest.parse().map_err(malformed)?;
-        let expected = || format!("one of the {} ids in {CLASSES}", label_of.len());
+        let expected = || format!("one of {} in {CLASSES}", counted(label_of.len(), "id"));
         label_of.get(&id).copied().ok_or_else(|| record.error(path, format!("class {id}"), expected()))
     })?;
     let splits = Table::read(directory, SPLIT, &listed, |record, path| match record.rest.as_str() {

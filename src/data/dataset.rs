@@ -2,6 +2,7 @@
 
 use super::{ClassTable, Features, Labels, Transform, TransformKind, read_class_labels, read_features};
 use crate::ops::{IGNORE_LABEL, l2_normalize};
+use crate::wording::counted;
 use crate::{Error, Result};
 use ndarray::{Array1, Axis, concatenate};
 use std::collections::HashSet;
@@ -175,7 +176,7 @@ impl Dataset {
         let error = Error::Label {
             row,
             label,
-            expected: format!("a label that training rows have ({count} rows have others)"),
+            expected: format!("a label that training rows have (another in {})", counted(count, "row")),
         };
         Err(self.label_in_file(error))
     }

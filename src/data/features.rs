@@ -2,6 +2,7 @@
 
 use super::arrays::{is_archive, read_f32_matrix};
 use super::npy_header;
+use crate::wording::counted;
 use crate::{Error, Result};
 use mmap_io::{MemoryMappedFile, MmapMode};
 use ndarray::{ArcArray2, Array2, ArrayView2};
@@ -117,7 +118,7 @@ impl Mapped {
         let found = match now {
             _ if now == self.stamp => return Ok(()),
             Stamp { length, .. } if length != self.stamp.length => {
-                format!("had {} bytes when it was opened and has {length}", self.stamp.length)
+                format!("had {} when it was opened and has {length}", counted(self.stamp.length, "byte"))
             }
             _ => "has been written to since it was opened".into(),
         };

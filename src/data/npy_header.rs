@@ -1,6 +1,8 @@
 //! What a `.npy` header may claim. The parser of headers takes exponential time for deep brackets, overflows the stack for deeper
 //! ones, and trusts lengths and shapes; so they are looked at first. Nor does it know the long integers of Python 2.
 
+use crate::wording::counted;
+
 /// Bytes of a header, at most: NumPy's own are some 118.
 const LONGEST: usize = 1 << 16;
 
@@ -33,7 +35,7 @@ pub(super) fn check(start: &[u8]) -> Result<(), String> {
         _ => return Ok(()),
     };
     if length > LONGEST {
-        return Err(format!("claims a header of {length} bytes"));
+        return Err(format!("claims a header of {}", counted(length, "byte")));
     }
     let header = String::from_utf8_lossy(&header[..length.min(header.len())]);
     if depth(&header) > DEEPEST {

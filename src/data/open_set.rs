@@ -1,6 +1,7 @@
 //! The open-set split: some classes train, others are retrieved.
 
 use super::Dataset;
+use crate::wording::counted;
 use crate::{Error, Result};
 
 /// Data of known classes and of classes that training does not see.
@@ -32,7 +33,7 @@ pub fn open_set_split(train: &Dataset, test: Option<&Dataset>) -> Result<OpenSet
     let (is_known, is_unseen) = (|label| (0..known).contains(&label), |label| label >= known);
     let parts = [Some(train), test].into_iter().flatten().filter(|data| data.has_rows(is_unseen));
     let unseen = parts.map(|data| data.select(is_unseen)).reduce(|joined, part| joined?.joined(&part?));
-    let found = format!("{classes} classes, of which {} are retrieved", classes / 2);
+    let found = format!("{}, {} of them to retrieve", counted(classes, "class"), classes / 2);
     let expected = "two classes to retrieve, one of them with two rows at least";
     let unmeasurable = || Error::Unmeasurable { what: "an open set", found, expected };
     let unseen = match unseen.transpose()? {

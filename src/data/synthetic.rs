@@ -7,6 +7,7 @@
 //!
 //! Nothing here comes from photographs: figures obtained on these features say nothing about birds.
 
+use crate::wording::number;
 use crate::{Error, Result};
 use ndarray::{Array1, Array2, Axis, s};
 use rand::{Rng, RngExt, SeedableRng};
@@ -108,7 +109,7 @@ impl SyntheticBirds {
             true => Ok(()),
             false => {
                 let expected = "a finite number, not negative".into();
-                Err(Error::Setting { name: "the spread of synthetic nuisances", value: spread.to_string(), expected })
+                Err(Error::Setting { name: "the spread of synthetic nuisances", value: number(spread), expected })
             }
         }
     }

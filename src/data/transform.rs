@@ -6,6 +6,7 @@
 //! carry the common mean, settles.
 //! `docs/adacos-in-practice.md` has figures.
 
+use crate::wording::number;
 use crate::{Error, Result, linalg};
 use ndarray::{Array, Array1, Array2, ArrayD, ArrayView2, Axis, Dimension, Zip, s};
 use serde::{Deserialize, Serialize};
@@ -185,7 +186,7 @@ fn whitening_projection(
 ) -> Result<Array2<f32>> {
     if !(ridge >= 0.0 && ridge.is_finite()) {
         let expected = "a finite number, not negative".into();
-        return Err(Error::Setting { name: "the ridge of whitening", value: ridge.to_string(), expected });
+        return Err(Error::Setting { name: "the ridge of whitening", value: number(ridge), expected });
     }
     let covariance = mean_of_rows(features, |rows| {
         let centred = rows - mean;

@@ -4,6 +4,7 @@ use super::manifest::{ModelFile, Tokens};
 use super::onnx_file::{choose_output, hash};
 use super::options::{Options, check_batch_size};
 use crate::data::image::Layout;
+use crate::wording::{counted, number};
 use crate::{Error, Result};
 use ndarray::{Array2, Array3, ArrayView4, Axis, s};
 use std::fs;
@@ -176,7 +177,7 @@ impl Network {
             return Err(Error::Shape {
                 what: "images",
                 found: images.shape().to_vec(),
-                expected: format!("{:?} with at most {} images", &self.input, self.input[0]),
+                expected: format!("{:?} with at most {}", &self.input, counted(self.input[0], "image")),
             });
         }
         // What is missing of a batch is zero.
@@ -186,7 +187,8 @@ impl Network {
         if self.takes_bytes() {
             values.iter_mut().for_each(|value| *value = value.round());
             if let Some(value) = values.iter().find(|value| !(0.0..=255.0).contains(*value)) {
-                let (found, expected) = (format!("takes bytes, and is given {value}"), "values from 0 to 255".into());
+                let (found, expected) =
+                    (format!("takes bytes, and is given {}", number(value.into())), "values from 0 to 255".into());
                 return Err(Error::File { path: path.into(), found, expected });
             }
         }

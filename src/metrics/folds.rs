@@ -3,6 +3,7 @@
 
 use super::roc::Roc;
 use super::similarity::merge_ties;
+use crate::wording::counted;
 use crate::{Error, Real, Result};
 
 /// Accuracy over folds.
@@ -31,7 +32,7 @@ pub fn fold_accuracy<F: Real>(scores: &[F], same: &[bool], folds: usize) -> Resu
         return Err(Error::Setting { name: "the number of folds", value: folds.to_string(), expected });
     }
     if folds > scores.len() {
-        let (found, expected) = (format!("{} pairs", scores.len()), "a pair for each fold");
+        let (found, expected) = (counted(scores.len(), "pair"), "a pair for each fold");
         return Err(Error::Unmeasurable { what: "accuracy over folds", found, expected });
     }
     Roc::new(scores, same)?;

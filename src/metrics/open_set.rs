@@ -193,7 +193,7 @@ pub fn measure<F: Real>(
         false => Err(Error::Unmeasurable {
             what: "any measure",
             found: format!("{} of {}", counted(labelled.len(), "labelled row"), counted(classes.len(), "class")),
-            expected: "two rows of one class or of two, or pairs of both kinds",
+            expected: "two rows of one class, or pairs of both kinds",
         }),
     }
 }

@@ -7,6 +7,7 @@
 use super::neighbours::{Neighbour, map_nearest};
 use super::similarity::unit_rows;
 use crate::ops::IGNORE_LABEL;
+use crate::wording::counted;
 use crate::{Error, Real, Result};
 use ndarray::{ArrayView1, ArrayView2};
 use std::collections::HashMap;
@@ -57,7 +58,7 @@ pub fn retrieval<F: Real>(embeddings: ArrayView2<F>, labels: ArrayView1<i64>, ks
     if of_queries.is_empty() {
         return Err(Error::Unmeasurable {
             what: "retrieval",
-            found: format!("{} rows without two of one class", labels.len()),
+            found: format!("{} without two of one class", counted(labels.len(), "row")),
             expected: "a class with two rows at least",
         });
     }

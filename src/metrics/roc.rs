@@ -1,6 +1,7 @@
 //! The receiver operating characteristic: a pair is accepted where its score reaches a threshold.
 
 use super::similarity::merge_ties;
+use crate::wording::counted;
 use crate::{Error, Real, Result};
 use ndarray::ArrayView2;
 use std::cmp::Ordering;
@@ -52,7 +53,7 @@ impl Roc {
         if genuine == 0 || impostors == 0 {
             return Err(Error::Unmeasurable {
                 what: "verification",
-                found: format!("{genuine} genuine pairs and {impostors} impostors"),
+                found: format!("{} and {}", counted(genuine, "genuine pair"), counted(impostors, "impostor")),
                 expected: "at least one of each",
             });
         }

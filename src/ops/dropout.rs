@@ -1,6 +1,7 @@
 //! Inverted dropout (Srivastava et al. 2014): each element is zero with probability `rate`, and `1 / (1 - rate)` times itself
 //! otherwise, so that its expectation stays. For training alone: inference leaves features as they are.
 
+use crate::wording::number;
 use crate::{Error, Real, Result};
 use ndarray::{Array2, ArrayView2};
 use rand::{Rng, RngExt};
@@ -42,7 +43,7 @@ pub fn check_rate(rate: f64) -> Result<()> {
         return Ok(());
     }
     let expected = "a probability from 0 to below 1".into();
-    Err(Error::Setting { name: "the dropout rate", value: rate.to_string(), expected })
+    Err(Error::Setting { name: "the dropout rate", value: number(rate), expected })
 }
 
 #[cfg(test)]

@@ -16,11 +16,12 @@ pub use rmsprop::RmsProp;
 pub use schedule::{Decay, Schedule};
 pub use sgd::Sgd;
 
+use crate::wording::number;
 use crate::{Error, Result};
 
 /// An [`Error::Setting`] unless `in_range`.
 pub(crate) fn check_setting(name: &'static str, value: f64, in_range: bool, expected: &str) -> Result<()> {
-    if in_range { Ok(()) } else { Err(Error::Setting { name, value: value.to_string(), expected: expected.into() }) }
+    if in_range { Ok(()) } else { Err(Error::Setting { name, value: number(value), expected: expected.into() }) }
 }
 
 /// Checks a factor of a moving average: at least 0 and below 1.

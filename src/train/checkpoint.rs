@@ -12,6 +12,7 @@ use crate::data::{ClassTable, Dataset, Transform};
 use crate::embedder::{Embedder, EmbedderParameters};
 use crate::ops::l2_normalize::check_finite;
 use crate::optim::Moments;
+use crate::wording::counted;
 use crate::{ClassificationHead, Error, Head, Parameters, Result};
 use crc32c::{crc32c, crc32c_append};
 use ndarray::{Array, Array1, Array2, ArrayD, ArrayView2, Dimension};
@@ -320,14 +321,15 @@ fn from_tensors(config: &TrainConfig, mut tensors: Tensors) -> Result<(Model, Ve
     if let Some(TrainedEmbedder { embedder, parameters }) = &embedder {
         let (found, expected) = (parameters.weights.nrows(), embedder.dimension);
         if found != expected || class_vectors.ncols() != expected {
-            let found = format!("embeddings of {found} dimensions and class vectors of {}", class_vectors.ncols());
+            let found =
+                format!("embeddings of {} and class vectors of {}", counted(found, "dimension"), class_vectors.ncols());
             return Err(format!("{found}, not {expected}, the dimension in the configuration"));
         }
     }
     let taken = embedder.as_ref().map_or(class_vectors, |embedder| &embedder.parameters.weights).ncols();
     let given = transform.dimension(transform.input_dimension().unwrap_or(taken));
     if given != taken {
-        return Err(format!("a transform to {given} dimensions and weights for {taken}"));
+        return Err(format!("a transform to {} and weights for {taken}", counted(given, "dimension")));
     }
     let class_table = ClassTable::indices(parameters.weights.nrows());
     let model = Model { head: config.head.clone(), parameters, transform, embedder, class_table };
@@ -345,7 +347,7 @@ fn from_tensors(config: &TrainConfig, mut tensors: Tensors) -> Result<(Model, Ve
             [(first_name, first.len(), expected.first.len()), (second_name, second.len(), expected.second.len())]
         {
             if found != expected {
-                return Err(format!("tensor {name:?} has {found} elements, not {expected}"));
+                return Err(format!("tensor {name:?} has {}, not {expected}", counted(found, "element")));
             }
         }
         moments.push(Moments { first, second });
@@ -390,7 +392,7 @@ fn check_offsets(bytes: &[u8]) -> Result<(), String> {
     let (length, rest) = bytes.split_first_chunk().ok_or("ends before its header")?;
     let length = u64::from_le_bytes(*length);
     let header = usize::try_from(length).ok().and_then(|length| rest.get(..length));
-    let header = header.ok_or_else(|| format!("claims a header of {length} bytes"))?;
+    let header = header.ok_or_else(|| format!("claims a header of {}", counted(length, "byte")))?;
     let tensors: BTreeMap<String, serde_json::Value> =
         serde_json::from_slice(header).map_err(|error| error.to_string())?;
     let past_the_end = |offset: &serde_json::Value| offset.as_u64().is_none_or(|offset| offset > bytes.len() as u64);

@@ -4,6 +4,7 @@
 //! processor computes it faster than a disk reads, which a cryptographic hash of gigabytes would not be; nobody who forges a file is kept out.
 
 use crate::data::Dataset;
+use crate::wording::counted;
 use crc32c::crc32c_append;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -43,8 +44,8 @@ impl DataChecksum {
     pub(super) fn differences(&self, expected: &Self, what: &str) -> Vec<String> {
         let shape = |of: &Self| (of.rows, of.dimension);
         if shape(self) != shape(expected) {
-            let [found, expected] =
-                [self, expected].map(|of| format!("{} rows of {} dimensions", of.rows, of.dimension));
+            let [found, expected] = [self, expected]
+                .map(|of| format!("{} of {}", counted(of.rows, "row"), counted(of.dimension, "dimension")));
             return vec![format!("the {what} set has {found}, the run's {expected}")];
         }
         let differ = [("features", self.features != expected.features), ("labels", self.labels != expected.labels)];

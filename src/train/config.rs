@@ -5,6 +5,7 @@ use crate::embedder::Embedder;
 use crate::heads::AdaCos;
 use crate::optim::{Optimizer, RmsProp, Schedule};
 use crate::streaming::StreamingOptions;
+use crate::wording::number;
 use crate::{ClassificationHead, Error, Head, Real, Result, init};
 use ndarray::Array2;
 use rand::Rng;
@@ -144,7 +145,7 @@ impl TrainConfig {
         at_least_one("epochs", self.epochs)?;
         if self.schedule.warm_up > self.epochs as f64 {
             let expected = format!("at most {}, the epochs of the run", self.epochs);
-            return Err(Error::Setting { name: "warm-up", value: self.schedule.warm_up.to_string(), expected });
+            return Err(Error::Setting { name: "warm-up", value: number(self.schedule.warm_up), expected });
         }
         if let Some(embedder) = self.embedder {
             embedder.check()?;

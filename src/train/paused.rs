@@ -2,6 +2,7 @@
 
 use super::EpochLog;
 use super::means::Means;
+use crate::wording::counted;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +30,8 @@ impl PausedEpoch {
         {
             return Ok(());
         }
-        let expected = format!("figures of 1 to {} of the epoch's {batches} batches", batches.saturating_sub(1));
-        Err(Error::Setting { name: "the paused epoch", value: format!("{done} batches"), expected })
+        let expected =
+            format!("figures of 1 to {} of the epoch's {}", batches.saturating_sub(1), counted(batches, "batch"));
+        Err(Error::Setting { name: "the paused epoch", value: counted(*done, "batch"), expected })
     }
 }

@@ -1,5 +1,6 @@
 //! How far a run has come.
 
+use crate::wording::counted;
 use std::fmt;
 
 /// How far a run has come; the further, the greater.
@@ -16,7 +17,7 @@ impl fmt::Display for Place {
         write!(f, "epoch {}", self.epochs)?;
         match self.batches {
             0 => Ok(()),
-            batches => write!(f, " and {batches} batches of the next"),
+            batches => write!(f, " and {} of the next", counted(batches, "batch")),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::heads::BatchStatistics;
 use crate::ops::IGNORE_LABEL;
 use crate::optim::{Moments, Optimizer, Trained};
 use crate::streaming::{Streaming, Update};
+use crate::wording::counted;
 use crate::{ClassificationHead, Error, Result};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use rand::SeedableRng;
@@ -71,9 +72,9 @@ impl Trainer {
                 row,
                 label: train.class_table().label(classes - 1).to_string(),
                 expected: format!(
-                    "classes numbered from {} without gaps, in a training set of {} rows",
+                    "classes numbered from {} without gaps, in a training set of {}",
                     train.class_table().label(0),
-                    train.rows()
+                    counted(train.rows(), "row")
                 ),
             });
         }

@@ -106,8 +106,8 @@ fn a_malformed_line_is_named_with_its_file_and_number() {
     says("images.txt", "1 a.jpg\n2 b.jpg\n1 c.jpg\n", 3, "id 1, as on line 1; expected each id once");
     says("classes.txt", "1\n", 1, "\"1\"");
     says("image_class_labels.txt", "1 one\n", 1, "\"one\"; expected a class id");
-    says("image_class_labels.txt", "1 1\n2 4\n", 2, "class 4; expected one of the 3 ids in classes.txt");
-    says("image_class_labels.txt", "1 0\n", 1, "class 0; expected one of the 3 ids in classes.txt");
+    says("image_class_labels.txt", "1 1\n2 4\n", 2, "class 4; expected one of 3 ids in classes.txt");
+    says("image_class_labels.txt", "1 0\n", 1, "class 0; expected one of 3 ids in classes.txt");
     says("train_test_split.txt", "1 2\n", 1, "\"2\"; expected 1 (training image) or 0 (test image)");
     for numbers in ["1 2 3", "1 2 3 4 5", "1 2 3 x", "1 2 NaN 4", "1 2 inf 4"] {
         says(

@@ -293,7 +293,7 @@ fn missing_photographs_end_the_run_or_are_left_out() {
         fs::remove_file(place.photograph(file)).expect("there");
     }
     let message = place.extract(&options()).expect_err("missing").to_string();
-    assert!(message.starts_with("2 of 4 train images are missing, "), "{message}");
+    assert!(message.starts_with("2 missing of 4 train images, "), "{message}");
     assert!(message.contains("Cuckoo_0001.jpg the first; expected all of them, or --allow-missing"), "{message}");
     assert!(!place.out().exists(), "nothing was begun");
     let allow_missing = Options { allow_missing: true, ..options() };

@@ -117,7 +117,7 @@ mod with_onnx {
         fs::remove_file(directory.path().join("cub/images/001.Albatross/Albatross_0001.jpg")).expect("there");
         says(
             &[&extract[..], &["--skip-bad"]].concat(),
-            "1 of 4 train images are missing, cub/images/001.Albatross/Albatross_0001.jpg",
+            "1 missing of 4 train images, cub/images/001.Albatross/Albatross_0001.jpg",
         );
         let text = stdout(&arcos(directory.path(), &[&extract[..], &["--skip-bad", "--allow-missing"]].concat()));
         assert!(text.contains("train: 3 rows, 1 missing images left out\n"), "{text}");

@@ -137,11 +137,11 @@ fn whole_floating_point_numbers_are_labels_with_a_word() {
 
     let path = directory.path().join("data/train_labels.npy");
     let mut labels: Array1<f32> = read_npy(&path).expect("just written");
-    for wrong in [0.5, f32::NAN, f32::INFINITY, 1e30] {
+    for (wrong, text) in [(0.5, "0.5"), (f32::NAN, "NaN"), (f32::INFINITY, "inf"), (1e30, "1e30")] {
         labels[3] = wrong;
         write_npy(&path, &labels).expect("writable");
         let message = complaint(&arcos(directory.path(), &TRAIN), 1);
-        assert!(message.contains(&format!("train_labels.npy: label {} in row 3", f64::from(wrong))), "{message}");
+        assert!(message.contains(&format!("train_labels.npy: label {text} in row 3;")), "{message}");
     }
 }
 
@@ -215,7 +215,7 @@ fn a_stray_label_is_one_class_and_classes_without_rows_are_named() {
     let output = arcos(directory.path(), &[&TRAIN[..], &epochs, &["started", "--labels-start", "0"]].concat());
     assert!(stdout(&output).contains("256 classes"));
     let stderr = String::from_utf8(output.stderr).expect("UTF-8");
-    assert!(stderr.contains("247 of 256 classes have no training row: 8, 9, 10, 11, 12, ..."), "{stderr}");
+    assert!(stderr.contains("247 of 256 classes without a training row: 8, 9, 10, 11, 12, ..."), "{stderr}");
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn a_class_of_test_rows_alone_is_named_with_its_file() {
     };
     let directory = relabelled(other);
     let expected = "data/test_labels.npy: labels[7] is 33; expected a label that training rows have, 0 to 7, or -100 for none \
-                    (2 rows have another)";
+                    (another in 2 rows)";
     let message = complaint(&arcos(directory.path(), &TRAIN), 1);
     assert!(message.contains(expected), "{message}");
     let compare = ["compare", "--data", "data", "--heads", "softmax", "--epochs", "1", "--out", "out"];

@@ -252,3 +252,24 @@ fn embeddings_in_double_precision_are_measured_in_it() {
     };
     assert_eq!((recall("double.npy"), recall("single.npy") < 0.5), (1.0, true));
 }
+
+#[test]
+fn one_is_no_plural() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let at = |name: &str| directory.path().join(name);
+    let measured = |labels: &[i64]| {
+        let embeddings = Array2::from_shape_fn((labels.len(), 2), |(row, column)| (1 + row * column) as f32);
+        write_npy(at("e.npy"), &embeddings).expect("writable");
+        write_npy(at("y.npy"), &Array1::from(labels.to_vec())).expect("writable");
+        stdout(&arcos(directory.path(), &evaluate(&[])))
+    };
+    let text = measured(&[0, 0, 1]);
+    for counted in ["3 rows of 2 classes", "1 genuine pair, 2 impostors", "1 search "] {
+        assert!(text.contains(counted), "{counted}: {text}");
+    }
+    let text = measured(&[0, 0]);
+    for counted in ["2 rows of 1 class,", "verification of 1 genuine pair and 0 impostors", "classes of 1 class is not"]
+    {
+        assert!(text.contains(counted), "{counted}: {text}");
+    }
+}

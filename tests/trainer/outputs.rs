@@ -204,7 +204,7 @@ fn options_without_effect_are_refused() {
     let with = |given: &str, needs: &str| format!("{given} is given; expected {needs} with it");
     train("adacos", &["--step-every", "3"], &with("--step-every", "--schedule step"));
     train("adacos", &["--step-factor", "0.5", "--schedule", "cosine"], &with("--step-factor", "--schedule step"));
-    train("adacos", &["--schedule", "step", "--epochs", "10"], "--step-every is 10; expected fewer than the 10 epochs");
+    train("adacos", &["--schedule", "step", "--epochs", "10"], "--step-every is 10; expected below 10, the epochs");
     train("adacos", &["--warm-up", "6", "--epochs", "5"], "warm-up is 6; expected at most 5, the epochs");
     train("adacos", &["--ridge", "0.1"], &with("--ridge", "--transform whiten"));
     train("adacos", &["--dimensions", "8", "--transform", "none"], &with("--dimensions", "--transform whiten"));

@@ -40,7 +40,7 @@ fn resuming_needs_nothing_but_the_run() {
     let text = run(&["train", "--resume", "--out", "parts"]);
     assert!(text.contains("all epochs of the run are done; --epochs with more than 5 adds some"), "{text}");
     let fewer = complaint(&arcos(directory.path(), &["train", "--resume", "--out", "parts", "--epochs", "4"]), 2);
-    assert!(fewer.contains("epochs is 4; expected at least 5, the epochs that are done"), "{fewer}");
+    assert!(fewer.contains("the run in parts: epochs is 4; expected at least 5, the epochs that are done"), "{fewer}");
 }
 
 #[test]
@@ -49,12 +49,13 @@ fn options_that_differ_from_the_runs_are_named_one_by_one() {
     let begin = ["train", "--head", "adacos", "--data", "data", "--epochs", "1", "--out", "run"];
     stdout(&arcos(directory.path(), &begin));
     let resume = |given: &[&str]| arcos(directory.path(), &[&["train", "--resume", "--out", "run"], given].concat());
+    let message = complaint(&resume(&["--batch-size", "64"]), 2);
+    assert!(message.starts_with("arcos: the run in run: batch size is 64, the run has 32; what may"), "{message}");
     let message = complaint(&resume(&["--batch-size", "64", "--seed", "0", "--embed", "4", "--open-set"]), 2);
-    let differences =
-        "batch size is 64, the run has 32; embed is 4, the run has none; open set is true, the run has false; only";
+    let differences = "batch size is 64, the run has 32; embed is 4, the run has none; open set is true, the run has false; what may differ";
     assert!(message.contains(differences), "{message}");
     let message = complaint(&resume(&["--head", "softmax", "--labels-start", "1"]), 2);
-    let differences = "head is softmax, the run has adacos; labels start is 1, the run has none; only";
+    let differences = "head is softmax, the run has adacos; labels start is 1, the run has none; what may differ";
     assert!(message.contains(differences), "{message}");
     // All that was given at the beginning may be given again.
     stdout(&arcos(directory.path(), &[&begin[..], &["--resume"]].concat()));
@@ -91,7 +92,8 @@ fn other_data_are_refused_and_moved_ones_are_not() {
     let permuted: Array1<i64> = labels.iter().map(|label| (label + 1) % 8).collect();
     write_npy(at("moved/train_labels.npy"), &permuted).expect("writable");
     let message = complaint(&run(&["--resume", "--epochs", "4"]), 1);
-    assert!(message.contains("the training labels are others; expected the data that the run"), "{message}");
+    let expected = "arcos: the run in run: the training labels are others; expected the data that the run";
+    assert!(message.starts_with(expected), "{message}");
     write_npy(at("moved/train_labels.npy"), &labels).expect("writable");
     let features: Array2<f32> = read_npy(at("moved/test_features.npy")).expect("written");
     write_npy(at("moved/test_features.npy"), &features.mapv(|value| -value)).expect("writable");

@@ -4,13 +4,14 @@ use super::Report;
 use super::contestants::Measured;
 use crate::Result;
 use crate::cli::plot::{self, Curve, Panel, X};
+use crate::wording::counted;
 use std::path::Path;
 
 pub(super) fn draw(path: &Path, reports: &[Report]) -> Result<()> {
     // At many classes some do not take part.
     let Some(fullest) = reports.iter().max_by_key(|report| report.results.len()) else { return Ok(()) };
     let Report { head, batch, dim, threads, product, .. } = fullest;
-    let title = format!("{head}, B = {batch}, D = {dim}, {threads} threads, {product}");
+    let title = format!("{head}, B = {batch}, D = {dim}, {}, {product}", counted(*threads, "thread"));
     let panel = |title: &str, y_label: &str, value: fn(&Measured) -> Option<f64>| {
         let curve = |result: &Measured| Curve {
             name: result.name.into(),

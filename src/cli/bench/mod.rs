@@ -9,6 +9,7 @@ use super::head_args::{HeadArgs, borrowed, head, head_names};
 use super::kernel_args::KernelArgs;
 use super::train_args::at_least_one;
 use super::{outputs, print};
+use crate::wording::counted;
 use crate::{Error, Real, Result};
 use case::{Case, Regime};
 use contestants::Measured;
@@ -162,7 +163,9 @@ fn table(report: &Report) -> String {
         report.filter.map_or("off".into(), |mass| format!("{mass:e} ({:.0} % of blocks)", 100.0 * report.filtered));
     let mut lines = vec![
         format!(
-            "{head}, B {batch}, D {dim}, C {classes}, {precision}, {regime}: medians of {runs} runs, {threads} threads, {product}"
+            "{head}, B {batch}, D {dim}, C {classes}, {precision}, {regime}: medians of {}, {}, {product}",
+            counted(*runs, "run"),
+            counted(*threads, "thread")
         ),
         format!("workspace {} MiB, filter {filter}, loss {:.4}", report.workspace_mib, report.loss),
         format!("{:<34} {:>10} {:>8} {:>9} {:>12}", "", "seconds", "ratio", "GFLOP/s", "extra MiB"),

@@ -1,6 +1,7 @@
 //! How many images are done: a bar on a terminal, a line every ten seconds elsewhere.
 
 use crate::cli::print;
+use crate::wording::counted;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -52,7 +53,7 @@ impl Progress {
             bar.reset_eta();
         }
         if resumed > 0 {
-            self.remark(&format!("going on after {resumed} of {images} images"));
+            self.remark(&format!("going on after {resumed} of {}", counted(images, "image")));
         }
     }
 

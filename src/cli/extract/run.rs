@@ -6,6 +6,7 @@ use crate::cli::{complain, tell};
 use crate::data::image::{Normalisation, Preprocessing};
 use crate::data::{ImageSet, Split, cub, image_folder};
 use crate::extract::{Event, Manifest, Network, NetworkOptions, Options, extract};
+use crate::wording::counted;
 use crate::{Error, Result};
 use ndarray::ArrayView4;
 
@@ -26,13 +27,13 @@ pub(in crate::cli) fn run(args: &Args) -> Result<()> {
     }
     let (width, height) = network.image_size();
     tell(format_args!(
-        "{} images of {} classes; {}: {width} x {height} pixels to {} features, {} at a time on each of {} threads",
-        set.images.len(),
-        set.classes.len(),
+        "{} of {}; {}: {width} x {height} pixels to {}, {} at a time on each of {}",
+        counted(set.images.len(), "image"),
+        counted(set.classes.len(), "class"),
         args.model.display(),
-        network.dimension(),
+        counted(network.dimension(), "feature"),
         network.batch_size(),
-        rayon::current_num_threads(),
+        counted(rayon::current_num_threads(), "thread"),
     ))?;
     let options = Options {
         splits: match args.split {
@@ -108,10 +109,10 @@ fn read_set(args: &Args) -> Result<ImageSet> {
 fn describe(manifest: &Manifest, options: &Options, args: &Args) -> Result<()> {
     for split in &options.splits {
         let Some(made) = manifest.splits.get(split.name()) else { continue };
-        let mut line = format!("{}: {} rows", split.name(), made.rows.len());
+        let mut line = format!("{}: {}", split.name(), counted(made.rows.len(), "row"));
         let left_out = [("unusable", made.skipped.len()), ("missing", made.missing)];
         for (what, count) in left_out.into_iter().filter(|&(_, count)| count > 0) {
-            line += &format!(", {count} {what} images left out");
+            line += &format!(", {} left out", counted(count, &format!("{what} image")));
         }
         tell(line)?;
     }
