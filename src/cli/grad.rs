@@ -4,7 +4,7 @@ use super::data_args::read_labels;
 use super::head_args::{HeadArgs, borrowed, head, head_names};
 use super::npy::{self, write};
 use super::{outputs, print};
-use crate::data::{ClassTable, Matrix, file_of, read_matrix, read_vector};
+use crate::data::{ClassTable, Matrix, file_of, read_f32_vector, read_matrix, read_vector};
 use crate::{ClassificationHead, Error, Head, Real, Result};
 use ndarray::{Array1, Array2, arr0};
 use ndarray_npy::WritableElement;
@@ -61,7 +61,6 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let of_file = read_labels(&args.labels)?;
     let indices = ClassTable::from_start(args.labels_start, &[&of_file]).and_then(|classes| classes.encode(&of_file));
     let labels = indices.map_err(|error| error.in_file(&args.labels))?;
-    let bias = args.bias.as_deref().map(read_vector).transpose()?;
     let in_file = |error: Error| match error.subject() {
         Some("features") => error.in_file(&args.features),
         Some("weights") => error.in_file(&args.weights),
@@ -71,10 +70,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
     };
     let outcome = match (read_matrix(&args.features)?, read_matrix(&args.weights)?) {
         (Matrix::F32(features), Matrix::F32(weights)) => {
-            let bias = bias.map(|bias| bias.mapv(|value| value as f32));
+            let bias = args.bias.as_deref().map(read_f32_vector).transpose()?;
             write_gradients(&head, features, weights, bias, labels, previous_scale, &args.out)
         }
         (Matrix::F64(features), Matrix::F64(weights)) => {
+            let bias = args.bias.as_deref().map(read_vector).transpose()?;
             write_gradients(&head, features, weights, bias, labels, previous_scale, &args.out)
         }
         (features, weights) => Err(Error::File {

@@ -72,5 +72,5 @@ fn describe(record: &EpochRecord, epochs: usize) -> String {
     if let (Some(cosine), Some(angle)) = (record.target_cosine, record.target_angle) {
         line += &format!("  cos {cosine:.3} ({:.1}°)", angle.to_degrees());
     }
-    line + &format!("  |grad| {:.3e}  {:.0} rows/s", record.gradient_norm, record.images_per_second)
+    line + &format!("  |grad| {:.3e}  {:.0} rows/s", record.gradient_norm, record.rows_per_second)
 }

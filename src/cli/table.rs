@@ -44,7 +44,7 @@ fn number(value: Option<f64>) -> String {
 fn line(Outcome { name, history, .. }: &Outcome, longest: usize) -> Option<String> {
     let last = history.last()?;
     let best = history.iter().filter_map(|record| record.test_accuracy).reduce(f64::max);
-    let mut speeds: Vec<_> = history.iter().map(|record| record.images_per_second).collect();
+    let mut speeds: Vec<_> = history.iter().map(|record| record.rows_per_second).collect();
     speeds.sort_by(f64::total_cmp);
     Some(format!(
         "{name:<longest$} {:>8} {:>8} {:>9} {:>8} {:>8.4} {:>8.3} {:>8} {:>9.0}",

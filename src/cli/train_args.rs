@@ -6,6 +6,7 @@ use super::only_with;
 use crate::data::TransformKind;
 use crate::optim::{AdamW, Decay, Optimizer, RmsProp, Schedule, Sgd};
 use crate::train::{Kernel, TrainConfig, WeightInit};
+use crate::wording::number;
 use crate::{Error, Head, Result};
 use clap::ValueEnum;
 
@@ -107,7 +108,7 @@ impl TrainArgs {
             OptimizerName::Sgd => 0.1,
             OptimizerName::Rmsprop | OptimizerName::Adamw => 1e-3,
         }));
-        Ok(TrainConfig {
+        let config = TrainConfig {
             optimizer,
             learning_rate,
             schedule: self.schedule()?,
@@ -119,13 +120,17 @@ impl TrainArgs {
             kernel: self.kernel()?,
             embedder: self.embed.embedder()?,
             ..TrainConfig::new(head)
-        })
+        };
+        // How many classes there are the data will say, which may take minutes to read; they are too many for no head.
+        config.check(usize::MAX)?;
+        Ok(config)
     }
 
     fn optimizer(&self) -> Result<Optimizer> {
         let is_sgd = self.optimizer == OptimizerName::Sgd;
         only_with(self.momentum.is_some(), "--momentum", is_sgd, "--optimizer sgd")?;
         only_with(self.nesterov, "--nesterov", is_sgd, "--optimizer sgd")?;
+        only_with(self.nesterov, "--nesterov", self.momentum != Some(0.0), "a momentum above 0")?;
         let decays = self.optimizer != OptimizerName::Rmsprop;
         only_with(self.weight_decay.is_some(), "--weight-decay", decays, "--optimizer sgd or adamw")?;
         Ok(match self.optimizer {
@@ -154,10 +159,19 @@ impl TrainArgs {
                     let expected = format!("below {}, the epochs of the run, or the rate never falls", self.epochs);
                     return Err(Error::Setting { name: "--step-every", value: every.to_string(), expected });
                 }
-                Decay::Step { every, factor: self.step_factor.unwrap_or(0.1) }
+                let factor = self.step_factor.unwrap_or(0.1);
+                if factor == 1.0 {
+                    let expected = "below 1, or the rate never falls".into();
+                    return Err(Error::Setting { name: "--step-factor", value: "1".into(), expected });
+                }
+                Decay::Step { every, factor }
             }
             DecayName::Cosine => Decay::Cosine,
         };
+        if self.warm_up == self.epochs as f64 && decay != Decay::Constant {
+            let expected = format!("below {}, the epochs of the run, or the rate only rises", self.epochs);
+            return Err(Error::Setting { name: "--warm-up", value: number(self.warm_up), expected });
+        }
         Ok(Schedule { warm_up: self.warm_up, decay })
     }
 

@@ -158,7 +158,38 @@ fn read_whole_floats(path: &Path) -> Result<Array1<i64>, Failure> {
 pub(super) fn read_f32_matrix(path: &Path) -> Result<Array2<f32>> {
     let shape = "a matrix of f16, f32, f64 or integers, one row for each label";
     let array = read::<Wanted<f32>>(path).map_err(|failure| failure.into_error(path, shape))?;
-    matrix(path, array.map(|element| element.0), shape)
+    let features = matrix(path, array.map(|element| element.0), shape)?;
+    // Few files have such a number: they are read once more, rather than all of them in twice the memory.
+    if features.iter().any(|value| value.is_infinite())
+        && let Matrix::F64(numbers) = read_matrix(path)?
+        && let Some(((row, column), &value)) = numbers.indexed_iter().find(|(_, value)| is_too_large(**value))
+    {
+        return Err(too_large(path, value, &format!("row {row}, column {column}")));
+    }
+    Ok(features)
+}
+
+/// Whether a number is finite in double precision alone.
+fn is_too_large(value: f64) -> bool {
+    value.is_finite() && (value as f32).is_infinite()
+}
+
+fn too_large(path: &Path, value: f64, place: &str) -> Error {
+    let expected = format!("numbers that single precision holds, up to {}", number(f32::MAX.into()));
+    Error::File { path: path.into(), found: format!("{} in {place}", number(value)), expected }
+}
+
+/// Reads a vector as [`read_vector`] does, for use in single precision.
+///
+/// # Errors
+/// As [`read_matrix`]; [`Error::File`] for a number that single precision does not hold.
+#[cfg(feature = "cli")]
+pub(crate) fn read_f32_vector(path: &Path) -> Result<Array1<f32>> {
+    let numbers = read_vector(path)?;
+    match numbers.iter().position(|&value| is_too_large(value)) {
+        Some(row) => Err(too_large(path, numbers[row], &format!("row {row}"))),
+        None => Ok(numbers.mapv(|value| value as f32)),
+    }
 }
 
 /// Why an array could not be read.

@@ -23,9 +23,9 @@ mod pairs;
 mod text;
 mod transform;
 
-#[cfg(feature = "cli")]
-pub(crate) use arrays::file_of;
 pub use arrays::{Matrix, read_class_labels, read_labels, read_matrix, read_vector};
+#[cfg(feature = "cli")]
+pub(crate) use arrays::{file_of, read_f32_vector};
 pub use class_names::{names_by_label, read_class_names};
 pub use class_table::ClassTable;
 pub use dataset::Dataset;

@@ -2,7 +2,7 @@
 //!
 //! Both grow by an epoch at a time, as `history.csv` does. Rows of an epoch that a run did not come to save are dropped when it goes on.
 
-use super::history::{EpochRecord, HISTORY, read_rows, write_history};
+use super::history::{COLUMNS, EpochRecord, HISTORY, read_rows, write_history};
 use crate::heads::BatchStatistics;
 use crate::metrics::angles::AngleHistogram;
 use crate::{Error, Result, atomic_file};
@@ -51,18 +51,20 @@ pub struct StepRecord {
     pub median_target_angle: Option<f64>,
 }
 
+/// The columns of `iterations.csv`: the fields of [`StepRecord`].
+const STEP_COLUMNS: [&str; 6] = ["epoch", "batch", "loss", "scale", "target_angle", "median_target_angle"];
+
 const STEPS: &str = "iterations.csv";
 const ANGLES: &str = "target_angles.csv";
 
 /// Appends an epoch to both files and to `history.csv` in `directory`; they are on disk after [`flush`].
 pub(super) fn append(directory: &Path, record: &EpochRecord, log: &EpochLog) -> Result<()> {
-    append_rows(&directory.join(HISTORY), |writer, _| writer.serialize(record))?;
-    append_rows(&directory.join(STEPS), |writer, _| log.steps.iter().try_for_each(|step| writer.serialize(step)))?;
-    append_rows(&directory.join(ANGLES), |writer, is_new| {
-        if is_new {
-            writer.write_field("epoch")?;
-            writer.write_record((0..log.target_angles.counts.len()).map(|degree| degree.to_string()))?;
-        }
+    append_rows(&directory.join(HISTORY), COLUMNS, |writer| writer.serialize(record))?;
+    append_rows(&directory.join(STEPS), STEP_COLUMNS, |writer| {
+        log.steps.iter().try_for_each(|step| writer.serialize(step))
+    })?;
+    let degrees = (0..log.target_angles.counts.len()).map(|degree| degree.to_string());
+    append_rows(&directory.join(ANGLES), ["epoch".into()].into_iter().chain(degrees), |writer| {
         writer.write_field(record.epoch.to_string())?;
         writer.write_record(log.target_angles.counts.map(|count| count.to_string()))
     })
@@ -130,13 +132,18 @@ pub fn read_target_angles(directory: &Path) -> Result<Vec<(usize, AngleHistogram
     read_rows(&path)?.into_iter().map(epoch).collect()
 }
 
-/// Appends what `rows` writes, told whether the file is new.
-fn append_rows(path: &Path, rows: impl FnOnce(&mut csv::Writer<Vec<u8>>, bool) -> csv::Result<()>) -> Result<()> {
+/// Appends what `rows` writes, under `columns` where the file is new.
+fn append_rows<C: AsRef<[u8]>>(
+    path: &Path,
+    columns: impl IntoIterator<Item = C>,
+    rows: impl FnOnce(&mut csv::Writer<Vec<u8>>) -> csv::Result<()>,
+) -> Result<()> {
     let failed = |error| Error::io("write", path, error);
     let mut file = OpenOptions::new().append(true).create(true).open(path).map_err(failed)?;
     let is_new = file.metadata().map_err(failed)?.len() == 0;
-    let mut writer = csv::WriterBuilder::new().has_headers(is_new).from_writer(Vec::new());
-    rows(&mut writer, is_new).map_err(|error| failed(std::io::Error::other(error)))?;
+    let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+    let heading = if is_new { writer.write_record(columns) } else { Ok(()) };
+    heading.and_then(|()| rows(&mut writer)).map_err(|error| failed(std::io::Error::other(error)))?;
     let bytes = writer.into_inner().map_err(|error| failed(std::io::Error::other(error.to_string())))?;
     file.write_all(&bytes).map_err(failed)
 }

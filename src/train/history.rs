@@ -35,8 +35,26 @@ pub struct EpochRecord {
     /// Mean over the epoch's steps of the Euclidean norm of all gradients of trained values.
     pub gradient_norm: f64,
     /// Training rows a second, evaluation left out.
-    pub images_per_second: f64,
+    // Checkpoints have the name that it had before, and their check sums are of names, too.
+    #[serde(rename = "images_per_second", alias = "rows_per_second")]
+    pub rows_per_second: f64,
 }
+
+/// The columns of `history.csv`: the fields of [`EpochRecord`].
+pub(super) const COLUMNS: [&str; 12] = [
+    "epoch",
+    "learning_rate",
+    "train_loss",
+    "train_accuracy",
+    "test_loss",
+    "test_accuracy",
+    "test_top5_accuracy",
+    "scale",
+    "target_cosine",
+    "target_angle",
+    "gradient_norm",
+    "rows_per_second",
+];
 
 /// Writes `records` as CSV with a header, whole or not at all.
 ///
@@ -44,13 +62,14 @@ pub struct EpochRecord {
 /// [`Error::Io`].
 pub fn write_history(path: &Path, records: &[EpochRecord]) -> Result<()> {
     atomic_file::write(path, |file| {
-        let mut writer = csv::Writer::from_writer(file);
+        let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(file);
+        writer.write_record(COLUMNS).map_err(std::io::Error::other)?;
         records.iter().try_for_each(|record| writer.serialize(record)).map_err(std::io::Error::other)?;
         writer.flush()
     })
 }
 
-/// Reads what [`write_history`] wrote.
+/// Reads what [`write_history`] wrote, or a file whose last column is `images_per_second`, as it was called before.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::File`].

@@ -52,7 +52,7 @@ impl Means {
             target_cosine: over_targets(self.target_cosine),
             target_angle: over_targets(self.target_angle),
             gradient_norm: self.gradient_norm / self.steps as f64,
-            images_per_second: self.rows as f64 / seconds,
+            rows_per_second: self.rows as f64 / seconds,
         }
     }
 }

@@ -4,13 +4,13 @@ use crate::data::{ClassTable, Dataset, Transform, TransformKind};
 use crate::embedder::{Embedder, EmbedderParameters};
 use crate::metrics::accuracy::predict;
 use crate::metrics::confusion::Confusion;
-use crate::ops::{IGNORE_LABEL, Targets};
+use crate::ops::{IGNORE_LABEL, Targets, l2_normalize};
 use crate::streaming::{Evaluated, Streaming};
 use crate::{ClassificationHead, Error, Head, Parameters, Result};
 use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2};
 
 /// Rows that are looked at at a time, at most.
-const ROWS_AT_A_TIME: usize = 1024;
+pub(super) const ROWS_AT_A_TIME: usize = 1024;
 
 /// Logits that are in memory at a time, at most, if one row has not more.
 const MOST_LOGITS: usize = 1 << 24;
@@ -99,6 +99,14 @@ impl Model {
             (Some(_), _) => "embeddings",
             (None, TransformKind::None) => "features",
             (None, _) => "transformed features",
+        }
+    }
+
+    /// Checks that the head can take these rows of its input.
+    pub(super) fn check_head_input(&self, rows: ArrayView2<f32>) -> Result<()> {
+        match self.head.logit_form(&self.parameters)?.normalizes.features() {
+            true => l2_normalize::forward("features", rows).map(drop),
+            false => l2_normalize::check_finite("features", rows),
         }
     }
 

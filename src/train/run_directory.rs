@@ -171,7 +171,7 @@ fn scalars(record: &EpochRecord) -> Vec<(&'static str, f64)> {
         ("scale", record.scale),
         ("gradient_norm", record.gradient_norm),
         ("learning_rate", record.learning_rate),
-        ("images_per_second", record.images_per_second),
+        ("rows_per_second", record.rows_per_second),
     ];
     let present = optional.into_iter().filter_map(|(tag, value)| Some((tag, value?)));
     always.into_iter().chain(present).collect()

@@ -1,5 +1,6 @@
 //! The training loop.
 
+use super::model::ROWS_AT_A_TIME;
 use super::prepared::Prepared;
 use super::{
     Checkpoint, DataChecksum, EpochLog, EpochRecord, Evaluation, Kernel, Model, PausedEpoch, Place, RunData,
@@ -37,6 +38,8 @@ pub struct Trainer {
     kernel: Streaming<f32>,
     /// The last epoch, step by step.
     log: EpochLog,
+    /// Whether every row has been found to be one that the head can take.
+    rows_are_checked: bool,
     /// (B, E) the gradient of the last batch's embeddings, where there is an embedder.
     d_embeddings: Array2<f32>,
 }
@@ -153,6 +156,7 @@ impl Trainer {
             labelled_rows,
             kernel,
             log: EpochLog::default(),
+            rows_are_checked: false,
             d_embeddings: Array2::zeros((0, 0)),
         })
     }
@@ -230,6 +234,7 @@ impl Trainer {
         on_batch: &mut impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
         self.train.data.check_unchanged()?;
+        self.check_rows()?;
         let config = self.state.config.clone();
         let epoch = self.state.history.len() + 1;
         let mut rows = self.labelled_rows.clone();
@@ -289,6 +294,28 @@ impl Trainer {
             self.evaluate_test().map_err(|source| Error::TestEvaluation { epoch, source: Box::new(source) })?;
         self.state.history.push(means.record(epoch, elapsed, evaluation));
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Checks once that the head can take every row that it will be given: rows of the test set would else be found wrong after an epoch. What
+    /// an embedder makes of rows changes as it is trained.
+    fn check_rows(&mut self) -> Result<()> {
+        let model = &self.state.model;
+        if self.rows_are_checked || model.embedder.is_some() {
+            return Ok(());
+        }
+        let check = |prepared: &Prepared, rows: &[usize]| {
+            let checked = prepared.batch(rows, &model.transform).and_then(|rows| model.check_head_input(rows.view()));
+            checked.map_err(|error| prepared.located(error, model.head_input(), rows))
+        };
+        self.labelled_rows.chunks(ROWS_AT_A_TIME).try_for_each(|rows| check(&self.train, rows))?;
+        if let Some(test) = &self.test {
+            let all: Vec<usize> = (0..test.data.rows()).collect();
+            // As evaluation takes them.
+            let is_evaluated = |rows: &&[usize]| rows.iter().any(|&row| test.data.labels[row] != IGNORE_LABEL);
+            all.chunks(ROWS_AT_A_TIME).filter(is_evaluated).try_for_each(|rows| check(test, rows))?;
+        }
+        self.rows_are_checked = true;
+        Ok(())
     }
 
     /// Forward, backward and update on some training rows: the loss, figures of the batch, the norm of all gradients.

@@ -5,7 +5,7 @@ use super::numpy_file;
 use super::program::with_data;
 use arcos::data::{Dataset, Matrix, read_features, read_labels, read_matrix, read_vector};
 use arcos::{Error, Result};
-use ndarray::{Array1, Array2, array};
+use ndarray::{Array1, Array2, ShapeBuilder, array};
 use ndarray_npy::{read_npy, write_npy};
 use std::fs;
 use std::path::PathBuf;
@@ -80,9 +80,64 @@ fn a_row_without_direction_is_named_by_its_row_in_the_file() {
             "arcos: data/train_features.npy: features row 91 has norm 0; expected a norm above 9.8607613e-32, ";
         assert!(message.starts_with(expected), "{message}");
     }
+    features.row_mut(91).fill(1.0);
+    write_npy(&path, &features).expect("writable");
+    let test = directory.path().join("data/test_features.npy");
+    let mut features: Array2<f32> = read_npy(&test).expect("written");
+    features.row_mut(57).fill(1e-38);
+    write_npy(&test, &features).expect("writable");
+    let output = arcos(directory.path(), &train);
+    let message = complaint(&output, 1);
+    assert!(message.starts_with("arcos: data/test_features.npy: features row 57 has norm 5.6568"), "{message}");
+    let said = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(!said.contains("epoch"), "before training: {said}");
+    // Heads that take a feature's length as it is have no need of a direction; a comparison goes on with them.
+    let heads = ["compare", "--heads", "arcface,softmax", "--data", "data", "--transform", "none", "--epochs", "1"];
+    let output = arcos(directory.path(), &heads);
+    let message = complaint(&output, 1);
+    assert!(message.contains("arcface failed: data/test_features.npy: features row 57"), "{message}");
+    assert!(message.ends_with("1 of 2 heads failed: arcface\n"), "{message}");
+    // Row 0 is one that the other open set does not have.
+    features.row_mut(57).fill(1.0);
+    write_npy(&test, &features).expect("writable");
+    let mut features: Array2<f32> = read_npy(&path).expect("written");
+    features.row_mut(91).fill(0.0);
+    write_npy(&path, &features).expect("writable");
     let open = ["--open-set", "--epochs", "2"];
     let file_row = complaint(&arcos(directory.path(), &[&train[..7], &open].concat()), 1);
     assert!(file_row.contains("row 91 has norm 0"), "{file_row}");
+}
+
+#[test]
+fn a_number_that_single_precision_does_not_hold_is_said_as_it_stands() {
+    let directory = with_data();
+    let at = |name: &str| directory.path().join(name);
+    let features: Array2<f32> = read_npy(at("data/train_features.npy")).expect("written");
+    let mut features = features.mapv(f64::from);
+    features[[91, 3]] = -1e300;
+    let expected = "data/train_features.npy: -1e300 in row 91, column 3; expected numbers that single precision holds, up to \
+                    3.4028235e38";
+    let mut in_fortran_order = Array2::zeros(features.dim().f());
+    in_fortran_order.assign(&features);
+    for written in [&features, &in_fortran_order] {
+        write_npy(at("data/train_features.npy"), written).expect("writable");
+        let train = ["train", "--head", "adacos", "--data", "data"];
+        let message = complaint(&arcos(directory.path(), &train), 1);
+        assert_eq!(message, format!("arcos: {expected}\n"));
+    }
+    features[[5, 0]] = f64::INFINITY;
+    features[[91, 3]] = 0.0;
+    write_npy(at("data/train_features.npy"), &features).expect("writable");
+    let message = complaint(&arcos(directory.path(), &["train", "--head", "adacos", "--data", "data"]), 1);
+    assert!(message.ends_with("features[5, 0] is inf; expected a finite number\n"), "{message}");
+
+    write_npy(at("w.npy"), &array![[1.0f32, 0.0], [0.0, 1.0]]).expect("writable");
+    write_npy(at("y.npy"), &array![0i64, 1]).expect("writable");
+    write_npy(at("b.npy"), &array![0.5, 1e39]).expect("writable");
+    let grad =
+        ["grad", "--head", "softmax", "--features", "w.npy", "--weights", "w.npy", "--labels", "y.npy", "--out", "g"];
+    let message = complaint(&arcos(directory.path(), &[&grad[..], &["--bias", "b.npy"]].concat()), 1);
+    assert!(message.contains("b.npy: 1e39 in row 1; expected numbers that single precision holds"), "{message}");
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn paused_at_any_batch(config: &TrainConfig, train: &Dataset, test: &Dataset) ->
     let mut whole = Trainer::new(config.clone(), train.clone(), Some(test.clone()))?;
     run(&mut whole)?;
     let figures = |trainer: &Trainer| -> Vec<EpochRecord> {
-        trainer.history().iter().map(|record| EpochRecord { images_per_second: 0.0, ..record.clone() }).collect()
+        trainer.history().iter().map(|record| EpochRecord { rows_per_second: 0.0, ..record.clone() }).collect()
     };
     let directory = tempfile::tempdir().expect("temporary directory");
     // 66 rows are five batches of 13 and one row, which joins the last where batches are normalised.

@@ -201,11 +201,39 @@ fn options_without_effect_are_refused() {
         let base = ["train", "--head", head, "--data", "data", "--out", "run"];
         refuses(&[&base[..], more].concat(), text);
     };
+    // What is wrong with an option is said before data are read, which may take minutes.
+    for command in ["train", "compare"] {
+        let heads = if command == "train" { "--head" } else { "--heads" };
+        let base = [command, heads, "arcface", "--data", "nowhere", "--out", "elsewhere"];
+        for (option, value, text) in [
+            ("--margin", "4", "margin is 4; expected an angle"),
+            ("--scale", "0", "scale is 0; expected a positive"),
+            ("--learning-rate", "-1", "learning rate is -1; expected"),
+            ("--batch-size", "0", "batch size is 0; expected at least 1"),
+            ("--epochs", "0", "epochs is 0; expected at least 1"),
+            ("--warm-up", "31", "warm-up is 31; expected at most 30"),
+            ("--embed", "0", "the embedding dimension is 0; expected at least 1"),
+            ("--filter", "2", "; expected"),
+        ] {
+            refuses(&[&base[..], &[option, value]].concat(), text);
+        }
+    }
     let with = |given: &str, needs: &str| format!("{given} is given; expected {needs} with it");
     train("adacos", &["--step-every", "3"], &with("--step-every", "--schedule step"));
     train("adacos", &["--step-factor", "0.5", "--schedule", "cosine"], &with("--step-factor", "--schedule step"));
     train("adacos", &["--schedule", "step", "--epochs", "10"], "--step-every is 10; expected below 10, the epochs");
+    train("adacos", &["--schedule", "step", "--step-factor", "1"], "--step-factor is 1; expected below 1, or the rate");
     train("adacos", &["--warm-up", "6", "--epochs", "5"], "warm-up is 6; expected at most 5, the epochs");
+    let whole = ["--warm-up", "5", "--epochs", "5", "--schedule"];
+    for (schedule, more) in [("cosine", &[][..]), ("step", &["--step-every", "2"])] {
+        train(
+            "adacos",
+            &[&whole[..], &[schedule], more].concat(),
+            "--warm-up is 5; expected below 5, the epochs of the",
+        );
+    }
+    let sgd = ["--optimizer", "sgd", "--nesterov", "--momentum", "0"];
+    train("adacos", &sgd, &with("--nesterov", "a momentum above 0"));
     train("adacos", &["--ridge", "0.1"], &with("--ridge", "--transform whiten"));
     train("adacos", &["--dimensions", "8", "--transform", "none"], &with("--dimensions", "--transform whiten"));
     train("adacos", &["--filter", "1e-7", "--kernel", "explicit"], &with("--filter", "--kernel streaming"));

@@ -112,6 +112,24 @@ fn a_cosine_that_is_made_longer_says_what_the_rate_does() {
     assert!(!stdout(&arcos(directory.path(), &["train", "--resume"])).contains("cosine"));
 }
 
+/// Its last column had another name before.
+#[test]
+fn a_history_of_before_goes_on_under_one_heading() {
+    let directory = with_data();
+    let path = directory.path().join("arcos-run/history.csv");
+    stdout(&arcos(directory.path(), &["train", "--head", "adacos", "--data", "data", "--epochs", "2"]));
+    let now = fs::read_to_string(&path).expect("written");
+    assert!(now.lines().next().expect("a heading").ends_with(",gradient_norm,rows_per_second"), "{now}");
+    let history = read_history(&path).expect("written");
+    assert_eq!(history.len(), 2);
+    fs::write(&path, now.replace("rows_per_second", "images_per_second")).expect("writable");
+    assert_eq!(read_history(&path).expect("of before"), history);
+    stdout(&arcos(directory.path(), &["train", "--resume", "--epochs", "3"]));
+    let longer = fs::read_to_string(&path).expect("written");
+    assert!(longer.starts_with(&now), "{longer}");
+    assert_eq!((longer.lines().count(), &read_history(&path).expect("written")[..2]), (1 + 3, &history[..]));
+}
+
 #[cfg(unix)]
 #[test]
 fn what_is_said_of_a_damaged_checkpoint_works_as_it_stands() {

@@ -19,7 +19,7 @@ fn config(head: Head) -> TrainConfig {
 
 /// All figures but the speed.
 fn figures(history: &[EpochRecord]) -> Vec<EpochRecord> {
-    history.iter().map(|record| EpochRecord { images_per_second: 0.0, ..record.clone() }).collect()
+    history.iter().map(|record| EpochRecord { rows_per_second: 0.0, ..record.clone() }).collect()
 }
 
 #[test]
