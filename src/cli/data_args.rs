@@ -76,6 +76,9 @@ impl Data {
         let wrong = |found: String, expected: String| Error::File { path: path.into(), found, expected };
         let expected = format!("a name for each of the {} of the labels", counted(table.len(), "class"));
         let found = format!("names {}", counted(names.len(), "class"));
+        if table.labels_are_strings() {
+            return Err(wrong(found, format!("none: labels are names themselves, {}", table.describe())));
+        }
         if names.len() < table.len() {
             return Err(wrong(found, expected));
         }
@@ -88,11 +91,10 @@ impl Data {
             None if names.len() == table.len() => names.to_vec(),
             None if table.class_of(Label::Number(0)).is_some() => by_label(0)?,
             None => {
-                let labels = table.describe();
-                return Err(wrong(
-                    found,
-                    format!("one for each of the labels, {labels}, or --labels-start to say which the first is of"),
-                ));
+                // From a start all numbers to the largest label are classes: of labels with gaps more than there are now.
+                let or = if table.is_consecutive() { ", or --labels-start to say which the first is of" } else { "" };
+                let expected = format!("{}, one for each of the labels, {}{or}", table.len(), table.describe());
+                return Err(wrong(found, expected));
             }
         };
         let train = self.train.with_class_names(names).map_err(|error| error.in_file(path))?;
@@ -203,6 +205,13 @@ impl DataArgs {
         let (train_files, test_files) = self.pairs()?;
         let train_labels = train_files.labels()?;
         let test_labels = test_files.as_ref().map(Files::labels).transpose()?;
+        let test = test_files.as_ref().zip(test_labels.as_ref());
+        if test.is_some_and(|(_, labels)| labels.are_strings() != train_labels.are_strings()) {
+            // The file with a slip among numbers is wrong, be it the one that is read first.
+            for (files, labels) in [(&train_files, &train_labels)].into_iter().chain(test) {
+                labels.check_strays().map_err(|error| error.in_file(&files.labels))?;
+            }
+        }
         let table = |sets: &[&Labels]| match self.labels_start {
             Some(start) => ClassTable::from_start(start, sets),
             None => ClassTable::of(sets),
@@ -211,8 +220,11 @@ impl DataArgs {
         if let (true, Some(files), Some(labels)) = (self.open_set, &test_files, &test_labels) {
             classes = table(&[&train_labels, labels]).map_err(|error| error.in_file(&files.labels))?;
         }
+        if let Err(stray) = train_labels.check_strays() {
+            let path = train_files.labels.display();
+            complain(format_args!("{path}: {stray}; all of them are taken as strings"));
+        }
         let train = train_files.data(&train_labels, classes.clone())?;
-        let test = test_files.as_ref().zip(test_labels.as_ref());
         let test = test.map(|(files, labels)| files.data(labels, classes)).transpose()?;
         let data = Data::new(train, test, self.open_set)?;
         self.check_rows_of_classes(&data)?;

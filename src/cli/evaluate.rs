@@ -79,23 +79,26 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let model = match (&args.embeddings, args.labels_start) {
-        (Some(_), _) => None,
-        (None, None) => Some(read_model(&args.run)?),
-        (None, Some(start)) => {
-            let model = read_model(&args.run)?;
-            // Classes of others have labels of their own.
-            let class_table = model.class_table.starting_at(start).unwrap_or_else(|_| model.class_table.clone());
-            Some(Model { class_table, ..model })
-        }
+    let measures_embeddings =
+        args.open_set || args.embeddings.is_some() || args.pairs.is_some() || args.distractors.is_some() || args.nmi;
+    if let (Some(start), true) = (args.labels_start, measures_embeddings) {
+        let expected = "none where embeddings are measured, whatever their labels".into();
+        return Err(Error::Setting { name: "--labels-start", value: start.to_string(), expected });
+    }
+    let model = match &args.embeddings {
+        Some(_) => None,
+        None => Some(read_model_with_labels(&args.run, args.labels_start)?),
     };
-    let labelled = args.labels.as_deref().map(|path| read_with_table(path, args.labels_start)).transpose()?;
+    let labelled = args.labels.as_deref().map(read_with_table).transpose()?;
+    if let (Some(model), Some((labels, _)), Some(path), false) = (&model, &labelled, &args.labels, measures_embeddings)
+        && !model.class_table.labels_are_strings()
+    {
+        labels.check_strays().map_err(|error| error.in_file(path))?;
+    }
     if let Some(directory) = &args.out {
         outputs::refuse_inputs(["evaluation.json", "open_set.png"].map(|name| directory.join(name)), &inputs(args))?;
         fs::create_dir_all(directory).map_err(|error| Error::io("create", directory, error))?;
     }
-    let measures_embeddings =
-        args.open_set || args.embeddings.is_some() || args.pairs.is_some() || args.distractors.is_some() || args.nmi;
     let (report, text) = match &model {
         Some(model) => {
             let data = labelled.map(|labelled| dataset(args, labelled)).transpose()?;
@@ -134,13 +137,10 @@ fn path_of_rows(args: &Args) -> &Path {
 }
 
 /// Labels with the classes that they are of.
-fn read_with_table(path: &Path, labels_start: Option<i64>) -> Result<(Labels, ClassTable)> {
+fn read_with_table(path: &Path) -> Result<(Labels, ClassTable)> {
     let labels = read_labels(path)?;
-    let table = match labels_start {
-        Some(start) => ClassTable::from_start(start, &[&labels]),
-        None => ClassTable::of(&[&labels]),
-    };
-    Ok((labels, table.map_err(|error| error.in_file(path))?))
+    let table = ClassTable::of(&[&labels]).map_err(|error| error.in_file(path))?;
+    Ok((labels, table))
 }
 
 /// Features with labels, those asked for.
@@ -349,8 +349,24 @@ fn class_range(text: &str) -> std::result::Result<Range<i64>, String> {
 
 /// The model of a run's newest checkpoint, or of the checkpoint itself.
 pub(super) fn read_model(path: &Path) -> Result<Model> {
+    Ok(read_checkpoint(path)?.model)
+}
+
+/// The model of a run that does not know its labels with those from `labels_start`; of any other run there is no such start.
+pub(super) fn read_model_with_labels(path: &Path, labels_start: Option<i64>) -> Result<Model> {
+    let Checkpoint { model, data, .. } = read_checkpoint(path)?;
+    let Some(start) = labels_start else { return Ok(model) };
+    // Runs from before labels were kept have no check sums of their data, either.
+    if data.is_some() {
+        let expected = format!("none: the run knows its labels, {}", model.class_table.describe());
+        return Err(Error::Setting { name: "--labels-start", value: start.to_string(), expected }.of_run(path));
+    }
+    Ok(Model { class_table: model.class_table.starting_at(start)?, ..model })
+}
+
+fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
     let newest = if path.is_dir() { RunDirectory::load_newest(path)? } else { None };
-    Ok(newest.map_or_else(|| Checkpoint::load(&checkpoint_of(path)?), Ok)?.model)
+    newest.map_or_else(|| Checkpoint::load(&checkpoint_of(path)?), Ok)
 }
 
 /// The newest checkpoint of a run, or the checkpoint itself.

@@ -1,7 +1,7 @@
 //! `arcos predict`
 
 use super::csv_text::csv_text;
-use super::evaluate::{model_files, read_model};
+use super::evaluate::{model_files, read_model_with_labels};
 use super::outputs;
 use super::terminal::escaped;
 use super::train_args::at_least_one;
@@ -41,11 +41,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         outputs::refuse_inputs([out], &inputs)?;
         outputs::check_place(out)?;
     }
-    let model = read_model(&args.run)?;
-    let model = match args.labels_start {
-        Some(start) => Model { class_table: model.class_table.starting_at(start)?, ..model },
-        None => model,
-    };
+    let model = read_model_with_labels(&args.run, args.labels_start)?;
     let classes = model.class_table.len();
     if args.top > classes {
         let expected = format!("at most {classes}, the classes of the head");

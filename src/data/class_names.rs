@@ -2,19 +2,25 @@
 
 use super::{ClassTable, Label, read_text};
 use crate::{Error, Result};
+use std::collections::HashMap;
 use std::path::Path;
 
 /// Reads one name a line; blank lines at the end are passed over.
 ///
 /// # Errors
-/// Those of [`read_text`]; [`Error::Line`] for a blank line between names.
+/// Those of [`read_text`]; [`Error::Line`] for a blank line between names, and for a name that is there twice.
 pub fn read_class_names(path: &Path) -> Result<Vec<String>> {
     let text = read_text(path)?;
-    let name = |(line, name): (usize, &str)| match name.trim() {
-        "" => {
-            Err(Error::Line { path: path.into(), line: line + 1, found: "is blank".into(), expected: "a name".into() })
+    let mut first_lines = HashMap::new();
+    let name = |(index, name): (usize, &str)| {
+        let (line, name) = (index + 1, name.trim());
+        let wrong =
+            |found, expected: &str| Err(Error::Line { path: path.into(), line, found, expected: expected.into() });
+        match first_lines.insert(name.to_owned(), line) {
+            _ if name.is_empty() => wrong("is blank".into(), "a name"),
+            Some(first) => wrong(format!("{name:?}, as on line {first}"), "each name once"),
+            None => Ok(name.to_owned()),
         }
-        name => Ok(name.to_owned()),
     };
     text.trim_end().lines().enumerate().map(name).collect()
 }

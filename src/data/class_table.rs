@@ -49,6 +49,7 @@ impl ClassTable {
             let kind = |label: &Label| matches!(label, Label::Number(_));
             let wrong = |label: &Label| found.first().is_some_and(|first| kind(first) != kind(label));
             if let Some((row, label)) = rows(labels).find(|(_, label)| wrong(label)) {
+                sets.iter().try_for_each(|labels| labels.check_strays())?;
                 let expected = if kind(&label) { "a string" } else { "a number" };
                 return Err(unexpected(row, label, format!("{expected}, as other labels are")));
             }
@@ -56,15 +57,22 @@ impl ClassTable {
             found.sort_unstable();
             found.dedup();
         }
+        Ok(Self::of_labels(found))
+    }
+
+    /// Classes with these labels, of one kind and in any order.
+    fn of_labels(mut found: Vec<Label>) -> Self {
+        found.sort_unstable();
+        found.dedup();
         let numbers: Vec<i64> = found.iter().filter_map(number).collect();
-        Ok(match (numbers.first(), numbers.last()) {
+        match (numbers.first(), numbers.last()) {
             (Some(&start), Some(&last)) if last.abs_diff(start) == numbers.len() as u64 - 1 => {
                 ClassLabels::Consecutive { start, count: numbers.len() }
             }
             (Some(_), _) => ClassLabels::Numbers(numbers),
             _ => ClassLabels::Strings(found.iter().map(Label::to_string).collect()),
         }
-        .into())
+        .into()
     }
 
     /// All numbers from `start` to the largest label in any of `sets`, those without a row too.
@@ -72,6 +80,7 @@ impl ClassTable {
     /// # Errors
     /// [`Error::Label`] for a label below `start` and for a string.
     pub fn from_start(start: i64, sets: &[&Labels]) -> Result<Self> {
+        sets.iter().try_for_each(|labels| labels.check_strays())?;
         let mut count = 0;
         for (row, label) in sets.iter().flat_map(|labels| rows(labels)) {
             let class = number(&label).and_then(|number| number.checked_sub(start)).filter(|&class| class >= 0);
@@ -88,6 +97,11 @@ impl ClassTable {
             ClassLabels::Numbers(numbers) => numbers.len(),
             ClassLabels::Strings(strings) => strings.len(),
         }
+    }
+
+    /// Whether labels are numbers without gaps.
+    pub(crate) fn is_consecutive(&self) -> bool {
+        matches!(self.labels, ClassLabels::Consecutive { .. })
     }
 
     /// Whether there is no class.
@@ -124,17 +138,12 @@ impl ClassTable {
     /// # Errors
     /// [`Error::Label`] for a label that no class has.
     pub fn encode(&self, labels: &Labels) -> Result<Array1<i64>> {
-        let encode = |(row, label): (usize, Option<Label>)| match label {
-            None => Ok(IGNORE_LABEL),
-            Some(label) => {
-                let class = self.class_of(label).ok_or_else(|| {
-                    let unknown = |&(_, label): &(usize, Label)| self.class_of(label).is_none();
-                    unexpected(row, label, self.expectation(rows(labels).filter(unknown).count()))
-                });
-                Ok(class? as i64)
-            }
-        };
-        labels.iter().enumerate().map(encode).collect()
+        if !self.labels_are_strings() {
+            labels.check_strays()?;
+        }
+        self.check_known(rows(labels))?;
+        let class = |label: Option<Label>| label.and_then(|label| self.class_of(label));
+        Ok(labels.iter().map(|label| class(label).map_or(IGNORE_LABEL, |class| class as i64)).collect())
     }
 
     /// Indices of classes of this table as those of `other`.
@@ -142,26 +151,27 @@ impl ClassTable {
     /// # Errors
     /// [`Error::Label`] for a label that `other` does not have.
     pub(super) fn translate(&self, classes: &Array1<i64>, other: &Self) -> Result<Array1<i64>> {
-        let translate = |class: i64| match class {
-            IGNORE_LABEL => Some(IGNORE_LABEL),
-            class => other.class_of(self.label(class as usize)).map(|class| class as i64),
-        };
-        let row = |(row, &class): (usize, &i64)| {
-            translate(class).ok_or_else(|| {
-                let unknown = classes.iter().filter(|&&class| translate(class).is_none()).count();
-                unexpected(row, self.label(class as usize), other.expectation(unknown))
-            })
-        };
-        classes.iter().enumerate().map(row).collect()
+        let label = |class: i64| (class != IGNORE_LABEL).then(|| self.label(class as usize));
+        other.check_known(classes.iter().enumerate().filter_map(|(row, &class)| Some((row, label(class)?))))?;
+        let translated = |class: i64| label(class).and_then(|label| other.class_of(label));
+        Ok(classes.mapv(|class| translated(class).map_or(IGNORE_LABEL, |class| class as i64)))
     }
 
-    /// What a label is expected to be; `unknown` rows are labelled otherwise.
-    fn expectation(&self, unknown: usize) -> String {
-        let others = counted(unknown, "row");
-        format!(
-            "a label that training rows have, {}, or {IGNORE_LABEL} for none (another in {others})",
-            self.describe()
-        )
+    /// Checks that every label is that of a class.
+    fn check_known<'a>(&self, labels: impl Iterator<Item = (usize, Label<'a>)>) -> Result<()> {
+        let unknown: Vec<_> = labels.filter(|&(_, label)| self.class_of(label).is_none()).collect();
+        let Some(&(row, label)) = unknown.first() else { return Ok(()) };
+        let others = Self::others(unknown.into_iter().map(|(_, label)| label).collect());
+        let expected =
+            format!("a label that training rows have, {}, or {IGNORE_LABEL} for none; {others}", self.describe());
+        Err(unexpected(row, label, expected))
+    }
+
+    /// What is said of the rows with these labels, which no training row has.
+    pub(super) fn others(labels: Vec<Label>) -> String {
+        let rows = counted(labels.len(), "row");
+        let classes = Self::of_labels(labels);
+        format!("{rows} of {}: {}", counted(classes.len(), "other class"), classes.describe())
     }
 
     /// The labels, or some of them where there are many.

@@ -2,7 +2,6 @@
 
 use super::{ClassTable, Features, Labels, Transform, TransformKind, read_class_labels, read_features};
 use crate::ops::{IGNORE_LABEL, l2_normalize};
-use crate::wording::counted;
 use crate::{Error, Result};
 use ndarray::{Array1, Axis, concatenate};
 use std::collections::HashSet;
@@ -171,13 +170,10 @@ impl Dataset {
         let known: HashSet<i64> = train.labels.iter().copied().chain([IGNORE_LABEL]).collect();
         let is_unknown = |label: &i64| !known.contains(label);
         let Some(row) = self.labels.iter().position(is_unknown) else { return Ok(()) };
-        let label = self.class_table.label(self.labels[row] as usize).quoted();
-        let count = self.labels.iter().filter(|label| is_unknown(label)).count();
-        let error = Error::Label {
-            row,
-            label,
-            expected: format!("a label that training rows have (another in {})", counted(count, "row")),
-        };
+        let label = |&class: &i64| self.class_table.label(class as usize);
+        let others = ClassTable::others(self.labels.iter().filter(|label| is_unknown(label)).map(label).collect());
+        let expected = format!("a label that training rows have; {others}");
+        let error = Error::Label { row, label: label(&self.labels[row]).quoted(), expected };
         Err(self.label_in_file(error))
     }
 

@@ -1,6 +1,8 @@
 //! Labels as a file gives them.
 
 use crate::ops::IGNORE_LABEL;
+use crate::wording::counted;
+use crate::{Error, Result};
 use ndarray::Array1;
 use std::fmt;
 
@@ -55,6 +57,25 @@ impl Labels {
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether they are strings.
+    pub(crate) fn are_strings(&self) -> bool {
+        matches!(self, Self::Strings(_))
+    }
+
+    /// Checks that there is no string among labels most of which are numbers: where numbers are expected, it is what is wrong, not they.
+    ///
+    /// # Errors
+    /// [`Error::Label`] for the first such string.
+    pub(crate) fn check_strays(&self) -> Result<()> {
+        let labelled = || self.iter().enumerate().filter_map(|(row, label)| Some((row, label?)));
+        let is_stray = |label: Label| matches!(label, Label::String(string) if string.parse::<i64>().is_err());
+        let strays = labelled().filter(|&(_, label)| is_stray(label)).count();
+        let first = labelled().find(|&(_, label)| is_stray(label)).filter(|_| 2 * strays < labelled().count());
+        let Some((row, label)) = first else { return Ok(()) };
+        let expected = format!("a number, as all but {strays} of {} are", counted(self.len(), "label"));
+        Err(Error::Label { row, label: label.quoted(), expected })
     }
 
     /// The label of each row; `None` for a row without one.

@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A file of strings as NumPy writes them: `<U`, `>U` or `S` of `width`.
-fn write_strings(path: &Path, kind: &str, width: usize, strings: &[&str]) {
+pub fn write_strings(path: &Path, kind: &str, width: usize, strings: &[&str]) {
     let unicode = |order: fn(u32) -> [u8; 4]| {
         let padded = |string: &&str| {
             let mut points: Vec<u32> = string.chars().map(u32::from).collect();
@@ -34,7 +34,7 @@ fn write_strings(path: &Path, kind: &str, width: usize, strings: &[&str]) {
 }
 
 /// [`with_data`], its eight classes labelled otherwise.
-fn relabelled(write: impl Fn(&Path, Array1<i64>)) -> tempfile::TempDir {
+pub fn relabelled(write: impl Fn(&Path, Array1<i64>)) -> tempfile::TempDir {
     let directory = with_data();
     for name in ["train_labels.npy", "test_labels.npy"] {
         let path = directory.path().join("data").join(name);
@@ -45,12 +45,12 @@ fn relabelled(write: impl Fn(&Path, Array1<i64>)) -> tempfile::TempDir {
     directory
 }
 
-const TRAIN: [&str; 11] =
+pub const TRAIN: [&str; 11] =
     ["train", "--head", "arcface", "--scale", "16", "--margin", "0.1", "--learning-rate", "0.01", "--data", "data"];
 const FEATURES: [&str; 2] = ["--features", "data/test_features.npy"];
 
 /// Trains in `run`; stderr.
-fn train(directory: &Path, run: &str, more: &[&str]) -> String {
+pub fn train(directory: &Path, run: &str, more: &[&str]) -> String {
     let output = arcos(directory, &[&TRAIN[..], &["--epochs", "8", "--out", run], more].concat());
     stdout(&output);
     String::from_utf8(output.stderr).expect("UTF-8")
@@ -101,12 +101,24 @@ fn labels_from_one_need_no_option() {
     let tensors =
         |run: &str| fs::read(directory.path().join(run).join("checkpoints/epoch-0008.safetensors")).expect(run);
     assert_eq!(tensors("run"), tensors("started"), "the same classes");
-    assert_eq!(predicted(directory.path(), "run", &[]), predicted(directory.path(), "run", &["--labels-start", "1"]));
-    let found = accuracy(directory.path(), "run", &[]);
-    assert_eq!(accuracy(directory.path(), "run", &["--labels-start", "1"]), found);
-    let wrong = [&["predict", "--run", "run", "--labels-start", "2"], &FEATURES[..]].concat();
-    let message = complaint(&arcos(directory.path(), &wrong), 2);
-    assert!(message.contains("first class is 2; expected that of the run, whose labels are 1 to 8"), "{message}");
+    // A run that knows its labels is told no others, nor has a measure of embeddings any use for them.
+    let labels = ["--labels", "data/test_labels.npy"];
+    for (command, more) in [("predict", &[][..]), ("evaluate", &labels)] {
+        for start in ["0", "1"] {
+            let given = [&[command, "--run", "run", "--labels-start", start], &FEATURES[..], more].concat();
+            let message = complaint(&arcos(directory.path(), &given), 2);
+            let expected =
+                format!("the run in run: --labels-start is {start}; expected none: the run knows its labels, 1 to 8");
+            assert!(message.contains(&expected), "{message}");
+        }
+    }
+    for rows in
+        [&["--embeddings", "data/test_features.npy"][..], &["--open-set", "--features", "data/test_features.npy"]]
+    {
+        let given = [&["evaluate", "--labels-start", "1"], rows, &labels].concat();
+        let message = complaint(&arcos(directory.path(), &given), 2);
+        assert!(message.contains("--labels-start is 1; expected none where embeddings are measured"), "{message}");
+    }
 
     // A run keeps its labels, and goes on with no others.
     stdout(&arcos(directory.path(), &[&TRAIN[..], &["--epochs", "9", "--out", "run", "--resume"]].concat()));
@@ -187,7 +199,12 @@ fn names_of_numbers_are_kept() {
     assert!(message.contains("names.txt: names 7 classes; expected a name for each of the 8 classes"), "{message}");
     names(20);
     let message = complaint(&arcos(directory.path(), &[&TRAIN[..], &with_names].concat()), 1);
-    assert!(message.contains("or --labels-start to say which the first is of"), "{message}");
+    let expected =
+        "names.txt: names 20 classes; expected 8, one for each of the labels, 1 to 8, or --labels-start to say which";
+    assert!(message.contains(expected), "{message}");
+    fs::write(directory.path().join("names.txt"), "auk\nowl\n auk \n").expect("writable");
+    let message = complaint(&arcos(directory.path(), &[&TRAIN[..], &with_names].concat()), 1);
+    assert!(message.ends_with("names.txt, line 3: \"auk\", as on line 1; expected each name once\n"), "{message}");
     names(8);
     train(directory.path(), "run", &with_names);
     names(20);
@@ -219,35 +236,6 @@ fn a_stray_label_is_one_class_and_classes_without_rows_are_named() {
 }
 
 #[test]
-fn a_class_of_test_rows_alone_is_named_with_its_file() {
-    let other = |path: &Path, mut labels: Array1<i64>| {
-        if path.ends_with("test_labels.npy") {
-            (labels[7], labels[9]) = (33, -5);
-        }
-        write_npy(path, &labels).expect("writable");
-    };
-    let directory = relabelled(other);
-    let expected = "data/test_labels.npy: labels[7] is 33; expected a label that training rows have, 0 to 7, or -100 for none \
-                    (another in 2 rows)";
-    let message = complaint(&arcos(directory.path(), &TRAIN), 1);
-    assert!(message.contains(expected), "{message}");
-    let compare = ["compare", "--data", "data", "--heads", "softmax", "--epochs", "1", "--out", "out"];
-    assert!(complaint(&arcos(directory.path(), &compare), 1).contains(expected));
-
-    // Of an open set, too: a known class has training rows.
-    let split = |path: &Path, labels: Array1<i64>| {
-        let is_train = path.ends_with("train_labels.npy");
-        write_npy(path, &labels.mapv(|label| if is_train && label == 2 { -100 } else { label })).expect("writable");
-    };
-    let directory = relabelled(split);
-    let message = complaint(&arcos(directory.path(), &[&TRAIN[..], &["--open-set"]].concat()), 1);
-    assert!(
-        message.contains("data/test_labels.npy: labels[2] is 2; expected a label that training rows have"),
-        "{message}"
-    );
-}
-
-#[test]
 fn rows_without_label_are_counted() {
     let empty = |path: &Path, labels: Array1<i64>| {
         let names = ["", "crow", "-100", "kea", "owl", "owl", "owl", "owl"];
@@ -268,6 +256,7 @@ fn a_checkpoint_without_labels_counts_from_zero() {
     let mut description: Value = serde_json::from_slice(&fs::read(&json).expect("written")).expect("JSON");
     let kept = description.as_object_mut().expect("an object").remove("classes").expect("the labels");
     assert_eq!(kept, serde_json::json!({ "labels": { "consecutive": { "start": 1, "count": 8 } } }));
+    description.as_object_mut().expect("an object").remove("data").expect("check sums of the data");
     description["format"] = "arcos checkpoint 1".into();
     fs::write(&json, description.to_string()).expect("writable");
 

@@ -24,6 +24,7 @@ mod program;
 mod resumption;
 mod training;
 mod transforms;
+mod wrong_labels;
 
 use std::path::{Path, PathBuf};
 
