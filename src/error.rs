@@ -417,34 +417,43 @@ impl Error {
         match self {
             Self::Shape { what, .. } | Self::Empty { what, .. } => Some(what),
             Self::NotFinite { what, .. } | Self::ZeroNorm { what, .. } | Self::NormOverflow { what, .. } => Some(what),
-            Self::Label { .. } | Self::LabelOutOfRange { .. } => Some("labels"),
+            Self::Label { .. } | Self::LabelOutOfRange { .. } | Self::NothingLabelled { .. } => Some("labels"),
             _ => None,
         }
     }
 
-    /// Whether it is about rows of features that a caller has passed, or about their shape.
+    /// The row of its subject that it is about.
     #[cfg(feature = "train")]
-    pub(crate) fn is_of_features(&self) -> bool {
-        self.subject() == Some("features")
+    pub(crate) fn row(&self) -> Option<usize> {
+        match self {
+            Self::NotFinite { row, .. } | Self::ZeroNorm { row, .. } | Self::NormOverflow { row, .. } => Some(*row),
+            Self::Label { row, .. } | Self::LabelOutOfRange { row, .. } => Some(*row),
+            _ => None,
+        }
     }
 
-    /// This error about row r of some rows of features as one about row `row_of(r)` of `name`; other errors stay as they are.
+    /// This error about row r of some features, which are called `name`, or of their labels as one about row `row_of(r)`; other errors stay as
+    /// they are.
     #[cfg(feature = "train")]
-    pub(crate) fn of_row(self, name: &'static str, row_of: impl Fn(usize) -> usize) -> Self {
-        match self {
-            Self::LabelOutOfRange { row, label, classes, ignore } => {
-                Self::LabelOutOfRange { row: row_of(row), label, classes, ignore }
-            }
-            Self::NotFinite { what: "features", row, column, value } => {
-                Self::NotFinite { what: name, row: row_of(row), column, value }
-            }
-            Self::ZeroNorm { what: "features", row, norm, minimum } => {
-                Self::ZeroNorm { what: name, row: row_of(row), norm, minimum }
-            }
-            Self::NormOverflow { what: "features", row, largest } => {
-                Self::NormOverflow { what: name, row: row_of(row), largest }
-            }
-            other => other,
+    pub(crate) fn of_row(mut self, name: &'static str, row_of: impl Fn(usize) -> usize) -> Self {
+        if !self.is_of_rows(name) {
+            return self;
         }
+        match &mut self {
+            Self::NotFinite { what, row, .. }
+            | Self::ZeroNorm { what, row, .. }
+            | Self::NormOverflow { what, row, .. } => {
+                (*what, *row) = (name, row_of(*row));
+            }
+            Self::Label { row, .. } | Self::LabelOutOfRange { row, .. } => *row = row_of(*row),
+            _ => {}
+        }
+        self
+    }
+
+    /// Whether it is about rows of features, which are called `name` or, by what is given nothing else, features; or about their labels.
+    #[cfg(feature = "train")]
+    pub(crate) fn is_of_rows(&self, name: &str) -> bool {
+        self.subject().is_some_and(|subject| ["features", "labels", name].contains(&subject))
     }
 }

@@ -1,20 +1,18 @@
 //! `arcos evaluate`
 
 use super::data_args::read_labels;
+use super::measured_rows::MeasuredRows;
 use super::{open_set, outputs, print};
 use crate::data::{
-    ClassTable, Dataset, Features, Label, Labels, Matrix, file_of, read_features, read_matrix, read_pairs, read_text,
-    rows_of_stems,
+    Dataset, Features, Matrix, file_of, read_features, read_matrix, read_pairs, read_text, rows_of_stems,
 };
 use crate::extract::Manifest;
 use crate::metrics::open_set::{OpenSetOptions, measure};
-use crate::ops::IGNORE_LABEL;
 use crate::train::{Checkpoint, Model, RunDirectory};
 use crate::wording::counted;
 use crate::{Error, Real, Result, atomic_file};
-use ndarray::{Array1, Array2, ArrayView1, Axis};
+use ndarray::Array2;
 use serde_json::{Value, json};
-use std::collections::HashSet;
 use std::fs;
 use std::io::Write;
 use std::ops::Range;
@@ -89,8 +87,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
         Some(_) => None,
         None => Some(read_model_with_labels(&args.run, args.labels_start)?),
     };
-    let labelled = args.labels.as_deref().map(read_with_table).transpose()?;
-    if let (Some(model), Some((labels, _)), Some(path), false) = (&model, &labelled, &args.labels, measures_embeddings)
+    let labels = args.labels.as_deref().map(|path| Ok::<_, Error>((path, read_labels(path)?))).transpose()?;
+    if let (Some(model), Some((path, labels)), false) = (&model, &labels, measures_embeddings)
         && !model.class_table.labels_are_strings()
     {
         labels.check_strays().map_err(|error| error.in_file(path))?;
@@ -99,18 +97,38 @@ pub(super) fn run(args: &Args) -> Result<()> {
         outputs::refuse_inputs(["evaluation.json", "open_set.png"].map(|name| directory.join(name)), &inputs(args))?;
         fs::create_dir_all(directory).map_err(|error| Error::io("create", directory, error))?;
     }
+    let (path, classes) = (path_of_rows(args), args.classes.as_ref());
+    let rows =
+        |what, shape: &[usize]| MeasuredRows::new((path, what, shape), labels, classes, args.distractors.as_deref());
     let (report, text) = match &model {
         Some(model) => {
-            let data = labelled.map(|labelled| dataset(args, labelled)).transpose()?;
-            match data {
-                Some(data) if !measures_embeddings => closed_set(model, &data)?,
-                data => measured(rows_of_model(model, data.as_ref(), args)?, Some(model), args)?,
+            let features = read_features(path)?;
+            let rows = rows("features", features.view().shape())?;
+            let features = rows.of(features, Features::select);
+            match measures_embeddings {
+                true => {
+                    let (embeddings, distractors) = embeddings_of_model(model, &features, &rows, args)?;
+                    measured(embeddings, distractors, &rows, Some(model), args)?
+                }
+                false => closed_set(model, features, &rows)?,
             }
         }
-        None => match rows_as_they_are(labelled, args)? {
-            Rows::F32(rows) => measured(rows, None, args)?,
-            Rows::F64(rows) => measured(rows, None, args)?,
-        },
+        None => {
+            let embeddings = read_matrix(path)?;
+            let rows = rows("embeddings", embeddings.shape())?;
+            let embeddings = rows.of(embeddings, Matrix::select);
+            let distractors = args.distractors.as_deref().map(read_matrix).transpose()?;
+            // In double precision where one of the files is.
+            match (embeddings, distractors) {
+                (Matrix::F32(embeddings), None) => measured(embeddings, None, &rows, None, args)?,
+                (Matrix::F32(embeddings), Some(Matrix::F32(distractors))) => {
+                    measured(embeddings, Some(distractors), &rows, None, args)?
+                }
+                (embeddings, distractors) => {
+                    measured(embeddings.into_f64(), distractors.map(Matrix::into_f64), &rows, None, args)?
+                }
+            }
+        }
     };
     if let Some(directory) = &args.out {
         let path = directory.join("evaluation.json");
@@ -136,55 +154,17 @@ fn path_of_rows(args: &Args) -> &Path {
     args.embeddings.as_deref().or(args.features.as_deref()).expect("clap requires one of the two")
 }
 
-/// Labels with the classes that they are of.
-fn read_with_table(path: &Path) -> Result<(Labels, ClassTable)> {
-    let labels = read_labels(path)?;
-    let table = ClassTable::of(&[&labels]).map_err(|error| error.in_file(path))?;
-    Ok((labels, table))
-}
-
-/// Features with labels, those asked for.
-fn dataset(args: &Args, (labels, table): (Labels, ClassTable)) -> Result<Dataset> {
-    let path = args.labels.as_deref().expect("labels are of a file");
-    let data = Dataset::read_encoded(path_of_rows(args), path, &labels, table)?;
-    match &args.classes {
-        Some(range) => {
-            let wanted = rows_in(range, data.labels.view(), data.class_table())?;
-            let labels: HashSet<i64> = wanted.into_iter().map(|row| data.labels[row]).collect();
-            data.select(|class| labels.contains(&class))
-        }
-        None => Ok(data),
-    }
-}
-
-/// The rows whose labels are in `range`.
-fn rows_in(range: &Range<i64>, labels: ArrayView1<i64>, table: &ClassTable) -> Result<Vec<usize>> {
-    let is_wanted = |class: i64| {
-        let label = usize::try_from(class).ok().map(|class| table.label(class));
-        matches!(label, Some(Label::Number(number)) if range.contains(&number))
-    };
-    let rows: Vec<usize> = (0..labels.len()).filter(|&row| is_wanted(labels[row])).collect();
-    if !rows.is_empty() {
-        return Ok(rows);
-    }
-    let expected = format!("a range with rows in it: labels are {}", table.describe());
-    let bound = |bound: i64, left_out: i64| if bound == left_out { String::new() } else { bound.to_string() };
-    let value = format!("{}..{}", bound(range.start, i64::MIN), bound(range.end, i64::MAX));
-    Err(Error::Setting { name: "--classes", value, expected })
-}
-
 /// Figures of the head, as JSON and as text.
-fn closed_set(model: &Model, data: &Dataset) -> Result<(Value, String)> {
-    let evaluation = model.evaluate(data).map_err(|error| match error {
-        Error::InFile { path, source } => match *source {
-            Error::Label { row, label, expected } => {
-                let advice = "--open-set measures embeddings of other classes, --classes leaves rows out";
-                Error::Label { row, label, expected: format!("{expected}; {advice}") }.in_file(path)
-            }
-            source => source.in_file(path),
-        },
+fn closed_set(model: &Model, features: Features, rows: &MeasuredRows) -> Result<(Value, String)> {
+    let data = Dataset::labelled(features, rows.labels.clone(), rows.class_table.clone());
+    let evaluation = data.and_then(|data| model.evaluate(&data)).map_err(|error| match error {
+        Error::Label { row, label, expected } => {
+            let advice = "--open-set measures embeddings of other classes, --classes leaves rows out";
+            Error::Label { row, label, expected: format!("{expected}; {advice}") }
+        }
         other => other,
-    })?;
+    });
+    let evaluation = evaluation.map_err(|error| rows.located(error, model.head_input()))?;
     let report = json!({
         "head": model.head.name(),
         "rows": evaluation.rows,
@@ -203,96 +183,45 @@ fn closed_set(model: &Model, data: &Dataset) -> Result<(Value, String)> {
     Ok((report, text))
 }
 
-/// What is measured.
-struct Embedded<F> {
-    /// (N, D)
-    embeddings: Array2<F>,
-    /// (N,)
-    labels: Array1<i64>,
-    /// (M, D)
-    distractors: Option<Array2<F>>,
-}
-
-/// Embeddings as they are in their files: in double precision where one of the files is.
-enum Rows {
-    F32(Embedded<f32>),
-    F64(Embedded<f64>),
-}
-
-fn rows_of_model(model: &Model, data: Option<&Dataset>, args: &Args) -> Result<Embedded<f32>> {
-    let of = |path: &Path, features: &Features| {
-        let embeddings = model.embeddings(features.view()).map_err(|error| error.in_file(path))?;
-        features.check_unchanged()?;
+/// Embeddings of features and, where there are some, of distractors.
+fn embeddings_of_model(
+    model: &Model,
+    features: &Features,
+    rows: &MeasuredRows,
+    args: &Args,
+) -> Result<(Array2<f32>, Option<Array2<f32>>)> {
+    let embeddings = model.embeddings(features.view()).map_err(|error| rows.located(error, "features"))?;
+    features.check_unchanged()?;
+    let of_distractors = |path: &Path| {
+        let distractors = read_features(path)?;
+        let embeddings = model.embeddings(distractors.view()).map_err(|error| error.in_file(path))?;
+        distractors.check_unchanged()?;
         Ok::<_, Error>(embeddings)
     };
-    let path = path_of_rows(args);
-    let embeddings = match data {
-        Some(data) => of(path, &data.features)?,
-        None => of(path, &read_features(path)?)?,
-    };
-    let distractors = args.distractors.as_deref().map(|path| of(path, &read_features(path)?)).transpose()?;
-    let labels = data.map_or_else(|| unlabelled(embeddings.nrows()), |data| data.labels.clone());
-    Ok(Embedded { embeddings, labels, distractors })
-}
-
-fn unlabelled(rows: usize) -> Array1<i64> {
-    Array1::from_elem(rows, IGNORE_LABEL)
-}
-
-fn rows_as_they_are(labelled: Option<(Labels, ClassTable)>, args: &Args) -> Result<Rows> {
-    let mut embeddings = read_matrix(path_of_rows(args))?;
-    let mut labels = unlabelled(embeddings.nrows());
-    if let (Some((of_file, table)), Some(path)) = (labelled, &args.labels) {
-        labels = table.encode(&of_file).map_err(|error| error.in_file(path))?;
-        if labels.len() != embeddings.nrows() {
-            let expected = format!("({},), one label for each row of embeddings", embeddings.nrows());
-            return Err(Error::Shape { what: "labels", found: vec![labels.len()], expected }.in_file(path));
-        }
-        if let Some(range) = &args.classes {
-            let rows = rows_in(range, labels.view(), &table)?;
-            (embeddings, labels) = (embeddings.select(&rows), labels.select(Axis(0), &rows));
-        }
-    }
-    let distractors = args.distractors.as_deref().map(read_matrix).transpose()?;
-    Ok(match (embeddings, distractors) {
-        (Matrix::F32(embeddings), None) => Rows::F32(Embedded { embeddings, labels, distractors: None }),
-        (Matrix::F32(embeddings), Some(Matrix::F32(distractors))) => {
-            Rows::F32(Embedded { embeddings, labels, distractors: Some(distractors) })
-        }
-        (embeddings, distractors) => Rows::F64(Embedded {
-            embeddings: embeddings.into_f64(),
-            labels,
-            distractors: distractors.map(Matrix::into_f64),
-        }),
-    })
+    Ok((embeddings, args.distractors.as_deref().map(of_distractors).transpose()?))
 }
 
 /// The measures as JSON and as text; the figure goes where it was asked for.
-fn measured<F: Real>(rows: Embedded<F>, model: Option<&Model>, args: &Args) -> Result<(Value, String)> {
-    let Embedded { embeddings, labels, distractors } = rows;
+fn measured<F: Real>(
+    embeddings: Array2<F>,
+    distractors: Option<Array2<F>>,
+    rows: &MeasuredRows,
+    model: Option<&Model>,
+    args: &Args,
+) -> Result<(Value, String)> {
+    let labels = rows.labels.view();
     let pairs = args.pairs.as_deref().map(|pairs| {
         let rows = args.manifest.as_deref().map(|path| files_of_rows(path, labels.len())).transpose()?;
         read_pairs(pairs, labels.len(), &rows_of_stems(rows.iter().flatten().map(String::as_str)))
     });
     let pairs = pairs.transpose()?;
     let options = OpenSetOptions {
-        clusters: args.nmi || open_set::clusters_fast(labels.view()),
+        clusters: args.nmi || open_set::clusters_fast(labels),
         pairs: pairs.as_deref(),
         distractors: distractors.as_ref().map(|distractors| distractors.view()),
         ..OpenSetOptions::default()
     };
-    let in_file = |error: Error| match (&error, &args.distractors) {
-        (Error::Shape { what, .. } | Error::NotFinite { what, .. } | Error::ZeroNorm { what, .. }, Some(path))
-            if *what == "distractors" =>
-        {
-            error.in_file(path)
-        }
-        (Error::Shape { .. } | Error::Empty { .. } | Error::NotFinite { .. } | Error::ZeroNorm { .. }, _) => {
-            error.in_file(path_of_rows(args))
-        }
-        _ => error,
-    };
-    let measures = measure(embeddings.view(), labels.view(), &options).map_err(in_file)?;
+    let measures = measure(embeddings.view(), labels, &options).map_err(|error| rows.located(error, "embeddings"))?;
     if let Some(directory) = &args.out {
         let title = format!(
             "{} of {}, {}",

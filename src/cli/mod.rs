@@ -20,6 +20,7 @@ mod head_args;
 mod head_specs;
 mod interrupt;
 mod kernel_args;
+mod measured_rows;
 mod npy;
 mod open_set;
 mod outputs;

@@ -26,7 +26,8 @@ pub(super) fn clusters_fast(labels: ArrayView1<i64>) -> bool {
 /// The measures of a training run on rows of unseen classes.
 pub(super) fn measure_unseen(embeddings: ArrayView2<f32>, unseen: &Dataset) -> Result<OpenSet> {
     let options = OpenSetOptions { clusters: clusters_fast(unseen.labels.view()), ..OpenSetOptions::default() };
-    measure(embeddings, unseen.labels.view(), &options)
+    let measures = measure(embeddings, unseen.labels.view(), &options);
+    measures.map_err(|error| unseen.located(error, "embeddings", |row| row))
 }
 
 /// A few lines for the terminal.

@@ -23,11 +23,11 @@ pub enum Matrix {
 }
 
 impl Matrix {
-    /// Its rows.
-    pub fn nrows(&self) -> usize {
+    /// [rows, columns]
+    pub fn shape(&self) -> &[usize] {
         match self {
-            Self::F32(matrix) => matrix.nrows(),
-            Self::F64(matrix) => matrix.nrows(),
+            Self::F32(matrix) => matrix.shape(),
+            Self::F64(matrix) => matrix.shape(),
         }
     }
 

@@ -100,7 +100,7 @@ impl ClassTable {
     }
 
     /// Whether labels are numbers without gaps.
-    pub(crate) fn is_consecutive(&self) -> bool {
+    pub fn is_consecutive(&self) -> bool {
         matches!(self.labels, ClassLabels::Consecutive { .. })
     }
 

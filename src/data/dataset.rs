@@ -15,16 +15,24 @@ pub struct Dataset {
     /// (N,) the class of each row, from 0, or [`IGNORE_LABEL`].
     pub labels: Array1<i64>,
     class_table: ClassTable,
-    origin: Option<Origin>,
+    /// The files that rows are from, in the order of rows; none where they are from nowhere that is known.
+    origins: Vec<Origin>,
 }
 
-/// Where rows come from.
+/// Where some of the rows come from.
 #[derive(Clone, Debug)]
 struct Origin {
     features: PathBuf,
     labels: PathBuf,
-    /// Rows of the files, where they are not all of them.
-    rows: Option<Vec<usize>>,
+    /// The number in the files of each row.
+    rows: Rows,
+}
+
+#[derive(Clone, Debug)]
+enum Rows {
+    /// As many as there are in the files.
+    All(usize),
+    Some(Vec<usize>),
 }
 
 impl Dataset {
@@ -44,7 +52,7 @@ impl Dataset {
             });
         }
         let classes = labels.iter().max().map_or(0, |&largest| if largest < 0 { 0 } else { largest as usize + 1 });
-        Self::checked(features, labels, ClassTable::indices(classes))
+        Self::labelled(features, labels, ClassTable::indices(classes))
     }
 
     /// Features with labels of the classes in `classes`.
@@ -53,10 +61,11 @@ impl Dataset {
     /// As [`new`](Self::new); [`Error::Label`] for a label that no class has.
     pub fn encoded(features: Features, labels: &Labels, classes: ClassTable) -> Result<Self> {
         let encoded = classes.encode(labels)?;
-        Self::checked(features, encoded, classes)
+        Self::labelled(features, encoded, classes)
     }
 
-    fn checked(features: Features, labels: Array1<i64>, class_table: ClassTable) -> Result<Self> {
+    /// Features with the class of each row.
+    pub(crate) fn labelled(features: Features, labels: Array1<i64>, class_table: ClassTable) -> Result<Self> {
         let view = features.view();
         if view.is_empty() {
             return Err(Error::Empty { what: "features", found: view.shape().to_vec() });
@@ -72,7 +81,7 @@ impl Dataset {
         if labels.iter().all(|&label| label == IGNORE_LABEL) {
             return Err(Error::NothingLabelled { rows: labels.len(), ignore: IGNORE_LABEL });
         }
-        Ok(Self { features, labels, class_table, origin: None })
+        Ok(Self { features, labels, class_table, origins: Vec::new() })
     }
 
     /// Reads both files. The classes are the labels that occur; with `labels_start` all numbers from there to the largest.
@@ -94,10 +103,11 @@ impl Dataset {
     /// Those of [`read_features`]; [`Error::InFile`] with those of [`encoded`](Self::encoded).
     pub fn read_encoded(features: &Path, labels: &Path, of_file: &Labels, classes: ClassTable) -> Result<Self> {
         let data = Self::encoded(read_features(features)?, of_file, classes).map_err(|error| {
-            let path = if error.is_of_features() { features } else { labels };
+            let path = if error.subject() == Some("features") { features } else { labels };
             error.in_file(path)
         })?;
-        Ok(Self { origin: Some(Origin { features: features.into(), labels: labels.into(), rows: None }), ..data })
+        let rows = Rows::All(data.rows());
+        Ok(Self { origins: vec![Origin { features: features.into(), labels: labels.into(), rows }], ..data })
     }
 
     /// N
@@ -143,17 +153,7 @@ impl Dataset {
     /// As [`with_classes_of`](Self::with_classes_of).
     pub fn labels_as(&self, classes: &ClassTable) -> Result<Array1<i64>> {
         let translated = self.class_table.translate(&self.labels, classes);
-        translated.map_err(|error| self.label_in_file(error))
-    }
-
-    /// An error about the label of a row, with the row's number in its file and the file.
-    fn label_in_file(&self, error: Error) -> Error {
-        match (error, &self.origin) {
-            (Error::Label { row, label, expected }, Some(origin)) => {
-                Error::Label { row: origin.row(row), label, expected }.in_file(&origin.labels)
-            }
-            (error, _) => error,
-        }
+        translated.map_err(|error| self.located(error, "features", |row| row))
     }
 
     /// The classes that no row has.
@@ -174,7 +174,7 @@ impl Dataset {
         let others = ClassTable::others(self.labels.iter().filter(|label| is_unknown(label)).map(label).collect());
         let expected = format!("a label that training rows have; {others}");
         let error = Error::Label { row, label: label(&self.labels[row]).quoted(), expected };
-        Err(self.label_in_file(error))
+        Err(self.located(error, "features", |row| row))
     }
 
     /// Whether there is a row whose class `is_wanted`.
@@ -199,14 +199,16 @@ impl Dataset {
     /// [`Error::Empty`] if there is none, [`Error::NothingLabelled`] if none has a label.
     pub fn select(&self, is_wanted: impl Fn(i64) -> bool) -> Result<Self> {
         let rows: Vec<usize> = (0..self.rows()).filter(|&row| is_wanted(self.labels[row])).collect();
-        let features = self.features.view().select(Axis(0), &rows);
+        let features = self.features.select(&rows);
         let labels = self.labels.select(Axis(0), &rows);
-        let selected = Self::checked(features.into(), labels, self.class_table.clone())?;
-        let origin = self.origin.as_ref().map(|origin| {
-            let rows = rows.iter().map(|&row| origin.row(row)).collect();
-            Origin { rows: Some(rows), ..origin.clone() }
+        let selected = Self::labelled(features, labels, self.class_table.clone())?;
+        let places = rows.iter().filter_map(|&row| self.place(row)).collect::<Vec<_>>();
+        let same_file = |a: &(&Origin, usize), b: &(&Origin, usize)| std::ptr::eq(a.0, b.0);
+        let origins = places.chunk_by(same_file).map(|places| {
+            let rows = Rows::Some(places.iter().map(|&(_, row)| row).collect());
+            Origin { rows, ..places[0].0.clone() }
         });
-        Ok(Self { origin, ..selected })
+        Ok(Self { origins: origins.collect(), ..selected })
     }
 
     /// The rows of this data set, then those of `other`, which has the same classes.
@@ -221,7 +223,9 @@ impl Dataset {
             expected: format!("(rows, {}), the dimension of the others", features.ncols()),
         })?;
         let labels = concatenate![Axis(0), self.labels, other.labels_as(&self.class_table)?];
-        Ok(Self { features: joined.into(), labels, class_table: self.class_table.clone(), origin: None })
+        let all_are_known = !self.origins.is_empty() && !other.origins.is_empty();
+        let origins = if all_are_known { [&self.origins[..], &other.origins].concat() } else { Vec::new() };
+        Ok(Self { features: joined.into(), labels, class_table: self.class_table.clone(), origins })
     }
 
     /// This data set with transformed features: a copy in memory, unless the transform changes nothing.
@@ -262,21 +266,46 @@ impl Dataset {
         self.features.check_unchanged()
     }
 
-    /// An error about row r of some rows as one about row `row_of(r)` of this data set or, where there is one, of its file; errors
-    /// about features call them `name`.
+    /// An error about row r of some rows, or of their labels, as one about row `row_of(r)` of this data set or, where there is one, of its file;
+    /// `name` is what errors call the rows.
     pub(crate) fn located(&self, error: Error, name: &'static str, row_of: impl Fn(usize) -> usize) -> Error {
-        let row_in_file = |row| self.origin.as_ref().map_or(row_of(row), |origin| origin.row(row_of(row)));
-        let is_of_features = error.is_of_features();
-        match (&self.origin, error.of_row(name, row_in_file)) {
-            (Some(origin), error) if is_of_features => error.in_file(&origin.features),
-            (_, error) => error,
+        if !error.is_of_rows(name) {
+            return error;
         }
+        let error = error.of_row(name, row_of);
+        let place = match (error.row(), &self.origins[..]) {
+            (Some(row), _) => self.place(row),
+            (None, [only]) => Some((only, 0)),
+            (None, _) => None,
+        };
+        let Some((origin, row)) = place else { return error };
+        let path = if error.subject() == Some("labels") { &origin.labels } else { &origin.features };
+        error.of_row(name, |_| row).in_file(path)
+    }
+
+    /// Where a row is from, and its number there.
+    fn place(&self, row: usize) -> Option<(&Origin, usize)> {
+        let mut before = 0;
+        self.origins.iter().find_map(|origin| {
+            let row = row - before;
+            before += origin.rows.len();
+            Some((origin, origin.rows.number(row)?))
+        })
     }
 }
 
-impl Origin {
-    /// The row of the file.
-    fn row(&self, row: usize) -> usize {
-        self.rows.as_ref().map_or(row, |rows| rows[row])
+impl Rows {
+    fn len(&self) -> usize {
+        match self {
+            Self::All(count) => *count,
+            Self::Some(rows) => rows.len(),
+        }
+    }
+
+    fn number(&self, row: usize) -> Option<usize> {
+        match self {
+            Self::All(count) => (row < *count).then_some(row),
+            Self::Some(rows) => rows.get(row).copied(),
+        }
     }
 }

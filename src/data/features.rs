@@ -5,7 +5,7 @@ use super::npy_header;
 use crate::wording::counted;
 use crate::{Error, Result};
 use mmap_io::{MemoryMappedFile, MmapMode};
-use ndarray::{ArcArray2, Array2, ArrayView2};
+use ndarray::{ArcArray2, Array2, ArrayView2, Axis};
 use ndarray_npy::ViewNpyExt;
 use std::fs::File;
 use std::io;
@@ -69,6 +69,11 @@ impl Features {
             Storage::Memory(features) => features.view(),
             Storage::Mapped(mapped) => mapped.view(),
         }
+    }
+
+    /// A copy of some rows.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        self.view().select(Axis(0), rows).into()
     }
 
     /// Whether rows are read from disk as they are used.

@@ -60,7 +60,7 @@ impl Labels {
     }
 
     /// Whether they are strings.
-    pub(crate) fn are_strings(&self) -> bool {
+    pub fn are_strings(&self) -> bool {
         matches!(self, Self::Strings(_))
     }
 

@@ -22,8 +22,7 @@ pub struct OpenSetSplit {
 /// Both count the same classes, of which one may have fewer.
 ///
 /// # Errors
-/// [`Error::Empty`], [`Error::NothingLabelled`] where no row trains; [`Error::Unmeasurable`] unless there are two classes to
-/// retrieve, one of them with two rows; [`Error::Label`] where labels of the two are of different classes.
+/// [`Error::Unmeasurable`] where no row trains, and unless there are two classes to retrieve, one of them with two rows; [`Error::Label`] where labels of the two are of different classes.
 pub fn open_set_split(train: &Dataset, test: Option<&Dataset>) -> Result<OpenSetSplit> {
     let most = test.filter(|test| test.classes() > train.classes()).unwrap_or(train).class_table();
     let counted_alike = |data: &Dataset| data.clone().with_classes_of(most);
@@ -40,6 +39,10 @@ pub fn open_set_split(train: &Dataset, test: Option<&Dataset>) -> Result<OpenSet
         Some(unseen) if can_be_retrieved(&unseen) => unseen,
         _ => return Err(unmeasurable()),
     };
+    if !train.has_rows(is_known) {
+        let found = format!("{} of which none of the first {known} has a training row", counted(classes, "class"));
+        return Err(Error::Unmeasurable { what: "an open set", found, expected: "training rows of these" });
+    }
     let select_known = |data: &Dataset| Ok::<_, Error>(data.select(is_known)?.with_first_classes(known as usize));
     let known_test = test.filter(|test| test.has_rows(is_known)).map(select_known);
     Ok(OpenSetSplit { train: select_known(train)?, test: known_test.transpose()?, unseen })

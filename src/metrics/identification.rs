@@ -5,7 +5,7 @@ use super::similarity::{
 };
 use crate::ops::{IGNORE_LABEL, rows};
 use crate::{Error, Real, Result};
-use ndarray::{Array2, ArrayView1, ArrayView2, s};
+use ndarray::{ArrayView1, ArrayView2, s};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::ops::Range;
@@ -89,15 +89,26 @@ pub fn cmc<F: Real>(
     check_dimensions("gallery", gallery, probes.ncols())?;
     let unit_probes = unit_rows("probes", probes, probe_labels)?;
     let unit_gallery = unit_rows("gallery", gallery, gallery_labels)?;
+    cmc_of_unit(unit_probes.view(), probe_labels, unit_gallery.view(), gallery_labels, ranks)
+}
+
+/// [`cmc`] of unit rows.
+pub(super) fn cmc_of_unit<F: Real>(
+    probes: ArrayView2<F>,
+    probe_labels: ArrayView1<i64>,
+    gallery: ArrayView2<F>,
+    gallery_labels: ArrayView1<i64>,
+    ranks: usize,
+) -> Result<Cmc> {
     let rows_of_label = rows_of_labels(gallery_labels);
     let mates: Vec<&[usize]> = probe_labels.iter().map(|label| rows_of(&rows_of_label, *label)).collect();
     let best = |(probe, mates): (usize, &&[usize])| {
-        let similarities = mates.iter().map(|&mate| similarity(&unit_probes, probe, &unit_gallery, mate));
+        let similarities = mates.iter().map(|&mate| similarity(probes, probe, gallery, mate));
         as_similar_as(similarities.fold(F::neg_infinity(), F::max))
     };
     let best: Vec<F> = mates.iter().enumerate().map(best).collect();
     let nearer: Vec<AtomicUsize> = best.iter().map(|_| AtomicUsize::new(0)).collect();
-    for_each_block(unit_probes.view(), unit_gallery.view(), |block| {
+    for_each_block(probes, gallery, |block| {
         for (probe, similarities) in block.rows() {
             let own = mates[probe].iter().filter(|mate| block.references.contains(mate));
             let own = own.filter(|&mate| similarities[mate - block.references.start] >= best[probe]).count();
@@ -122,12 +133,21 @@ pub fn cmc_among_distractors<F: Real>(
 ) -> Result<Cmc> {
     check_dimensions("distractors", distractors, embeddings.ncols())?;
     let unit = unit_rows("embeddings", embeddings, labels)?;
-    let unit_distractors = unit_of("distractors", distractors)?;
+    cmc_of_unit_among_distractors(unit.view(), labels, unit_of("distractors", distractors)?.view(), ranks)
+}
+
+/// [`cmc_among_distractors`] of unit rows.
+pub(super) fn cmc_of_unit_among_distractors<F: Real>(
+    unit: ArrayView2<F>,
+    labels: ArrayView1<i64>,
+    distractors: ArrayView2<F>,
+    ranks: usize,
+) -> Result<Cmc> {
     let rows_of_label = rows_of_labels(labels);
     let mates =
         |probe: usize| rows_of(&rows_of_label, labels[probe]).iter().copied().filter(move |&mate| mate != probe);
     let of_probe = |probe: usize| {
-        let similarities = mates(probe).map(|mate| as_similar_as(similarity(&unit, probe, &unit, mate)));
+        let similarities = mates(probe).map(|mate| as_similar_as(similarity(unit, probe, unit, mate)));
         Searches::new(similarities.collect())
     };
     let mut counts = RankCounts::new(ranks);
@@ -135,7 +155,7 @@ pub fn cmc_among_distractors<F: Real>(
         let of_block = |rows: Range<usize>| Mutex::new(rows.map(|row| of_probe(probes.start + row)).collect());
         let searches: Vec<Mutex<Vec<Searches<F>>>> =
             blocks(probes.len()).collect::<Vec<_>>().into_par_iter().map(of_block).collect();
-        for_each_block(unit.slice(s![probes.clone(), ..]), unit_distractors.view(), |block| {
+        for_each_block(unit.slice(s![probes.clone(), ..]), distractors, |block| {
             let mut searches = lock(&searches[block.queries.start / BLOCK]);
             for (searches, (_, similarities)) in searches.iter_mut().zip(block.rows()) {
                 searches.meet(similarities);
@@ -209,6 +229,6 @@ fn rows_of(rows: &HashMap<i64, Vec<usize>>, label: i64) -> &[usize] {
     rows.get(&label).map_or(&[], Vec::as_slice)
 }
 
-fn similarity<F: Real>(a: &Array2<F>, number: usize, b: &Array2<F>, other: usize) -> F {
-    rows::dot(row(a.view(), number), row(b.view(), other))
+fn similarity<F: Real>(a: ArrayView2<F>, number: usize, b: ArrayView2<F>, other: usize) -> F {
+    rows::dot(row(a, number), row(b, other))
 }

@@ -32,12 +32,21 @@ pub fn k_means<F: Real>(
     runs: usize,
     rng: &mut impl Rng,
 ) -> Result<Clustering<F>> {
-    let unit = unit("embeddings", embeddings)?;
+    k_means_of_unit(unit("embeddings", embeddings)?.view(), clusters, runs, rng)
+}
+
+/// [`k_means`] of unit rows.
+pub(super) fn k_means_of_unit<F: Real>(
+    unit: ArrayView2<F>,
+    clusters: usize,
+    runs: usize,
+    rng: &mut impl Rng,
+) -> Result<Clustering<F>> {
     if clusters == 0 || clusters > unit.nrows() {
         let expected = format!("1 to {}, the number of rows", unit.nrows());
         return Err(Error::Setting { name: "the number of clusters", value: clusters.to_string(), expected });
     }
-    let mut run = || lloyd(unit.view(), first_centres(unit.view(), clusters, trials(clusters), rng));
+    let mut run = || lloyd(unit, first_centres(unit, clusters, trials(clusters), rng));
     let first = run();
     let better = |best: Clustering<F>, other: Clustering<F>| if other.inertia < best.inertia { other } else { best };
     Ok((1..runs).map(|_| run()).fold(first, better))

@@ -1,13 +1,13 @@
 //! All measures of embeddings of classes that training need not have seen.
 
 use super::folds::{FoldAccuracy, fold_accuracy};
-use super::identification::{Cmc, cmc, cmc_among_distractors};
-use super::k_means::k_means;
+use super::identification::{Cmc, cmc_of_unit, cmc_of_unit_among_distractors};
+use super::k_means::k_means_of_unit;
 use super::mutual_information::normalized_mutual_information;
-use super::retrieval::{Retrieval, retrieval};
+use super::retrieval::{Retrieval, retrieval_of_unit};
 use super::roc::{BestAccuracy, Roc};
-use super::similarity::{check_dimensions, unit};
-use super::verification::{AllPairs, Pair, all_pairs, scores};
+use super::similarity::{check_dimensions, unit, unit_rows};
+use super::verification::{AllPairs, Pair, all_pairs_of_unit, scores_of_unit};
 use crate::ops::IGNORE_LABEL;
 use crate::wording::counted;
 use crate::{Error, Real, Result};
@@ -152,13 +152,17 @@ pub fn measure<F: Real>(
     labels: ArrayView1<i64>,
     options: &OpenSetOptions<F>,
 ) -> Result<OpenSet> {
-    // What can be wrong at once comes first: the rest may take minutes.
-    if let Some(distractors) = options.distractors {
+    // What can be wrong comes first: the rest may take minutes.
+    let unit_distractors = options.distractors.map(|distractors| {
         check_dimensions("distractors", distractors, embeddings.ncols())?;
-        unit("distractors", distractors)?;
-    }
+        unit("distractors", distractors)
+    });
+    let unit_distractors = unit_distractors.transpose()?;
+    let distractors = unit_distractors.as_ref().map(|distractors| distractors.view());
+    let unit = unit_rows("embeddings", embeddings, labels)?;
+    let unit = unit.view();
     let given_pairs = options.pairs.map(|pairs| {
-        let scores = scores(embeddings, pairs)?;
+        let scores = scores_of_unit(unit, pairs)?;
         let same: Vec<bool> = pairs.iter().map(|pair| pair.same).collect();
         Ok::<_, Error>((measured(Roc::new(&scores, &same))?, measured(fold_accuracy(&scores, &same, FOLDS))?))
     });
@@ -170,23 +174,23 @@ pub fn measure<F: Real>(
             let (what, expected) = ("NMI of clusters and classes", "at least two classes");
             return Err(Error::Unmeasurable { what, found: counted(classes.len(), "class"), expected });
         }
-        let (embeddings, labels) = (embeddings.select(Axis(0), &labelled), labels.select(Axis(0), &labelled));
+        let (unit, labels) = (unit.select(Axis(0), &labelled), labels.select(Axis(0), &labelled));
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-        let clustering = k_means(embeddings.view(), classes.len(), 3, &mut rng)?;
+        let clustering = k_means_of_unit(unit.view(), classes.len(), 3, &mut rng)?;
         normalized_mutual_information(&labels.to_vec(), &clustering.clusters)
     };
     let among = |distractors: ArrayView2<F>| {
-        cmc_among_distractors(embeddings, labels, distractors, RANKS.min(distractors.nrows() + 1))
+        cmc_of_unit_among_distractors(unit, labels, distractors, RANKS.min(distractors.nrows() + 1))
     };
     let measures = OpenSet {
         rows: labelled.len(),
         classes: classes.len(),
-        retrieval: measured(retrieval(embeddings, labels, &options.ks))?,
+        retrieval: measured(retrieval_of_unit(unit, labels, &options.ks))?,
         nmi: options.clusters.then(|| measured(nmi())).transpose()?,
-        all_pairs: measured(all_pairs(embeddings, labels))?,
+        all_pairs: measured(all_pairs_of_unit(unit, labels))?,
         given_pairs,
-        enrolled: measured(enrolled(embeddings, labels, &labelled, options.distractors))?,
-        among_distractors: options.distractors.map(|distractors| measured(among(distractors))).transpose()?,
+        enrolled: measured(enrolled(unit, labels, &labelled, distractors))?,
+        among_distractors: distractors.map(|distractors| measured(among(distractors))).transpose()?,
     };
     match measures.is_any_defined() {
         true => Ok(measures),
@@ -199,7 +203,7 @@ pub fn measure<F: Real>(
 }
 
 fn enrolled<F: Real>(
-    embeddings: ArrayView2<F>,
+    unit: ArrayView2<F>,
     labels: ArrayView1<i64>,
     labelled: &[usize],
     distractors: Option<ArrayView2<F>>,
@@ -210,11 +214,11 @@ fn enrolled<F: Real>(
         let (what, found) = ("identification", counted(labelled.len(), "labelled row"));
         return Err(Error::Unmeasurable { what, found, expected: "a class with at least two" });
     }
-    let rows = |rows: &[usize]| (embeddings.select(Axis(0), rows), labels.select(Axis(0), rows));
+    let rows = |rows: &[usize]| (unit.select(Axis(0), rows), labels.select(Axis(0), rows));
     let ((mut gallery, mut gallery_labels), (probes, probe_labels)) = (rows(&first), rows(&others));
     if let Some(distractors) = distractors {
         gallery = concatenate![Axis(0), gallery, distractors];
         gallery_labels = concatenate![Axis(0), gallery_labels, Array1::from_elem(distractors.nrows(), IGNORE_LABEL)];
     }
-    cmc(probes.view(), probe_labels.view(), gallery.view(), gallery_labels.view(), RANKS.min(gallery.nrows()))
+    cmc_of_unit(probes.view(), probe_labels.view(), gallery.view(), gallery_labels.view(), RANKS.min(gallery.nrows()))
 }

@@ -42,14 +42,22 @@ pub struct RecallAt {
 /// # Errors
 /// [`Error::Empty`], [`Error::Shape`], [`Error::NotFinite`], [`Error::ZeroNorm`]; [`Error::Unmeasurable`] where no class has two rows.
 pub fn retrieval<F: Real>(embeddings: ArrayView2<F>, labels: ArrayView1<i64>, ks: &[usize]) -> Result<Retrieval> {
-    let unit = unit_rows("embeddings", embeddings, labels)?;
+    retrieval_of_unit(unit_rows("embeddings", embeddings, labels)?.view(), labels, ks)
+}
+
+/// [`retrieval`] of unit rows.
+pub(super) fn retrieval_of_unit<F: Real>(
+    unit: ArrayView2<F>,
+    labels: ArrayView1<i64>,
+    ks: &[usize],
+) -> Result<Retrieval> {
     let labels = labels.to_vec();
     let others = others_in_class(&labels);
     let largest_k = ks.iter().copied().max().unwrap_or(1);
     let most = labels.len() - 1;
     let wanted: Vec<usize> =
         others.iter().map(|&others| if others == 0 { 0 } else { others.max(largest_k).min(most) }).collect();
-    let of_queries = map_nearest(unit.view(), &wanted, |row, neighbours| {
+    let of_queries = map_nearest(unit, &wanted, |row, neighbours| {
         OfQuery::new(
             neighbours.iter().map(|&(_, other): &Neighbour<F>| labels[other as usize] == labels[row]),
             others[row],

@@ -24,9 +24,13 @@ pub struct Pair {
 /// # Errors
 /// [`Error::Empty`], [`Error::NotFinite`], [`Error::ZeroNorm`]; [`Error::Setting`] for a pair of a row that is not there.
 pub fn scores<F: Real>(embeddings: ArrayView2<F>, pairs: &[Pair]) -> Result<Vec<F>> {
-    let unit = unit("embeddings", embeddings)?;
+    scores_of_unit(unit("embeddings", embeddings)?.view(), pairs)
+}
+
+/// [`scores`] of unit rows.
+pub(super) fn scores_of_unit<F: Real>(unit: ArrayView2<F>, pairs: &[Pair]) -> Result<Vec<F>> {
     let row = |number: usize| match number < unit.nrows() {
-        true => Ok(row(unit.view(), number)),
+        true => Ok(row(unit, number)),
         false => {
             let expected = format!("a number from 0 to {}", unit.nrows() - 1);
             Err(Error::Setting { name: "the row of a pair", value: number.to_string(), expected })
@@ -59,11 +63,15 @@ const HALF: usize = 1 << 17;
 /// [`Error::Empty`], [`Error::Shape`], [`Error::NotFinite`], [`Error::ZeroNorm`]; [`Error::Unmeasurable`] unless there are two rows of one
 /// class and rows of two classes.
 pub fn all_pairs<F: Real>(embeddings: ArrayView2<F>, labels: ArrayView1<i64>) -> Result<AllPairs> {
-    let unit = unit_rows("embeddings", embeddings, labels)?;
+    all_pairs_of_unit(unit_rows("embeddings", embeddings, labels)?.view(), labels)
+}
+
+/// [`all_pairs`] of unit rows.
+pub(super) fn all_pairs_of_unit<F: Real>(unit: ArrayView2<F>, labels: ArrayView1<i64>) -> Result<AllPairs> {
     let labels = labels.to_vec();
     // A table for each task that is running; impostors, then genuine pairs.
     let tables: Mutex<Vec<Vec<u64>>> = Mutex::default();
-    for_each_pair_of_blocks(unit.view(), |block| {
+    for_each_pair_of_blocks(unit, |block| {
         let table = lock(&tables).pop();
         let mut table = table.unwrap_or_else(|| vec![0; 2 * BINS]);
         let on_diagonal = block.queries == block.references;

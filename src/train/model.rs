@@ -94,7 +94,7 @@ impl Model {
     }
 
     /// What the head takes, as errors about its rows call it.
-    pub(super) fn head_input(&self) -> &'static str {
+    pub(crate) fn head_input(&self) -> &'static str {
         match (&self.embedder, self.transform.kind()) {
             (Some(_), _) => "embeddings",
             (None, TransformKind::None) => "features",
@@ -160,7 +160,8 @@ impl Model {
                 class.iter().for_each(|&class| confusion.add(class, predicted));
             }
             Ok(())
-        })?;
+        })
+        .map_err(|error| data.located(error, self.head_input(), |row| row))?;
         Ok(confusion)
     }
 

@@ -71,7 +71,7 @@ impl Trainer {
         let classes = train.classes();
         if classes > MOST_CLASSES_A_ROW.saturating_mul(train.rows()) {
             let row = train.labels.iter().position(|&label| label as usize == classes - 1).unwrap_or_default();
-            return Err(Error::Label {
+            let error = Error::Label {
                 row,
                 label: train.class_table().label(classes - 1).to_string(),
                 expected: format!(
@@ -79,7 +79,8 @@ impl Trainer {
                     train.class_table().label(0),
                     counted(train.rows(), "row")
                 ),
-            });
+            };
+            return Err(train.located(error, "features", |row| row));
         }
         config.check(classes)?;
         let transform = Transform::fit(config.transform, train.features.view())?;

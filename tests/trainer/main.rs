@@ -22,6 +22,7 @@ mod open_set;
 mod outputs;
 mod program;
 mod resumption;
+mod row_numbers;
 mod training;
 mod transforms;
 mod wrong_labels;
