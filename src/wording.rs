@@ -28,9 +28,22 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
+/// A measured figure in four decimals, with an exponent where it is so large that they would say nothing.
+#[cfg(feature = "cli")]
+pub(crate) fn figure(value: f64) -> String {
+    if value.abs() < 1e6 { format!("{value:.4}") } else { format!("{value:.4e}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{counted, number};
+
+    #[cfg(feature = "cli")]
+    #[test]
+    fn figures_stay_short() {
+        let figures = [0.0, 1.38629, 999_999.0, 6.533e29, f64::NAN, f64::NEG_INFINITY].map(super::figure);
+        assert_eq!(figures, ["0.0000", "1.3863", "999999.0000", "6.5330e29", "NaN", "-inf"]);
+    }
 
     #[test]
     fn one_is_singular() {

@@ -28,7 +28,7 @@ pub(super) struct DataArgs {
     pub train_features: Option<PathBuf>,
     /// Training labels (N,): integers, whole floating-point numbers, or strings (U or S to NumPy); or a .txt file with a label a line. The
     /// classes are the labels that occur, whatever they are; -100 or an empty string means no label
-    #[arg(long, value_name = "FILE", requires = "train_features")]
+    #[arg(long, value_name = "FILE", conflicts_with = "data", requires = "train_features")]
     #[serde(serialize_with = "absolute")]
     pub train_labels: Option<PathBuf>,
     /// Test features
@@ -36,7 +36,7 @@ pub(super) struct DataArgs {
     #[serde(serialize_with = "absolute")]
     pub test_features: Option<PathBuf>,
     /// Test labels
-    #[arg(long, value_name = "FILE", requires = "test_features")]
+    #[arg(long, value_name = "FILE", conflicts_with = "data", requires = "test_features")]
     #[serde(serialize_with = "absolute")]
     pub test_labels: Option<PathBuf>,
     /// The classes are all numbers from N to the largest label, those without rows too [default: the labels that occur]

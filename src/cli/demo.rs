@@ -58,19 +58,21 @@ pub(super) fn run(args: &Args) -> Result<()> {
     } = args;
     let sizes = SyntheticBirds { classes, train_rows, test_rows, dimension, ..SyntheticBirds::default() };
     let birds = SyntheticBirds { nuisance_spread, seed, ..sizes };
+    let embedder = args.embed.embedder()?;
+    // The Keras project's scale for ArcFace; its other settings are the defaults here.
+    let scale = [("scale", "32".into())];
+    let config = |(name, head)| {
+        let config = TrainConfig { epochs, seed, batch_size, embedder, ..TrainConfig::new(head) };
+        let config = TrainConfig { learning_rate: args.embed.learning_rate(config.learning_rate), ..config };
+        // Before there are data, as `train` does; heads that need more classes are left out later.
+        config.check(usize::MAX).map(|()| (name, config))
+    };
+    let configs = named_heads(&CLASSIC_HEADS, &scale)?.into_iter().map(config).collect::<Result<_>>()?;
     let (train, test) = birds.generate()?;
     let dataset = |(features, labels)| Dataset::new(Features::from(features), labels);
     let data = Data::new(dataset(train)?, Some(dataset(test)?), args.open_set)?;
     let title = format!("Synthetic features: {}", data.describe());
     tell(&title)?;
     remark_on_frozen_features(&data, args.embed.embed.is_some())?;
-    let embedder = args.embed.embedder()?;
-    // The Keras project's scale for ArcFace; its other settings are the defaults here.
-    let scale = [("scale", "32".into())];
-    let config = |head| {
-        let config = TrainConfig { epochs, seed, batch_size, embedder, ..TrainConfig::new(head) };
-        TrainConfig { learning_rate: args.embed.learning_rate(config.learning_rate), ..config }
-    };
-    let configs = named_heads(&CLASSIC_HEADS, &scale)?.into_iter().map(|(name, head)| (name, config(head))).collect();
     compare(configs, &data, None, &args.out, &title, None)
 }

@@ -9,7 +9,7 @@ use crate::data::{
 use crate::extract::Manifest;
 use crate::metrics::open_set::{OpenSetOptions, measure};
 use crate::train::{Checkpoint, Model, RunDirectory};
-use crate::wording::counted;
+use crate::wording::{counted, figure};
 use crate::{Error, Real, Result, atomic_file};
 use ndarray::Array2;
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ pub(super) struct Args {
     pairs: Option<PathBuf>,
     /// Which photograph each row is, for the names in pairs.txt: a directory whose manifest.json `arcos extract` left, or a text file with a
     /// photograph a line
-    #[arg(long, value_name = "PATH", requires = "pairs", help_heading = "Open set")]
+    #[arg(long, value_name = "PATH", requires = "pairs", conflicts_with = "classes", help_heading = "Open set")]
     manifest: Option<PathBuf>,
     /// Features (or embeddings) of nobody, that rows of a class have to find each other among, as in MegaFace
     #[arg(long, value_name = "FILE", help_heading = "Open set")]
@@ -173,10 +173,10 @@ fn closed_set(model: &Model, features: Features, rows: &MeasuredRows) -> Result<
         "top5_accuracy": evaluation.top5_accuracy,
     });
     let text = format!(
-        "{}, {}: loss {:.4}  accuracy {:.4}  top-5 {:.4}",
+        "{}, {}: loss {}  accuracy {:.4}  top-5 {:.4}",
         model.head.name(),
         counted(evaluation.rows, "row"),
-        evaluation.loss,
+        figure(evaluation.loss),
         evaluation.accuracy,
         evaluation.top5_accuracy
     );

@@ -2,6 +2,7 @@
 
 use super::print;
 use crate::train::{EpochRecord, Progress};
+use crate::wording::figure;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 
@@ -32,8 +33,12 @@ impl Report {
             bar.set_length(self.epochs.saturating_mul(progress.batches) as u64);
             bar.set_position(((progress.epoch - 1) * progress.batches + progress.batch) as u64);
             bar.set_message(format!(
-                "epoch {}/{}  loss {:.4}  train {:.4}  scale {:.3}",
-                progress.epoch, self.epochs, progress.loss, progress.accuracy, progress.scale
+                "epoch {}/{}  loss {}  train {:.4}  scale {:.3}",
+                progress.epoch,
+                self.epochs,
+                figure(progress.loss),
+                progress.accuracy,
+                progress.scale
             ));
         }
     }
@@ -63,10 +68,14 @@ impl Report {
 
 fn describe(record: &EpochRecord, epochs: usize) -> String {
     let width = epochs.to_string().len();
-    let mut line =
-        format!("epoch {:>width$}/{epochs}  train {:.4} {:.4}", record.epoch, record.train_loss, record.train_accuracy);
+    let mut line = format!(
+        "epoch {:>width$}/{epochs}  train {} {:.4}",
+        record.epoch,
+        figure(record.train_loss),
+        record.train_accuracy
+    );
     if let (Some(loss), Some(top1), Some(top5)) = (record.test_loss, record.test_accuracy, record.test_top5_accuracy) {
-        line += &format!("  test {loss:.4} {top1:.4} (top-5 {top5:.4})");
+        line += &format!("  test {} {top1:.4} (top-5 {top5:.4})", figure(loss));
     }
     line += &format!("  scale {:.3}", record.scale);
     if let (Some(cosine), Some(angle)) = (record.target_cosine, record.target_angle) {

@@ -5,6 +5,7 @@ use crate::metrics::confusion::Confusion;
 use crate::metrics::open_set::OpenSet;
 use crate::metrics::roc::Roc;
 use crate::train::EpochRecord;
+use crate::wording::figure;
 
 /// A head and its epochs.
 pub(super) struct Outcome {
@@ -38,7 +39,7 @@ fn ruled(heading: String, lines: impl Iterator<Item = String>) -> String {
 }
 
 fn number(value: Option<f64>) -> String {
-    value.map_or("-".into(), |value| format!("{value:.4}"))
+    value.map_or("-".into(), figure)
 }
 
 fn line(Outcome { name, history, .. }: &Outcome, longest: usize) -> Option<String> {

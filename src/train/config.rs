@@ -156,7 +156,8 @@ impl TrainConfig {
                 return Err(Error::Setting { name: "batch size", value: self.batch_size.to_string(), expected });
             }
         }
-        crate::optim::check_setting("learning rate", rate, rate > 0.0 && rate.is_finite(), "a positive finite number")
+        crate::optim::check_setting("learning rate", rate, rate > 0.0 && rate.is_finite(), "a positive finite number")?;
+        self.optimizer.check_step::<f32>(1, rate)
     }
 }
 

@@ -209,6 +209,7 @@ fn options_without_effect_are_refused() {
             ("--margin", "4", "margin is 4; expected an angle"),
             ("--scale", "0", "scale is 0; expected a positive"),
             ("--learning-rate", "-1", "learning rate is -1; expected"),
+            ("--learning-rate", "1e39", "learning rate is 1e39; expected"),
             ("--batch-size", "0", "batch size is 0; expected at least 1"),
             ("--epochs", "0", "epochs is 0; expected at least 1"),
             ("--warm-up", "31", "warm-up is 31; expected at most 30"),
@@ -218,6 +219,19 @@ fn options_without_effect_are_refused() {
             refuses(&[&base[..], &[option, value]].concat(), text);
         }
     }
+    for (option, value) in [("--epochs", "0"), ("--batch-size", "0"), ("--embed", "0")] {
+        let output = arcos(directory.path(), &["demo", option, value]);
+        assert!(complaint(&output, 2).contains("; expected at least 1") && output.stdout.is_empty(), "{option}");
+    }
+    // What needs an option is not excused by a third that excludes it.
+    let data = ["train", "--head", "adacos", "--data", "data", "--out", "elsewhere"];
+    for (labels, path) in [("--train-labels", "data/train_labels.npy"), ("--test-labels", "data/test_labels.npy")] {
+        refuses(&[&data[..], &[labels, path]].concat(), "cannot be used with");
+    }
+    let rows = ["evaluate", "--embeddings", FEATURES, "--labels", "data/test_labels.npy"];
+    refuses(&[&rows[..], &["--classes", "1..", "--manifest", "x"]].concat(), "cannot be used with");
+    let photographs = ["extract", "--folder", "x", "--model", "m.onnx", "--normalise", "imagenet"];
+    refuses(&[&photographs[..], &["--std", "1,1,1"]].concat(), "cannot be used with");
     let with = |given: &str, needs: &str| format!("{given} is given; expected {needs} with it");
     train("adacos", &["--step-every", "3"], &with("--step-every", "--schedule step"));
     train("adacos", &["--step-factor", "0.5", "--schedule", "cosine"], &with("--step-factor", "--schedule step"));

@@ -64,7 +64,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "R,G,B", value_parser = three_numbers, requires = "std", conflicts_with = "normalise")]
     mean: Option<[f32; 3]>,
     /// With --mean: and divide by this standard deviation
-    #[arg(long, value_name = "R,G,B", value_parser = three_numbers, requires = "mean")]
+    #[arg(long, value_name = "R,G,B", value_parser = three_numbers, requires = "mean", conflicts_with = "normalise")]
     std: Option<[f32; 3]>,
     /// In which order the network takes colours
     #[arg(long, value_enum, default_value_t)]
