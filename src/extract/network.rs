@@ -186,7 +186,7 @@ impl Network {
         let path = Path::new(&self.file.file);
         if self.takes_bytes() {
             values.iter_mut().for_each(|value| *value = value.round());
-            if let Some(value) = values.iter().find(|value| !(0.0..=255.0).contains(*value)) {
+            if let Some(value) = values.iter().copied().find(|value| !(0.0..=255.0).contains(value)) {
                 let (found, expected) =
                     (format!("takes bytes, and is given {}", number(value.into())), "values from 0 to 255".into());
                 return Err(Error::File { path: path.into(), found, expected });
