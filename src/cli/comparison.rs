@@ -3,6 +3,7 @@
 
 use super::head_specs::directory;
 use super::run_files::foreign_file;
+use crate::data::without_byte_order_mark;
 use crate::directory_lock::lock;
 use crate::{Error, Result, atomic_file};
 use serde::{Deserialize, Serialize};
@@ -43,7 +44,8 @@ impl Manifest {
             found,
             expected: format!("{FORMAT}: what an earlier comparison left here"),
         };
-        let manifest: Self = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+        let manifest: Self =
+            serde_json::from_slice(without_byte_order_mark(&text)).map_err(|error| wrong(error.to_string()))?;
         if manifest.format != FORMAT {
             return Err(wrong(format!("is of the format {:?}", manifest.format)));
         }

@@ -2,6 +2,7 @@
 
 use super::checkpoint_every::CheckpointEvery;
 use super::data_args::DataArgs;
+use crate::data::without_byte_order_mark;
 use crate::{Error, Result, atomic_file};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -27,7 +28,7 @@ impl RunRecord {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             read => read.map_err(|error| Error::io("read", &path, error))?,
         };
-        let record = serde_json::from_slice(&text);
+        let record = serde_json::from_slice(without_byte_order_mark(&text));
         record.map(Some).map_err(|error| Error::File {
             path,
             found: error.to_string(),

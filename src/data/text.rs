@@ -14,12 +14,13 @@ pub fn read_text(path: &Path) -> Result<String> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err(wrong("begins as text in UTF-16 does".into()));
     }
-    let mut text = String::from_utf8(bytes)
-        .map_err(|error| wrong(format!("byte {} is not of UTF-8", error.utf8_error().valid_up_to())))?;
-    if text.starts_with('\u{feff}') {
-        text.remove(0);
-    }
-    Ok(text)
+    let text = str::from_utf8(without_byte_order_mark(&bytes));
+    text.map(str::to_owned).map_err(|error| wrong(format!("byte {} is not of UTF-8", error.valid_up_to())))
+}
+
+/// What follows a byte order mark of UTF-8: no JSON begins with one, and editors on Windows put it there.
+pub(crate) fn without_byte_order_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What a directory of features is made of: `manifest.json`.
 
 use crate::data::image::Preprocessing;
-use crate::data::{ImageSet, Split};
+use crate::data::{ImageSet, Split, without_byte_order_mark};
 use crate::{Error, Result, atomic_file};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -106,7 +106,8 @@ impl Manifest {
             bytes => bytes.map_err(|error| Error::io("read", &path, error))?,
         };
         let unusable = |found: String| Error::File { path: path.clone(), found, expected: FORMAT.into() };
-        let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| unusable(error.to_string()))?;
+        let manifest: Self =
+            serde_json::from_slice(without_byte_order_mark(&bytes)).map_err(|error| unusable(error.to_string()))?;
         if manifest.format != FORMAT {
             return Err(unusable(manifest.format));
         }

@@ -8,7 +8,7 @@
 use super::checksum::{DataChecksum, little_endian};
 use super::{EpochRecord, Model, PausedEpoch, Place, TrainConfig, TrainedEmbedder};
 use crate::atomic_file::{Written, directory_of, flush_directory};
-use crate::data::{ClassTable, Dataset, Transform};
+use crate::data::{ClassTable, Dataset, Transform, without_byte_order_mark};
 use crate::embedder::{Embedder, EmbedderParameters};
 use crate::ops::l2_normalize::check_finite;
 use crate::optim::Moments;
@@ -133,8 +133,8 @@ impl Checkpoint {
         let text = fs::read(&json).map_err(|error| Error::io("read", &json, error))?;
         let refused =
             |found: String, expected: &str| Error::File { path: json.clone(), found, expected: expected.into() };
-        let mut description: Description =
-            serde_json::from_slice(&text).map_err(|error| refused(error.to_string(), FORMAT))?;
+        let mut description: Description = serde_json::from_slice(without_byte_order_mark(&text))
+            .map_err(|error| refused(error.to_string(), FORMAT))?;
         let has_checksums = description.format == FORMAT;
         if !has_checksums && description.format != FORMAT_WITHOUT_CHECKSUMS {
             return Err(refused(description.format, FORMAT));
