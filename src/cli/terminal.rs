@@ -2,10 +2,12 @@
 //!
 //! Names of classes, of files and of tensors are what others chose: of what is said, characters that steer a terminal are escaped.
 
+use crate::shell::steers_terminal;
 use crate::{Error, Result};
 use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
+use std::sync::OnceLock;
 
 /// Prints lines on stdout.
 ///
@@ -17,15 +19,22 @@ pub(super) fn print(lines: impl Display) -> Result<()> {
     writeln!(io::stdout(), "{}", escaped.join("\n")).map_err(|error| Error::io("write to", "standard output", error))
 }
 
-/// [`print`] for commands that have more to do than to print: it is no error if nobody reads our output any more.
-///
-/// # Errors
-/// [`Error::Io`].
-pub(super) fn tell(lines: impl Display) -> Result<()> {
+/// Why some of what [`tell`] was to say is nowhere: the first time.
+static UNTOLD: OnceLock<Error> = OnceLock::new();
+
+/// [`print`] for commands that have more to do than to print, and go on where it fails. It is no error if nobody reads our output any more;
+/// any other is there at the end, for [`untold`].
+pub(super) fn tell(lines: impl Display) {
     match print(lines) {
-        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => Ok(()),
-        outcome => outcome,
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => {}
+        Err(error) => drop(UNTOLD.set(error)),
+        Ok(()) => {}
     }
+}
+
+/// Why some of what [`tell`] was to say is nowhere.
+pub(super) fn untold() -> Option<&'static Error> {
+    UNTOLD.get()
 }
 
 /// Says something on stderr.
@@ -36,15 +45,10 @@ pub(super) fn complain(message: impl Display) {
 
 /// A text in one line: control characters, and those that change the direction of what follows, by their numbers.
 pub(super) fn escaped(text: &str) -> Cow<'_, str> {
-    let steers = |letter: char| {
-        let changes_direction =
-            matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        letter.is_control() || changes_direction || matches!(letter, '\u{2028}' | '\u{2029}')
-    };
-    if !text.contains(steers) {
+    if !text.contains(steers_terminal) {
         return Cow::Borrowed(text);
     }
-    let escape = |letter: char| match steers(letter) {
+    let escape = |letter: char| match steers_terminal(letter) {
         true => letter.escape_default().to_string(),
         false => letter.to_string(),
     };

@@ -131,8 +131,8 @@ fn interrupted(child: Child) -> String {
 fn ctrl_c_leaves_a_checkpoint_and_exits_with_130() {
     let directory = with_data();
     let at = |run: &str| directory.path().join(run);
-    // A name that a shell would take apart.
-    let name = "it's interrupted";
+    // A name that a shell would take apart, and a terminal obey.
+    let name = "it's \u{1b}[31m 100% \"interrupted\"\n$HOME";
     let long = start(directory.path(), &train(name, "100000", &[]));
     wait_for_epochs(&at(name));
 
