@@ -1,5 +1,6 @@
 //! The hyper-parameters of heads as arguments.
 
+use super::listed_name::ListedName;
 use crate::heads::PastPi;
 use crate::{Head, HeadOptions, Result};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -73,7 +74,7 @@ impl TrainedHeadArgs {
 /// The names of all heads, with their training logits for `--help`. For arguments that ignore case.
 pub(super) fn head_names() -> impl TypedValueParser<Value = String> {
     let possible = |&(name, formula): &(&'static str, &'static str)| PossibleValue::new(name).help(formula);
-    PossibleValuesParser::new(Head::LIST.iter().map(possible)).map(|name| name.to_lowercase())
+    ListedName(PossibleValuesParser::new(Head::LIST.iter().map(possible))).map(|name| name.to_lowercase())
 }
 
 /// The head called `name` with options by name.

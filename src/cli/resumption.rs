@@ -2,6 +2,7 @@
 
 use super::data_args::DataArgs;
 use super::given::Given;
+use super::listed_name::only_name;
 use crate::train::{TrainConfig, difference};
 use crate::{Error, Result};
 use serde_json::Value;
@@ -74,7 +75,7 @@ fn of_run_as_given(option: &str, config: &Value) -> Option<Value> {
 
 fn is_same(given: &str, of_run: &Value) -> bool {
     match of_run {
-        Value::String(name) => name.eq_ignore_ascii_case(given),
+        Value::String(name) => name.eq_ignore_ascii_case(only_name(given)),
         Value::Number(number) => match (number.as_u64(), given.parse::<u64>()) {
             (Some(number), Ok(given)) => number == given,
             _ => number.as_f64() == given.parse().ok(),
@@ -154,6 +155,8 @@ mod tests {
         ] {
             let run = &run.replace("AdaCos", "adacos");
             assert!(differences(run, run).is_empty(), "{run}: {:?}", differences(run, run));
+            let (head, _) = run["--head ".len()..].split_once(' ').expect("options");
+            assert!(differences(run, &format!("--head {head},")).is_empty(), "{head},");
             let other = "--head norm-softmax --scale 3 --batch-size 5 --learning-rate 5 --momentum 0.5 --warm-up 5 --seed 5 \
                          --m1 5 --m2 5 --m3 5 --alpha 5 --max-scale 5 --weight-decay 5 --step-every 5 --step-factor 0.5 \
                          --dimensions 5 --ridge 5 --workspace 5 --filter 0.5 --embed 5 --embed-block e --dropout 0.5";
