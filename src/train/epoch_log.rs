@@ -7,7 +7,8 @@ use crate::heads::BatchStatistics;
 use crate::metrics::angles::AngleHistogram;
 use crate::{Error, Result, atomic_file};
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, OpenOptions};
+use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -57,7 +58,7 @@ const STEP_COLUMNS: [&str; 6] = ["epoch", "batch", "loss", "scale", "target_angl
 const STEPS: &str = "iterations.csv";
 const ANGLES: &str = "target_angles.csv";
 
-/// Appends an epoch to both files and to `history.csv` in `directory`; they are on disk after [`flush`].
+/// Appends an epoch to both files and to `history.csv` in `directory`; the system writes them to disk when it likes.
 pub(super) fn append(directory: &Path, record: &EpochRecord, log: &EpochLog) -> Result<()> {
     append_rows(&directory.join(HISTORY), COLUMNS, |writer| writer.serialize(record))?;
     append_rows(&directory.join(STEPS), STEP_COLUMNS, |writer| {
@@ -70,39 +71,44 @@ pub(super) fn append(directory: &Path, record: &EpochRecord, log: &EpochLog) -> 
     })
 }
 
-/// Flushes all three files to disk, and their names.
-pub(super) fn flush(directory: &Path) -> Result<()> {
-    for path in [HISTORY, STEPS, ANGLES].map(|name| directory.join(name)) {
-        match File::open(&path).and_then(|file| file.sync_data()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            flushed => flushed.map_err(|error| Error::io("write", path, error))?,
-        }
-    }
-    atomic_file::flush_directory(directory)
-}
-
-/// Makes the files in `directory` those of a run with this history: rows of later epochs are dropped.
-pub(super) fn truncate(directory: &Path, history: &[EpochRecord]) -> Result<()> {
+/// Makes the files in `directory` those of a run with this history: rows of later epochs are dropped, and what a power cut left of lines. The epochs
+/// of which rows are missing then.
+pub(super) fn truncate(directory: &Path, history: &[EpochRecord]) -> Result<BTreeSet<usize>> {
     let path = directory.join(HISTORY);
     if path.exists() || !history.is_empty() {
         write_history(&path, history)?;
     }
+    let mut lost = BTreeSet::new();
     for path in [STEPS, ANGLES].map(|name| directory.join(name)) {
-        if !path.exists() {
-            continue;
-        }
-        let text = fs::read_to_string(&path).map_err(|error| Error::io("read", &path, error))?;
-        // A row that a killed process left unfinished has no end of line.
-        let is_kept = |line: &&str| {
-            let of_epoch = line.split(',').next().and_then(|field| field.parse::<usize>().ok());
-            line.ends_with('\n') && of_epoch.is_none_or(|row| row <= history.len())
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            bytes => bytes.map_err(|error| Error::io("read", &path, error))?,
         };
-        let kept: String = text.split_inclusive('\n').filter(is_kept).collect();
-        if kept.len() < text.len() {
+        let (kept, rows) = rows_of(&String::from_utf8_lossy(&bytes), history.len());
+        if kept.len() < bytes.len() {
             atomic_file::write(&path, |file| file.write_all(kept.as_bytes()))?;
         }
+        // Every epoch has as many.
+        let whole = rows.iter().copied().max().unwrap_or_default().max(1);
+        lost.extend(rows.into_iter().zip(1..).filter(|&(rows, _)| rows < whole).map(|(_, epoch)| epoch));
     }
-    Ok(())
+    Ok(lost)
+}
+
+/// The heading and the whole rows of the first `epochs` epochs in a log, and how many rows each has.
+fn rows_of(text: &str, epochs: usize) -> (String, Vec<usize>) {
+    let mut rows = vec![0; epochs];
+    // A line that a killed process left unfinished has no end; one that did not get to the disk is zeros.
+    let mut lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n') && !line.contains('\0'));
+    let heading = lines.next().filter(|line| line.trim_start_matches('\u{feff}').starts_with("epoch,"));
+    let Some(heading) = heading else { return (String::new(), rows) };
+    let is_kept = |line: &&str| {
+        let epoch = line.split(',').next().and_then(|field| field.parse::<usize>().ok());
+        let count = epoch.and_then(|epoch| rows.get_mut(epoch.checked_sub(1)?));
+        count.map(|count| *count += 1).is_some()
+    };
+    let kept = heading.to_owned() + &lines.filter(is_kept).collect::<String>();
+    (kept, rows)
 }
 
 /// Whether a run directory has both logs; runs from before there were logs do not.

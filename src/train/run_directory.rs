@@ -4,6 +4,7 @@
 use super::{Checkpoint, EpochLog, EpochRecord, EventWriter, Place, epoch_log};
 use crate::directory_lock::lock;
 use crate::{Error, Result, atomic_file, shell};
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ pub struct RunDirectory {
     /// Newest checkpoints that stay; older ones are removed.
     keep: usize,
     events: EventWriter,
+    lost_epochs: BTreeSet<usize>,
     /// Two runs in one directory would overwrite each other's checkpoints.
     _lock: Option<File>,
 }
@@ -40,13 +42,19 @@ impl RunDirectory {
             });
         }
         atomic_file::remove_left_over(&checkpoints);
-        epoch_log::truncate(path, &from.history)?;
+        let lost_epochs = epoch_log::truncate(path, &from.history)?;
         let events = EventWriter::create(&path.join("tensorboard"))?;
-        Ok(Self { path: path.into(), keep: keep.max(1), events, _lock: lock })
+        Ok(Self { path: path.into(), keep: keep.max(1), events, lost_epochs, _lock: lock })
     }
 
-    /// Adds the epoch that is just done to the logs and to TensorBoard's scalars. They go to disk with the next checkpoint; what a crash leaves
-    /// of them without one is dropped when the run goes on.
+    /// Epochs before those of this process whose rows of `iterations.csv` or `target_angles.csv` are not all there. `history.csv` is in every
+    /// checkpoint.
+    pub fn lost_epochs(&self) -> &BTreeSet<usize> {
+        &self.lost_epochs
+    }
+
+    /// Adds the epoch that is just done to the logs and to TensorBoard's scalars. What a crash leaves of
+    /// them without a checkpoint is dropped when the run goes on, and what a power cut takes of them is [missing](Self::lost_epochs).
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -56,13 +64,12 @@ impl RunDirectory {
         self.events.scalars(record.epoch, &scalars(record))
     }
 
-    /// Writes a checkpoint, at the end of an epoch whose logs are written or inside one, and flushes it with the logs to disk.
+    /// Writes a checkpoint, at the end of an epoch whose logs are written or inside one, and flushes it to disk: both files, then their names.
+    /// The logs are not flushed: that would take as long again.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn save(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        // Before the checkpoint: rows without one are dropped later, but rows that are missing would stay so.
-        epoch_log::flush(&self.path)?;
         let name = match checkpoint.place() {
             Place { epochs, batches: 0 } => format!("epoch-{epochs:04}"),
             Place { epochs, batches } => format!("epoch-{epochs:04}-batch-{batches:06}"),
