@@ -37,7 +37,7 @@ pub(super) fn report(classes: &ClassTable, outcomes: &[Outcome], out: &Path) -> 
         "\nTest accuracy of the hardest classes; of all in {}\n\n{}",
         csv.display(),
         table(&names_of_heads, &rows)
-    ))?;
+    ));
 
     let best = outcomes.iter().filter_map(|outcome| {
         let accuracy = outcome.history.last()?.test_accuracy?;
@@ -45,10 +45,10 @@ pub(super) fn report(classes: &ClassTable, outcomes: &[Outcome], out: &Path) -> 
     });
     let Some((_, head, confusion)) = best.max_by(|a, b| a.0.total_cmp(&b.0)) else { return Ok(()) };
     let names: Vec<String> = (0..classes.len()).filter_map(|class| classes.name(class)).map(readable).collect();
-    match confusion_plot::draw(&figure, &format!("Most confused classes, {head}: test rows"), &names, confusion)? {
-        true => tell(format_args!("\nconfusions of {head} in {}", figure.display())),
-        false => Ok(()),
+    if confusion_plot::draw(&figure, &format!("Most confused classes, {head}: test rows"), &names, confusion)? {
+        tell(format_args!("\nconfusions of {head} in {}", figure.display()));
     }
+    Ok(())
 }
 
 struct ClassRow<'a> {

@@ -74,8 +74,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
         None => data,
     };
     let title = data.describe();
-    tell(&title)?;
-    remark_on_frozen_features(&data, args.train.embed.embed.is_some())?;
+    tell(&title);
+    remark_on_frozen_features(&data, args.train.embed.embed.is_some());
     let named_classes = Some(data.train.class_table()).filter(|table| table.has_names());
     compare(configs, &data, Some(&args.data), &args.out, &title, named_classes)
 }
@@ -145,16 +145,16 @@ pub(super) fn compare(
     let failures = failed.iter().map(|(name, error)| (name.as_str(), format!("failed: {error}")));
     let left_out = left_out.iter().map(|(name, reason)| (name.as_str(), format!("left out: {reason}")));
     let others: Vec<_> = failures.chain(left_out).collect();
-    tell(format_args!("\n{title}\n\n{}", table(&outcomes, &others)))?;
+    tell(format_args!("\n{title}\n\n{}", table(&outcomes, &others)));
     if let Some(features) = &features {
-        tell(format_args!("\nOn classes that were not trained on\n\n{}", open_set_table(&outcomes, features)))?;
+        tell(format_args!("\nOn classes that were not trained on\n\n{}", open_set_table(&outcomes, features)));
         let of_heads = outcomes.iter().filter_map(|outcome| Some((outcome.name.as_str(), outcome.open_set.as_ref()?)));
         let measured: Vec<_> = of_heads.chain([("(features)", features)]).collect();
         open_set::draw_several(&out.join(OPEN_SET_FIGURE), title, &measured)?;
     }
     let figure = out.join(FIGURE);
     plot::draw(&figure, title, &panels(&outcomes))?;
-    tell(format_args!("\nfigure in {}", figure.display()))?;
+    tell(format_args!("\nfigure in {}", figure.display()));
     named_classes.map_or(Ok(()), |classes| class_report::report(classes, &outcomes, out))?;
     match failed.is_empty() {
         true => Ok(()),

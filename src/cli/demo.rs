@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let dataset = |(features, labels)| Dataset::new(Features::from(features), labels);
     let data = Data::new(dataset(train)?, Some(dataset(test)?), args.open_set)?;
     let title = format!("Synthetic features: {}", data.describe());
-    tell(&title)?;
-    remark_on_frozen_features(&data, args.embed.embed.is_some())?;
+    tell(&title);
+    remark_on_frozen_features(&data, args.embed.embed.is_some());
     compare(configs, &data, None, &args.out, &title, None)
 }

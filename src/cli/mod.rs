@@ -20,6 +20,7 @@ mod head_args;
 mod head_specs;
 mod interrupt;
 mod kernel_args;
+mod listed_name;
 mod measured_rows;
 mod npy;
 mod open_set;
@@ -40,7 +41,7 @@ use crate::Error;
 use clap::{Parser, Subcommand};
 use std::io::ErrorKind;
 use std::process::ExitCode;
-use terminal::{complain, print, tell};
+use terminal::{complain, print, tell, untold};
 
 /// Angular-margin classification heads (AdaCos, ArcFace, CosFace, L2-softmax, ...) on frozen features.
 #[derive(Parser)]
@@ -88,7 +89,13 @@ enum Command {
 pub fn main() -> ExitCode {
     let command = Cli::parse().command;
     match interrupt::watch().and_then(|()| run(&command)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => match untold() {
+            None => ExitCode::SUCCESS,
+            Some(error) => {
+                complain(error);
+                ExitCode::FAILURE
+            }
+        },
         // Whoever reads our output has read enough.
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe && command.writes_data() => {
             ExitCode::SUCCESS

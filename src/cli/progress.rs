@@ -1,6 +1,6 @@
 //! A run's progress: a bar on a terminal, plain lines elsewhere.
 
-use super::print;
+use super::tell;
 use crate::train::{EpochRecord, Progress};
 use crate::wording::figure;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -53,8 +53,7 @@ impl Report {
         let line = format!("{:>15}  {remark}", self.name);
         match &self.bar {
             Some(bar) => bar.println(line),
-            // Training matters more than lines that nobody can be told.
-            None => drop(print(line)),
+            None => tell(line),
         }
     }
 

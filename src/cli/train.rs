@@ -106,15 +106,15 @@ fn resume(args: &Args, checkpoint: Checkpoint) -> Result<()> {
     let data = read(record.data.as_ref().unwrap_or(&args.data), &config, &args.out)?;
     let (place, last) = (checkpoint.place(), checkpoint.history.last().map(|record| record.learning_rate));
     let trainer = Trainer::resume(checkpoint, config, data.train, data.test).map_err(of_run_in_out)?;
-    tell(format_args!("going on after {place}"))?;
+    tell(format_args!("going on after {place}"));
     if trainer.is_done() {
-        tell(format_args!("all epochs of the run are done; --epochs with more than {epochs} adds some"))?;
+        tell(format_args!("all epochs of the run are done; --epochs with more than {epochs} adds some"));
     } else if let (Decay::Cosine, true, Some(last)) = (before.schedule.decay, epochs != before.epochs, last) {
         tell(format_args!(
             "the cosine now ends after epoch {epochs}, not {}: the learning rate goes on at {:.1e}, after {last:.1e}",
             before.epochs,
             trainer.next_learning_rate()?
-        ))?;
+        ));
     }
     train(trainer, data.unseen, &record, &args.out)
 }
@@ -132,8 +132,8 @@ impl Args {
 fn read(data: &DataArgs, config: &TrainConfig, out: &Path) -> Result<Data> {
     outputs::refuse_inputs(RUN_FILES.map(|name| out.join(name)), &data.files())?;
     let data = data.read()?;
-    tell(data.describe())?;
-    remark_on_frozen_features(&data, config.embedder.is_some())?;
+    tell(data.describe());
+    remark_on_frozen_features(&data, config.embedder.is_some());
     Ok(data)
 }
 
@@ -142,15 +142,23 @@ fn train(trainer: Trainer, unseen: Option<Dataset>, record: &RunRecord, out: &Pa
     let trainer = train_to_end(name, trainer, out, record)?;
     if let Some(unseen) = unseen {
         let measures = retrieve(trainer.model(), &unseen, out)?;
-        tell(format_args!("\n{}\n", open_set::text(&measures)))?;
+        tell(format_args!("\n{}\n", open_set::text(&measures)));
     }
-    tell(format_args!("run in {}", out.display()))
+    tell(format_args!("run in {}", out.display()));
+    Ok(())
 }
 
 /// Runs all epochs that are left, reports each under `name`, and leaves the run in `out`.
 pub(super) fn train_to_end(name: &str, mut trainer: Trainer, out: &Path, record: &RunRecord) -> Result<Trainer> {
     let mut directory = RunDirectory::create(out, record.keep, trainer.checkpoint())?;
     record.write(out)?;
+    if let Some(first) = directory.lost_epochs().first() {
+        let (count, logs) = (counted(directory.lost_epochs().len(), "epoch"), "iterations.csv or target_angles.csv");
+        complain(format_args!(
+            "{}: {logs} have not all rows of {count}, {first} the first: a power cut takes what is not on disk yet",
+            out.display()
+        ));
+    }
     let report = Report::new(name, trainer.config().epochs);
     let mut said_bound = false;
     let mut since_checkpoint = SinceCheckpoint::begin(record.checkpoint_every);
@@ -214,10 +222,9 @@ fn bound_reached(config: &TrainConfig, trainer: &Trainer) -> Option<f64> {
 }
 
 /// Says that nothing is learned for an open set where nothing is trained but the head.
-pub(super) fn remark_on_frozen_features(data: &Data, has_embedder: bool) -> Result<()> {
-    match (&data.unseen, has_embedder) {
-        (Some(_), false) => tell("without --embed the features stay where they are, and retrieve as well as before"),
-        _ => Ok(()),
+pub(super) fn remark_on_frozen_features(data: &Data, has_embedder: bool) {
+    if data.unseen.is_some() && !has_embedder {
+        tell("without --embed the features stay where they are, and retrieve as well as before");
     }
 }
 

@@ -99,6 +99,47 @@ fn logs_of_a_run_that_are_cut_off_or_garbage_do_no_harm() {
 }
 
 #[test]
+fn rows_that_a_power_cut_took_are_missed_and_what_it_left_of_lines_is_dropped() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let run = directory.path();
+    let config = TrainConfig { epochs: 4, batch_size: 5, ..TrainConfig::new(adacos()) };
+    let mut trainer = Trainer::new(config, data(), None).expect("well-formed");
+    let mut writer = RunDirectory::create(run, 1, trainer.checkpoint()).expect("writable");
+    for _ in 0..3 {
+        trainer.run_epoch(|_| ()).expect("training goes on");
+        writer.log_epoch(trainer.checkpoint(), trainer.epoch_log()).expect("writable");
+    }
+    writer.save(trainer.checkpoint()).expect("writable");
+    drop(writer);
+    let logs = ["history.csv", "iterations.csv", "target_angles.csv"].map(|name| run.join(name));
+    let whole = logs.clone().map(|log| fs::read_to_string(log).expect("written"));
+    let [_, steps, angles] = &whole;
+    let zeros = |text: &str, from: usize| text[..from].to_owned() + &"\0".repeat(text.len() - from);
+    let after_lines = |text: &str, lines: usize| text.split_inclusive('\n').take(lines).map(str::len).sum::<usize>();
+    let cases = [
+        (steps.clone(), angles.clone(), vec![], 12),
+        // Four steps an epoch, after a heading.
+        (zeros(steps, after_lines(steps, 11) + 3), angles.clone(), vec![3], 10),
+        (steps.clone(), angles[..after_lines(angles, 2) + 50].to_owned(), vec![2, 3], 12),
+        (zeros(steps, 5), String::new(), vec![1, 2, 3], 0),
+        (zeros(steps, 5) + &steps[after_lines(steps, 1)..], angles.clone(), vec![1, 2, 3], 0),
+        (steps.replacen("\n2,2,", "\n\0,\0,", 1), angles.clone(), vec![2], 11),
+    ];
+    for (steps, angles, lost, kept) in cases {
+        logs.iter()
+            .zip([&String::new(), &steps, &angles])
+            .for_each(|(log, text)| fs::write(log, text).expect("writable"));
+        let mut writer = RunDirectory::create(run, 1, trainer.checkpoint()).expect("writable");
+        assert_eq!(writer.lost_epochs().iter().copied().collect::<Vec<_>>(), lost);
+        assert_eq!(fs::read_to_string(&logs[0]).expect("written"), whole[0]);
+        // A log whose heading is gone begins anew.
+        writer.log_epoch(trainer.checkpoint(), trainer.epoch_log()).expect("writable");
+        assert_eq!(read_steps(run).expect("whole rows").len(), kept + 4);
+        read_target_angles(run).expect("whole rows");
+    }
+}
+
+#[test]
 fn counts_of_angles_whose_sum_is_past_any_number_do_no_harm() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let row = |first: &str, others: &dyn Fn(usize) -> String| {
@@ -137,6 +178,10 @@ fn manifests_that_are_cut_off_or_garbage_do_no_harm() {
     let path = manifest("arcos features 0");
     assert!(refusal(Manifest::read(directory.path()), &path).contains("arcos features 0; expected arcos features"));
     survives(&manifest("arcos features 2"), || Manifest::read(directory.path()));
+    let text = fs::read_to_string(manifest("arcos features 2")).expect("written");
+    let expected = Manifest::read(directory.path()).expect("whole");
+    fs::write(&path, format!("\u{feff}{text}")).expect("writable");
+    assert_eq!(Manifest::read(directory.path()).expect("a byte order mark is no JSON"), expected);
 }
 
 #[test]

@@ -134,6 +134,30 @@ fn whoever_reads_training_s_output_may_stop() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_stdout_does_not_end_training_and_is_said_once_at_the_end() {
+    let directory = with_data();
+    let at = |name: &str| directory.path().join(name);
+    let train = ["train", "--head", "adacos", "--data", "data", "--out", "train", "--epochs", "3"];
+    let resume = ["train", "--resume", "--out", "train", "--epochs", "5"];
+    let compare = ["compare", "--data", "data", "--out", "compare", "--heads", "softmax,adacos", "--epochs", "3"];
+    for (arguments, figure) in [(&train[..], "train"), (&resume, "train"), (&compare, "compare")] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has one");
+        let output = command(directory.path(), arguments).stdout(full).output().expect("the program starts");
+        let message = complaint(&output, 1);
+        assert!(message.starts_with("arcos: cannot write to standard output: No space left"), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+        assert!(
+            fs::read_dir(at(figure)).expect("made").any(|entry| {
+                entry.expect("an entry").path().extension().is_some_and(|extension| extension == "png")
+            })
+        );
+    }
+    let history = fs::read_to_string(at("train/history.csv")).expect("written");
+    assert_eq!(history.lines().count(), 1 + 5, "{history}");
+}
+
 #[test]
 fn control_characters_of_files_do_not_reach_the_terminal() {
     let directory = with_data();

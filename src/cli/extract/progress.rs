@@ -1,6 +1,6 @@
 //! How many images are done: a bar on a terminal, a line every ten seconds elsewhere.
 
-use crate::cli::print;
+use crate::cli::tell;
 use crate::wording::counted;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
@@ -68,8 +68,7 @@ impl Progress {
             }
             None if state.last_line.elapsed() > BETWEEN_LINES => {
                 state.last_line = Instant::now();
-                // Features matter more than lines that nobody can be told.
-                let _ = print(state.line());
+                tell(state.line());
             }
             None => {}
         }
@@ -79,7 +78,7 @@ impl Progress {
     pub fn remark(&self, remark: &str) {
         match &self.bar {
             Some(bar) => bar.println(remark),
-            None => drop(print(remark)),
+            None => tell(remark),
         }
     }
 
@@ -90,7 +89,7 @@ impl Progress {
         }
         let state = self.state();
         if state.done > 0 {
-            let _ = print(state.line());
+            tell(state.line());
         }
     }
 

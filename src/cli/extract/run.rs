@@ -34,7 +34,7 @@ pub(in crate::cli) fn run(args: &Args) -> Result<()> {
         counted(network.dimension(), "feature"),
         network.batch_size(),
         counted(rayon::current_num_threads(), "thread"),
-    ))?;
+    ));
     let options = Options {
         splits: match args.split {
             SplitName::All => Split::ALL.to_vec(),
@@ -63,7 +63,8 @@ pub(in crate::cli) fn run(args: &Args) -> Result<()> {
     let embed = |images: ArrayView4<f32>| network.features(images);
     let manifest = extract(&set, &options, network.file(), &embed, &args.out, &on_event);
     progress.finish();
-    describe(&manifest?, &options, args)
+    describe(&manifest?, &options, args);
+    Ok(())
 }
 
 fn normalisation(args: &Args, network: &Network) -> Result<Normalisation> {
@@ -106,7 +107,7 @@ fn read_set(args: &Args) -> Result<ImageSet> {
 }
 
 /// What is there now.
-fn describe(manifest: &Manifest, options: &Options, args: &Args) -> Result<()> {
+fn describe(manifest: &Manifest, options: &Options, args: &Args) {
     for split in &options.splits {
         let Some(made) = manifest.splits.get(split.name()) else { continue };
         let mut line = format!("{}: {}", split.name(), counted(made.rows.len(), "row"));
@@ -114,7 +115,7 @@ fn describe(manifest: &Manifest, options: &Options, args: &Args) -> Result<()> {
         for (what, count) in left_out.into_iter().filter(|&(_, count)| count > 0) {
             line += &format!(", {} left out", counted(count, &format!("{what} image")));
         }
-        tell(line)?;
+        tell(line);
     }
-    tell(format_args!("features in {}", args.out.display()))
+    tell(format_args!("features in {}", args.out.display()));
 }
