@@ -18,4 +18,5 @@ pub mod roc;
 pub mod verification;
 
 mod neighbours;
+mod score_bins;
 mod similarity;

@@ -1,9 +1,10 @@
 //! The receiver operating characteristic: a pair is accepted where its score reaches a threshold.
 
-use super::similarity::merge_ties;
+use super::similarity::as_similar_as;
 use crate::wording::counted;
 use crate::{Error, Real, Result};
 use ndarray::ArrayView2;
+use rayon::prelude::*;
 use std::cmp::Ordering;
 
 /// The receiver operating characteristic: how many pairs of each kind every threshold accepts.
@@ -30,12 +31,19 @@ impl Roc {
         }
         let view = ArrayView2::from_shape((scores.len(), 1), scores).expect("a column");
         crate::ops::l2_normalize::check_finite("scores", view)?;
-        let mut pairs: Vec<(f64, bool)> =
-            merge_ties(scores).into_iter().map(Real::to_double).zip(same.iter().copied()).collect();
-        pairs.sort_unstable_by(|a, b| b.0.partial_cmp(&a.0).unwrap_or(Ordering::Equal));
-        let of_equal_score = pairs.chunk_by(|a, b| a.0 == b.0).map(|pairs| {
-            let genuine = pairs.iter().filter(|(_, same)| *same).count();
-            (pairs[0].0, genuine as u64, (pairs.len() - genuine) as u64)
+        Self::of_pairs(scores.iter().copied().zip(same.iter().copied()).collect())
+    }
+
+    /// [`new`](Self::new) of finite scores, each with whether its pair is genuine.
+    pub(super) fn of_pairs<F: Real>(mut pairs: Vec<(F, bool)>) -> Result<Self> {
+        pairs.par_sort_unstable_by(|a, b| b.0.partial_cmp(&a.0).unwrap_or(Ordering::Equal));
+        let mut rest = &pairs[..];
+        let of_equal_score = std::iter::from_fn(|| {
+            let &(highest, _) = rest.first()?;
+            let (ties, below) = rest.split_at(rest.partition_point(|&(score, _)| score >= as_similar_as(highest)));
+            rest = below;
+            let genuine = ties.iter().filter(|(_, same)| *same).count();
+            Some((highest.to_double(), genuine as u64, (ties.len() - genuine) as u64))
         });
         Self::from_counts(of_equal_score)
     }

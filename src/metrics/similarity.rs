@@ -82,10 +82,13 @@ pub(super) fn check_dimensions<F>(what: &'static str, rows: ArrayView2<F>, dimen
     Err(Error::Shape { what, found: rows.shape().to_vec(), expected })
 }
 
-/// Similarities that differ by no more are ties: 16 units in the last place of 1, since the same inner product rounds differently in a
-/// block than by itself. A power of two.
+/// Similarities that differ by no more units in the last place of 1 are ties, since the same inner product rounds differently in a block than by
+/// itself. A power of two.
+pub(super) const TIE: i64 = 16;
+
+/// [`TIE`] as a difference of similarities.
 pub(super) fn tie<F: Real>() -> F {
-    F::of(16.0) * F::epsilon()
+    F::of(TIE as f64) * F::epsilon()
 }
 
 /// What counts as at least as similar as `similarity`.
