@@ -2,11 +2,9 @@
 
 use super::data_args::read_labels;
 use super::measured_rows::MeasuredRows;
+use super::photographs_of_rows::photographs_of_rows;
 use super::{open_set, outputs, print};
-use crate::data::{
-    Dataset, Features, Matrix, file_of, read_features, read_matrix, read_pairs, read_text, rows_of_stems,
-};
-use crate::extract::Manifest;
+use crate::data::{Dataset, Features, Matrix, PhotographRows, file_of, read_features, read_matrix, read_pairs};
 use crate::metrics::open_set::{OpenSetOptions, measure};
 use crate::train::{Checkpoint, Model, RunDirectory};
 use crate::wording::{counted, figure};
@@ -55,11 +53,11 @@ pub(super) struct Args {
     /// Measure embeddings rather than the head
     #[arg(long)]
     open_set: bool,
-    /// Pairs for verification: lines of `i j same` (rows from 0; 1 or 0), or LFW's pairs.txt. They are enough where there are no labels
+    /// Pairs for verification: lines of `i j same` (rows from 0, or photographs as the manifest names them; 1 or 0), or LFW's pairs.txt. They are enough where there are no labels
     #[arg(long, value_name = "FILE", conflicts_with = "classes", help_heading = "Open set")]
     pairs: Option<PathBuf>,
-    /// Which photograph each row is, for the names in pairs.txt: a directory whose manifest.json `arcos extract` left, or a text file with a
-    /// photograph a line
+    /// Which photograph each row is, for pairs of photographs: a manifest.json that `arcos extract` left or the directory that it is in, or a text
+    /// file with a photograph a line [default: the manifest.json beside the features]
     #[arg(long, value_name = "PATH", requires = "pairs", conflicts_with = "classes", help_heading = "Open set")]
     manifest: Option<PathBuf>,
     /// Features (or embeddings) of nobody, that rows of a class have to find each other among, as in MegaFace
@@ -211,8 +209,8 @@ fn measured<F: Real>(
 ) -> Result<(Value, String)> {
     let labels = rows.labels.view();
     let pairs = args.pairs.as_deref().map(|pairs| {
-        let rows = args.manifest.as_deref().map(|path| files_of_rows(path, labels.len())).transpose()?;
-        read_pairs(pairs, labels.len(), &rows_of_stems(rows.iter().flatten().map(String::as_str)))
+        let photographs = photographs_of_rows(args.manifest.as_deref(), path_of_rows(args), labels.len())?;
+        read_pairs(pairs, labels.len(), &PhotographRows::of(photographs.iter().map(String::as_str)))
     });
     let pairs = pairs.transpose()?;
     let options = OpenSetOptions {
@@ -235,32 +233,6 @@ fn measured<F: Real>(
     report["dimension"] = embeddings.ncols().into();
     report["head"] = model.map(|model| model.head.name()).into();
     Ok((report, open_set::text(&measures)))
-}
-
-/// The photograph of each row: of the one split in the manifest that has as many rows, or of a list with a line for each.
-fn files_of_rows(path: &Path, rows: usize) -> Result<Vec<String>> {
-    if path.is_file() {
-        let files: Vec<String> = read_text(path)?.lines().map(|line| line.trim().to_owned()).collect();
-        return match files.len() == rows {
-            true => Ok(files),
-            false => Err(Error::File {
-                path: path.into(),
-                found: counted(files.len(), "line"),
-                expected: format!("{rows}, one for each row of embeddings"),
-            }),
-        };
-    }
-    let wrong = |found: String| Error::File {
-        path: path.join("manifest.json"),
-        found,
-        expected: format!("one split of {}, as many as there are features", counted(rows, "row")),
-    };
-    let manifest = Manifest::read(path)?.ok_or_else(|| wrong("is not there".into()))?;
-    let fitting: Vec<_> = manifest.splits.into_iter().filter(|(_, split)| split.rows.len() == rows).collect();
-    match <[_; 1]>::try_from(fitting) {
-        Ok([(_, split)]) => Ok(split.rows.into_iter().map(|row| row.file).collect()),
-        Err(fitting) => Err(wrong(format!("has {}", counted(fitting.len(), "such split")))),
-    }
 }
 
 /// `A..B`, either of which may be left out.

@@ -25,6 +25,7 @@ mod measured_rows;
 mod npy;
 mod open_set;
 mod outputs;
+mod photographs_of_rows;
 mod plot;
 mod predict;
 mod progress;

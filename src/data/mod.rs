@@ -34,7 +34,7 @@ pub use features::{Features, read_features};
 pub use image_set::{ImageSet, LabelledImage, PassedOver, Split};
 pub use labels::{Label, Labels};
 pub use open_set::{OpenSetSplit, open_set_split};
-pub use pairs::{RowOfStem, read_pairs, rows_of_stems};
+pub use pairs::{PhotographRows, read_pairs};
 pub use text::read_text;
 pub(crate) use text::without_byte_order_mark;
 pub use transform::{Transform, TransformKind};

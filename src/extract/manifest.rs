@@ -100,12 +100,19 @@ impl Manifest {
     /// # Errors
     /// [`Error::Io`]; [`Error::File`] for a file that is no manifest.
     pub fn read(directory: &Path) -> Result<Option<Self>> {
-        let path = Self::path(directory);
-        let bytes = match fs::read(&path) {
+        Self::read_file(&Self::path(directory))
+    }
+
+    /// [`read`](Self::read) of the file `path`.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_file(path: &Path) -> Result<Option<Self>> {
+        let bytes = match fs::read(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            bytes => bytes.map_err(|error| Error::io("read", &path, error))?,
+            bytes => bytes.map_err(|error| Error::io("read", path, error))?,
         };
-        let unusable = |found: String| Error::File { path: path.clone(), found, expected: FORMAT.into() };
+        let unusable = |found: String| Error::File { path: path.into(), found, expected: FORMAT.into() };
         let manifest: Self =
             serde_json::from_slice(without_byte_order_mark(&bytes)).map_err(|error| unusable(error.to_string()))?;
         if manifest.format != FORMAT {
@@ -118,7 +125,8 @@ impl Manifest {
         atomic_file::write(&Self::path(directory), |file| Ok(serde_json::to_writer_pretty(file, self)?))
     }
 
-    pub(super) fn path(directory: &Path) -> PathBuf {
+    /// Where the manifest of the features in `directory` is.
+    pub(crate) fn path(directory: &Path) -> PathBuf {
         directory.join("manifest.json")
     }
 

@@ -2,7 +2,7 @@
 //! a reader takes it or refuses it by name; it does not panic, nor take memory for what the file merely claims.
 
 use arcos::data::image::{Layout, Preprocessing};
-use arcos::data::{Dataset, read_pairs, rows_of_stems};
+use arcos::data::{Dataset, PhotographRows, read_pairs};
 use arcos::extract::Manifest;
 use arcos::heads::AdaCos;
 use arcos::train::{RunDirectory, TrainConfig, Trainer, read_history, read_steps, read_target_angles};
@@ -187,7 +187,7 @@ fn manifests_that_are_cut_off_or_garbage_do_no_harm() {
 #[test]
 fn pairs_that_are_cut_off_or_garbage_do_no_harm() {
     let directory = tempfile::tempdir().expect("temporary directory");
-    let rows = rows_of_stems(["A/A_0001.jpg", "A/A_0002.jpg", "B/B_0001.jpg"]);
+    let rows = PhotographRows::of(["A/A_0001.jpg", "A/A_0002.jpg", "B/B_0001.jpg"]);
     for text in ["0 1 1\n0 2 0\n1,2\t0\n", "\u{feff}0 1 1\n", "1 2\nA 1 2\nA 1 B 1\nB 1 A 2\n"] {
         let path = written(directory.path(), "pairs.txt", text.as_bytes());
         survives(&path, || read_pairs(&path, 3, &rows));
@@ -213,5 +213,5 @@ fn directories_in_place_of_text_files_are_refused() {
     refusal(read_steps(directory.path()), &steps);
     refusal(read_target_angles(directory.path()), &angles);
     refusal(Manifest::read(directory.path()), &manifest);
-    refusal(read_pairs(&pairs, 1, &rows_of_stems([])), &pairs);
+    refusal(read_pairs(&pairs, 1, &PhotographRows::of([])), &pairs);
 }

@@ -145,6 +145,23 @@ fn pairs_and_distractors() {
     );
     let by_name = json(directory.path(), &evaluate(&["--pairs", "pairs.txt", "--manifest", "."]));
     assert_eq!(by_name["given_pairs"], found["given_pairs"]);
+    // The manifest by its own name, or beside the embeddings; and photographs by theirs.
+    for manifest in [&["--manifest", "manifest.json"][..], &[]] {
+        let found_by_name = json(directory.path(), &evaluate(&[&["--pairs", "pairs.txt"][..], manifest].concat()));
+        assert_eq!(found_by_name["given_pairs"], found["given_pairs"]);
+    }
+    let numbers = fs::read_to_string(at("pairs.csv")).expect("written");
+    let photograph = |row: &str| {
+        let row: usize = row.parse().expect("a number");
+        format!("{0}/{0}_000{1}.jpg", people[row / 2], row % 2 + 1)
+    };
+    let lines = numbers.lines().map(|line| {
+        let parts: Vec<&str> = line.split([' ', ',']).collect();
+        format!("{},{},{}\n", photograph(parts[0]), photograph(parts[1]), parts[2])
+    });
+    write("photographs.csv", &format!("photograph,other,same\n{}", lines.collect::<String>()));
+    let of_photographs = json(directory.path(), &evaluate(&["--pairs", "photographs.csv"]));
+    assert_eq!(of_photographs["given_pairs"], found["given_pairs"]);
     let photographs: Vec<_> =
         people.iter().flat_map(|name| [1, 2].map(|number| format!("{name}_000{number}.jpg"))).collect();
     write("photographs.txt", &photographs.join("\n"));
