@@ -2,7 +2,7 @@
 //!
 //! `cargo bench`, or `cargo bench --features openblas-system`; one head: `cargo bench -- arcface`.
 
-use arcos::{ClassificationHead, Head, HeadOptions, init};
+use arcos::{AnyHead, Head, init};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::{Array1, Array2};
 use rand::SeedableRng;
@@ -31,8 +31,8 @@ fn heads(criterion: &mut Criterion) {
                 black_box((d_features, d_weights))
             })
         });
-        for name in Head::names() {
-            let head = Head::new(name, &HeadOptions::default()).expect("every head has defaults");
+        for name in AnyHead::names() {
+            let head = AnyHead::new(name, &[]).expect("every head has defaults");
             let parameters = head.initial_parameters(weights.clone()).expect("enough classes for every head");
             group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
                 bencher.iter(|| {

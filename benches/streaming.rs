@@ -6,7 +6,7 @@
 use arcos::heads::Gradients;
 use arcos::optim::{MomentsMut, Optimizer, Sgd};
 use arcos::streaming::{GradientFilter, Streaming, StreamingOptions, Update};
-use arcos::{ClassificationHead, Head, HeadOptions, Parameters, init};
+use arcos::{AnyHead, Head, Parameters, init};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::{Array1, Array2, Axis};
@@ -48,7 +48,7 @@ impl Case {
         case
     }
 
-    fn parameters(&self, head: &Head) -> Parameters<f32> {
+    fn parameters(&self, head: &AnyHead) -> Parameters<f32> {
         head.initial_parameters(self.weights.clone()).expect("enough classes for every head")
     }
 
@@ -73,7 +73,13 @@ impl Case {
         });
     }
 
-    fn bench_kernel(&self, group: &mut BenchmarkGroup<WallTime>, name: &str, head: &Head, options: StreamingOptions) {
+    fn bench_kernel(
+        &self,
+        group: &mut BenchmarkGroup<WallTime>,
+        name: &str,
+        head: &AnyHead,
+        options: StreamingOptions,
+    ) {
         let parameters = self.parameters(head);
         let mut kernel = Streaming::new(options).expect("good options");
         let mut gradients = Gradients::default();
@@ -88,8 +94,8 @@ impl Case {
     }
 }
 
-fn head(name: &str) -> Head {
-    Head::new(name, &HeadOptions::default()).expect("every head has defaults")
+fn head(name: &str) -> AnyHead {
+    AnyHead::new(name, &[]).expect("every head has defaults")
 }
 
 fn regimes(criterion: &mut Criterion) {
@@ -114,7 +120,7 @@ fn regimes(criterion: &mut Criterion) {
 fn heads(criterion: &mut Criterion) {
     let case = Case::dense(256, 512, 10_000);
     let mut group = case.group(criterion, "heads");
-    for name in Head::names() {
+    for name in AnyHead::names() {
         case.bench_kernel(&mut group, name, &head(name), StreamingOptions::default());
     }
     group.finish();
@@ -138,7 +144,6 @@ fn steps(criterion: &mut Criterion) {
                     moments: &mut moments,
                     step: 1,
                     learning_rate: LEARNING_RATE,
-                    learn_alpha: false,
                     d_features: (!frozen).then_some(&mut d_features),
                 };
                 kernel.train_step(&head, features, &mut parameters, labels, update)

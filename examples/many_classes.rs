@@ -6,7 +6,7 @@
 use arcos::heads::ArcFace;
 use arcos::optim::{Optimizer, Sgd};
 use arcos::streaming::{GradientFilter, Streaming, StreamingOptions, Update};
-use arcos::{ClassificationHead, init};
+use arcos::{Head, init};
 use ndarray::{Array1, Array2};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -22,7 +22,7 @@ fn main() -> arcos::Result<()> {
     let head = ArcFace::default();
     let mut parameters = head.initial_parameters(init::glorot_normal::<f32>(classes, dimension, &mut rng))?;
     let optimizer = Optimizer::Sgd(Sgd { momentum: 0.9, ..Sgd::default() });
-    let lengths = parameters.trained_lengths(false);
+    let lengths = parameters.trained(&head).into_iter().map(|(_, length)| length);
     let mut moments: Vec<_> = lengths.into_iter().map(|length| optimizer.moments(length)).collect();
 
     // No inner product is kept, and classes without a visible share in the softmax are left out of the gradients.
@@ -35,7 +35,6 @@ fn main() -> arcos::Result<()> {
             moments: &mut moments,
             step,
             learning_rate: 5e-4,
-            learn_alpha: false,
             d_features: None, // an array for it, where what gives the features is trained, too
         };
         let result = kernel.train_step(&head, features.view(), &mut parameters, labels.view(), update)?;

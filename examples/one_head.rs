@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release --example one_head`
 
-use arcos::heads::ArcFace;
-use arcos::{ClassificationHead, init};
+use arcos::heads::{ArcFace, Scale};
+use arcos::{Head, init};
 use ndarray::{Array1, Array2};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -14,7 +14,7 @@ fn main() -> arcos::Result<()> {
     let features: Array2<f32> = init::glorot_normal(batch, dimension, &mut rng);
     let labels = Array1::from_shape_fn(batch, |row| (row % classes) as i64);
 
-    let head = ArcFace { scale: 16.0, margin: 0.3, ..ArcFace::default() };
+    let head = ArcFace { scale: Scale::Fixed(16.0), margin: 0.3, ..ArcFace::default() };
     let mut parameters = head.initial_parameters(init::glorot_normal(classes, dimension, &mut rng))?;
 
     for step in 0..5 {

@@ -9,11 +9,11 @@
 use arcos::data::synthetic::SyntheticBirds;
 use arcos::data::{Dataset, OpenSetSplit, Transform, open_set_split};
 use arcos::embedder::{EmbedBlock, Embedder};
-use arcos::heads::{AdaCos, ArcFace, CosFace, NormSoftmax, Softmax};
+use arcos::heads::{AdaCos, ArcFace, CosFace, NormSoftmax, Scale, Softmax};
 use arcos::metrics::retrieval::retrieval;
 use arcos::optim::{Optimizer, Sgd};
 use arcos::train::{TrainConfig, Trainer};
-use arcos::{Head, Result};
+use arcos::{AnyHead, Head, Result};
 use ndarray::ArrayView2;
 use std::path::Path;
 
@@ -33,11 +33,11 @@ fn main() -> Result<()> {
     };
     println!("{:<14} {:>8} {:>8} {:>8}", "head", "R@1", "MAP@R", "accuracy");
     let heads = [
-        Head::Softmax(Softmax {}),
-        Head::NormSoftmax(NormSoftmax { scale: 16.0 }),
-        Head::AdaCos(AdaCos::default()),
-        Head::CosFace(CosFace { scale: 16.0, margin: 0.1 }),
-        Head::ArcFace(ArcFace { scale: 16.0, margin: 0.2, ..ArcFace::default() }),
+        AnyHead::Softmax(Softmax {}),
+        AnyHead::NormSoftmax(NormSoftmax { scale: Scale::Fixed(16.0) }),
+        AnyHead::AdaCos(AdaCos::default()),
+        AnyHead::CosFace(CosFace { scale: Scale::Fixed(16.0), margin: 0.1 }),
+        AnyHead::ArcFace(ArcFace { scale: Scale::Fixed(16.0), margin: 0.2, ..ArcFace::default() }),
     ];
     let config = |head| TrainConfig {
         embedder: Some(Embedder { dimension, block: EmbedBlock::Linear }),
@@ -55,7 +55,7 @@ fn main() -> Result<()> {
         let accuracy = trainer.history().last().and_then(|epoch| epoch.test_accuracy);
         measure(name, trainer.model().embeddings(unseen.features.view())?.view(), accuracy)?;
     }
-    let centred = Transform::fit(config(Head::Softmax(Softmax {})).transform, train.features.view())?;
+    let centred = Transform::fit(config(AnyHead::Softmax(Softmax {})).transform, train.features.view())?;
     measure("(features)", centred.apply(unseen.features.view())?.view(), None)
 }
 

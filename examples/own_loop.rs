@@ -5,7 +5,7 @@
 use arcos::heads::AdaCos;
 use arcos::metrics::accuracy::predict;
 use arcos::optim::{Decay, Schedule, Sgd};
-use arcos::{ClassificationHead, init};
+use arcos::{Head, init};
 use ndarray::{Array1, Array2, Axis};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -37,14 +37,14 @@ fn main() -> arcos::Result<()> {
             let (x, y) = (features.select(Axis(0), rows), labels.select(Axis(0), rows));
             let (loss, cache) = head.forward(x.view(), &parameters, y.view())?;
             // The scale of this step is where the next one starts.
-            parameters.scale = Some(cache.scale);
+            parameters.state = cache.state.clone();
             let d_weights = head.backward(cache).d_weights;
             let learning_rate = 0.2 * schedule.factor(epoch * steps_per_epoch + step, steps_per_epoch, epochs)?;
             let weights = parameters.weights.as_slice_mut().expect("row-major, as it was made");
             sgd.update(weights, d_weights.as_slice().expect("row-major"), &mut velocity, learning_rate)?;
             total += loss;
         }
-        let scale = parameters.scale.unwrap_or(f32::NAN);
+        let scale = parameters.state["scale"];
         println!("epoch {epoch}: loss {:.4}, scale {scale:.3}", total / steps_per_epoch as f32);
     }
 

@@ -126,7 +126,7 @@ pub enum Error {
         /// Name of the head.
         head: &'static str,
         /// The option given.
-        option: &'static str,
+        option: String,
         /// The options the head has.
         takes: String,
     },
@@ -150,10 +150,12 @@ pub enum Error {
     },
     /// AdaCos's update gave a scale that cannot be used.
     #[error(
-        "adacos: the new scale is {} (previous scale {}, ln B_avg {}, median angle {} rad); expected a positive finite number",
+        "{head}: AdaCos's new scale is {} (previous scale {}, ln B_avg {}, median angle {} rad); expected a positive finite number",
         number(*.value), number(*.previous), number(*.ln_b_avg), number(*.median_angle)
     )]
     AdaCosScale {
+        /// Name of the head.
+        head: &'static str,
         /// The unusable scale.
         value: f64,
         /// The scale of the step before.

@@ -2,11 +2,11 @@
 //! SphereFace, CosFace, ArcFace, combined margins.
 //!
 //! A head is a plain struct of hyper-parameters; what is trained is in [`Parameters`], which the caller owns. Every head has
-//! the functions of [`ClassificationHead`]: `forward` gives the mean loss and a cache, `backward` turns the cache into
+//! the functions of [`Head`]: `forward` gives the mean loss and a cache, `backward` turns the cache into
 //! gradients, `logits` are for inference.
 //!
 //! ```
-//! use arcos::{ClassificationHead, heads::AdaCos, init};
+//! use arcos::{Head, heads::AdaCos, init};
 //! use ndarray::array;
 //! use rand::SeedableRng;
 //!
@@ -18,7 +18,7 @@
 //! let mut parameters = head.initial_parameters(init::glorot_normal(4, 3, &mut rng))?; // (C, D)
 //!
 //! let (loss, cache) = head.forward(features.view(), &parameters, labels.view())?;
-//! parameters.scale = Some(cache.scale); // where the next step starts
+//! parameters.state = cache.state.clone(); // where the next step starts
 //! let gradients = head.backward(cache);
 //! parameters.weights.scaled_add(-0.1, &gradients.d_weights);
 //!
@@ -28,7 +28,7 @@
 //! # }
 //! ```
 //!
-//! The heads are listed in [`heads`]; a margin of one's own implements [`CosineHead`](heads::CosineHead). Rows labelled
+//! The heads are listed in [`heads`]; one's own implements [`Head`]. Rows labelled
 //! [`IGNORE_LABEL`](ops::IGNORE_LABEL) take no part. [`streaming`] gives the same results at many
 //! classes, fast and in little memory. An [`embedder`] makes embeddings of features under any head, and [`metrics`] says how good
 //! they are. Everything is generic over [`Real`]: `f32` and `f64`.
@@ -78,7 +78,7 @@ mod shell;
 mod wording;
 
 pub use error::{Error, Result};
-pub use heads::{ClassificationHead, Head, HeadOptions, Parameters};
+pub use heads::{AnyHead, Head, Parameters};
 pub use real::Real;
 
 #[cfg(feature = "blas")]

@@ -3,7 +3,7 @@
 
 use arcos::heads::Gradients;
 use arcos::streaming::Streaming;
-use arcos::{ClassificationHead, Head, HeadOptions};
+use arcos::{AnyHead, Head};
 use libfuzzer_sys::fuzz_target;
 use ndarray::{Array1, Array2};
 
@@ -17,8 +17,8 @@ fuzz_target!(|bytes: &[u8]| {
     let rows = 1 + usize::from(rows % 4);
     let (features, weights) = (matrix(rows), matrix(CLASSES));
     let labels = Array1::from_shape_fn(rows, |row| ((row + usize::from(*head)) % CLASSES) as i64);
-    let name = Head::names().nth(usize::from(*head) % Head::LIST.len()).expect("in range");
-    let head = Head::new(name, &HeadOptions::default()).expect("defaults");
+    let name = AnyHead::names().nth(usize::from(*head) % AnyHead::LIST.len()).expect("in range");
+    let head = AnyHead::new(name, &[]).expect("defaults");
     let Ok(parameters) = head.initial_parameters(weights) else { return };
     if let Ok(logits) = head.logits(features.view(), &parameters) {
         assert!(logits.iter().all(|logit| logit.is_finite()), "{name}: {logits}");
@@ -49,7 +49,7 @@ fuzz_target!(|bytes: &[u8]| {
 
 fn check(name: &str, loss: f32, gradients: &Gradients<f32>) {
     assert!(loss.is_finite() && loss >= 0.0, "{name}: {loss}");
-    let Gradients { d_features, d_weights, d_bias, d_alpha } = gradients;
-    let mut all = d_features.iter().chain(d_weights).chain(d_bias.iter().flatten()).chain(d_alpha);
+    let Gradients { d_features, d_weights, d_vectors } = gradients;
+    let mut all = d_features.iter().chain(d_weights).chain(d_vectors.values().flatten());
     assert!(all.all(|gradient| gradient.is_finite()), "{name}: {gradients:?}");
 }

@@ -4,7 +4,7 @@ use super::checkpoint_every::CheckpointEvery;
 use super::class_report;
 use super::comparison::Comparison;
 use super::data_args::{Data, DataArgs};
-use super::head_args::TrainedHeadArgs;
+use super::head_args::HeadArgs;
 use super::head_specs::named_heads;
 use super::plot::{self, Curve, Panel, X};
 use super::run_record::RunRecord;
@@ -13,8 +13,9 @@ use super::train::{remark_on_few_rows, remark_on_frozen_features, retrieve, trai
 use super::train_args::TrainArgs;
 use super::{complain, only_with, open_set, tell};
 use crate::data::{ClassTable, Transform, cub};
+use crate::heads::Scale;
 use crate::train::{EpochRecord, TrainConfig, Trainer};
-use crate::{Error, Head, Result};
+use crate::{AnyHead, Error, Head, Result};
 use std::path::{Path, PathBuf};
 
 /// The heads that are compared unless others are named: those of the Keras project that this one follows.
@@ -40,10 +41,10 @@ Examples:
   arcos compare --data DIR --open-set --embed 512 --optimizer sgd --scale 16")]
 pub(super) struct Args {
     #[arg(long, value_name = "HEAD[:OPTION=VALUE]...", value_delimiter = ',', default_values = CLASSIC_HEADS)]
-    #[arg(help = format!("Heads, separated by commas, or all: {}", Head::names().collect::<Vec<_>>().join(", ")))]
+    #[arg(help = format!("Heads, separated by commas, or all: {}", AnyHead::names().collect::<Vec<_>>().join(", ")))]
     heads: Vec<String>,
     #[command(flatten)]
-    head_args: TrainedHeadArgs,
+    head_args: HeadArgs,
     #[command(flatten)]
     data: DataArgs,
     /// CUB-200-2011, for the names of its classes [default: as --class-names]
@@ -59,10 +60,10 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<()> {
     let named = args.heads.iter().map(|spec| spec.trim()).filter(|spec| !spec.is_empty());
     let names: Vec<&str> = match &named.collect::<Vec<_>>()[..] {
-        [all] if all.eq_ignore_ascii_case("all") => Head::names().collect(),
+        [all] if all.eq_ignore_ascii_case("all") => AnyHead::names().collect(),
         named => named.to_vec(),
     };
-    let heads = named_heads(&names, &args.head_args.given())?;
+    let heads = named_heads(&names, args.head_args.given())?;
     let with_config = |(name, head)| Ok((name, args.train.config(head)?));
     let configs = heads.into_iter().map(with_config).collect::<Result<Vec<_>>>()?;
     let data = args.data.read()?;
@@ -202,7 +203,7 @@ fn panels(outcomes: &[Outcome]) -> Vec<Panel> {
         curves: outcomes.iter().filter_map(|outcome| curve(outcome, value)).collect(),
     };
     let has_test = outcomes.iter().flat_map(|outcome| &outcome.history).any(|record| record.test_accuracy.is_some());
-    let is_adacos = |head: &Head| matches!(head, Head::AdaCos(_) | Head::FixedAdaCos(_));
+    let is_adacos = |head: &AnyHead| matches!(head.scale(), Scale::AdaCos { .. } | Scale::FixedAdaCos);
     let accuracy = if has_test { "test accuracy" } else { "training accuracy" };
     let mut panels = vec![
         panel("accuracy", accuracy, &|_, record| match has_test {

@@ -8,7 +8,7 @@ use crate::data::{Dataset, Features, Matrix, PhotographRows, file_of, read_featu
 use crate::metrics::open_set::{OpenSetOptions, measure};
 use crate::train::{Checkpoint, Model, RunDirectory};
 use crate::wording::{counted, figure};
-use crate::{Error, Real, Result, atomic_file};
+use crate::{Error, Head, Real, Result, atomic_file};
 use ndarray::Array2;
 use serde_json::{Value, json};
 use std::fs;

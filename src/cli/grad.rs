@@ -5,30 +5,34 @@ use super::head_args::{HeadArgs, borrowed, head, head_names};
 use super::npy::{self, write};
 use super::{outputs, print};
 use crate::data::{ClassTable, Matrix, file_of, read_f32_vector, read_matrix, read_vector};
-use crate::{ClassificationHead, Error, Head, Real, Result};
+use crate::heads::Scale;
+use crate::{AnyHead, Error, Head, Real, Result};
 use ndarray::{Array1, Array2, arr0};
 use ndarray_npy::WritableElement;
 use std::path::{Path, PathBuf};
 
 /// What is written, not all of it for every head.
-const ARRAYS: [&str; 5] = ["loss", "d_features", "d_weights", "d_bias", "d_alpha"];
+const ARRAYS: [&str; 6] = ["loss", "d_features", "d_weights", "d_bias", "d_alpha", "d_log_scale"];
 
 /// Arguments of `arcos grad`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Writes loss.npy (0-d), d_features.npy, d_weights.npy, and where the head has them d_bias.npy and d_alpha.npy (0-d), in \
-the precision of the features, and prints one JSON line: head, loss, scale (that of the logits).
+Writes loss.npy (0-d), d_features.npy, d_weights.npy, and where the head has them d_bias.npy, d_alpha.npy and d_log_scale.npy (0-d), in \
+the precision of the features, and prints one JSON line: head, loss, scale (that of the logits), and what the head remembers if it does.
 
 Examples:
   arcos grad --head arcface --scale 32 --margin 0.5 --features X.npy --weights W.npy --labels y.npy --out grads
   arcos grad --head softmax --bias b.npy --features X.npy --weights W.npy --labels y.npy --out grads
   arcos grad --head adacos --scale 7.2 --features X.npy --weights W.npy --labels y.npy --out grads")]
 pub(super) struct Args {
-    /// The head; for adacos --scale is the scale of the step before
+    /// The head; where it has no --scale of its own and its scale follows the batch, that is the scale of the step before
     #[arg(long, ignore_case = true, value_parser = head_names())]
     head: String,
     #[command(flatten)]
     head_args: HeadArgs,
+    /// What the head remembers of the step before, as `scale` of a scale that follows the batch [default: as at the first step]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_number)]
+    state: Vec<(String, f64)>,
     /// Bias (C,) of softmax and l2-softmax [default: zero]
     #[arg(long, value_name = "FILE")]
     bias: Option<PathBuf>,
@@ -50,14 +54,24 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    // AdaCos keeps its scale with its parameters, not its hyper-parameters.
-    let previous_scale = args.head_args.scale.filter(|_| args.head == "adacos");
-    let given = args.head_args.given();
-    let options = borrowed(&given).filter(|&(name, _)| previous_scale.is_none() || name != "scale");
+    let mut options: Vec<_> = borrowed(args.head_args.given()).collect();
+    let plain = head(&args.head, [])?;
+    let mut state = args.state.clone();
+    let has_scale = AnyHead::options_of(&args.head).is_some_and(|of_head| of_head.iter().any(|of| of.name == "scale"));
+    if let (false, Scale::AdaCos { .. }) = (has_scale, plain.scale())
+        && let Some(place) = options.iter().position(|&(name, _)| name == "scale")
+    {
+        let (name, value) = options.remove(place);
+        state.push(name_and_number(&format!("{name}={value}")).map_err(|expected| Error::Setting {
+            name: "scale",
+            value: value.into(),
+            expected,
+        })?);
+    }
     let head = head(&args.head, options)?;
     let inputs = [Some(&args.features), Some(&args.weights), Some(&args.labels), args.bias.as_ref()];
     let inputs: Vec<PathBuf> = inputs.into_iter().flatten().map(|path| file_of(path)).collect();
-    outputs::refuse_inputs(ARRAYS.map(|name| npy::path(&args.out, name)), &inputs)?;
+    outputs::refuse_inputs(ARRAYS.iter().map(|name| npy::path(&args.out, name)), &inputs)?;
     let of_file = read_labels(&args.labels)?;
     let indices = ClassTable::from_start(args.labels_start, &[&of_file]).and_then(|classes| classes.encode(&of_file));
     let labels = indices.map_err(|error| error.in_file(&args.labels))?;
@@ -71,11 +85,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let outcome = match (read_matrix(&args.features)?, read_matrix(&args.weights)?) {
         (Matrix::F32(features), Matrix::F32(weights)) => {
             let bias = args.bias.as_deref().map(read_f32_vector).transpose()?;
-            write_gradients(&head, features, weights, bias, labels, previous_scale, &args.out)
+            write_gradients(&head, features, weights, bias, labels, &state, &args.out)
         }
         (Matrix::F64(features), Matrix::F64(weights)) => {
             let bias = args.bias.as_deref().map(read_vector).transpose()?;
-            write_gradients(&head, features, weights, bias, labels, previous_scale, &args.out)
+            write_gradients(&head, features, weights, bias, labels, &state, &args.out)
         }
         (features, weights) => Err(Error::File {
             path: args.weights.clone(),
@@ -86,34 +100,60 @@ pub(super) fn run(args: &Args) -> Result<()> {
     outcome.map_err(in_file)
 }
 
+/// A name and a number, of `NAME=VALUE`.
+fn name_and_number(text: &str) -> Result<(String, f64), String> {
+    let expected = || "a name and a finite number: NAME=VALUE".to_owned();
+    let (name, value) = text.split_once('=').ok_or_else(expected)?;
+    let value = value.trim().parse().ok().filter(|value: &f64| value.is_finite()).ok_or_else(expected)?;
+    Ok((name.trim().to_owned(), value))
+}
+
 fn write_gradients<F: Real + WritableElement>(
-    head: &Head,
+    head: &AnyHead,
     features: Array2<F>,
     weights: Array2<F>,
     bias: Option<Array1<F>>,
     labels: Array1<i64>,
-    previous_scale: Option<f64>,
+    state: &[(String, f64)],
     out: &Path,
 ) -> Result<()> {
     let mut parameters = head.initial_parameters(weights)?;
-    match (&mut parameters.bias, bias) {
-        (own @ Some(_), Some(bias)) => *own = Some(bias),
+    match (parameters.vectors.get_mut("bias"), bias) {
+        (Some(own), Some(bias)) => *own = bias,
         (None, Some(_)) => {
-            return Err(Error::UnknownOption { head: head.name(), option: "bias", takes: "weights alone".into() });
+            return Err(Error::UnknownOption {
+                head: head.name(),
+                option: "bias".into(),
+                takes: "weights alone".into(),
+            });
         }
         (_, None) => {}
     }
-    if let Some(scale) = previous_scale {
-        parameters.scale = Some(F::of(scale));
+    for (name, value) in state {
+        let Some(own) = parameters.state.get_mut(name) else {
+            let names: Vec<_> = parameters.state.keys().map(String::as_str).collect();
+            let takes = if names.is_empty() { "nothing: it remembers nothing".into() } else { names.join(", ") };
+            return Err(Error::UnknownOption { head: head.name(), option: format!("state {name}"), takes });
+        };
+        *own = *value;
     }
     let (loss, cache) = head.forward(features.view(), &parameters, labels.view())?;
-    let scale = cache.statistics().scale;
+    let (scale, state) = (cache.scale.to_double(), cache.state.clone());
     let gradients = head.backward(cache);
 
     write(out, "loss", &arr0(loss))?;
     write(out, "d_features", &gradients.d_features)?;
     write(out, "d_weights", &gradients.d_weights)?;
-    gradients.d_bias.map_or(Ok(()), |d_bias| write(out, "d_bias", &d_bias))?;
-    gradients.d_alpha.map_or(Ok(()), |d_alpha| write(out, "d_alpha", &arr0(d_alpha)))?;
-    print(serde_json::json!({ "head": head.name(), "loss": loss.to_double(), "scale": scale }))
+    for (name, gradient) in &gradients.d_vectors {
+        let name = format!("d_{name}");
+        match (head.scale().vector() == name.strip_prefix("d_"), gradient.first()) {
+            (true, Some(&number)) => write(out, &name, &arr0(number))?,
+            _ => write(out, &name, gradient)?,
+        }
+    }
+    let mut line = serde_json::json!({ "head": head.name(), "loss": loss.to_double(), "scale": scale });
+    if !state.is_empty() {
+        line["state"] = serde_json::json!(state);
+    }
+    print(line)
 }

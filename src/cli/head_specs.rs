@@ -1,7 +1,7 @@
 //! Heads with options of their own, as `compare` takes them: `NAME[:OPTION=VALUE]...`.
 
 use super::head_args::{borrowed, head};
-use crate::{Error, Head, Result};
+use crate::{AnyHead, Error, Result};
 
 /// The heads of `NAME[:OPTION=VALUE]...`, each with those of the shared options that it has, under the spec that it was given by. Spaces
 /// around names and empty specs are passed over.
@@ -9,7 +9,7 @@ use crate::{Error, Head, Result};
 /// # Errors
 /// What is wrong with a spec; [`Error::Setting`] for a shared option that has no effect on any head, for no heads, and for a head that is
 /// there twice.
-pub(super) fn named_heads(specs: &[&str], shared: &[(&'static str, String)]) -> Result<Vec<(String, Head)>> {
+pub(super) fn named_heads(specs: &[&str], shared: &[(&'static str, String)]) -> Result<Vec<(String, AnyHead)>> {
     let specs = specs.iter().map(|spec| spec.trim()).filter(|spec| !spec.is_empty());
     let specs = specs.map(Spec::parse).collect::<Result<Vec<_>>>()?;
     for (option, _) in shared {
@@ -18,12 +18,13 @@ pub(super) fn named_heads(specs: &[&str], shared: &[(&'static str, String)]) -> 
             return Err(Error::Setting { name: option, value: "given".into(), expected });
         }
     }
-    let mut heads: Vec<(String, Head)> = Vec::new();
+    let mut heads: Vec<(String, AnyHead)> = Vec::new();
     for spec in &specs {
         let shared = borrowed(shared).filter(|(option, _)| spec.borrows(option));
         let own = spec.options.iter().map(|(option, value)| (option.as_str(), value.as_str()));
         let (text, head) = (spec.text(), head(&spec.name, shared.chain(own))?);
-        let same = |(known_text, known): &&(String, Head)| *known == head || directory(known_text) == directory(&text);
+        let same =
+            |(known_text, known): &&(String, AnyHead)| *known == head || directory(known_text) == directory(&text);
         if let Some((known, _)) = heads.iter().find(same) {
             let expected = "each head once: these are the same".into();
             return Err(Error::Setting { name: "--heads", value: format!("{known} and {text}"), expected });
@@ -74,21 +75,21 @@ impl Spec {
 
     /// Whether the head takes an option, and the spec has no value for it.
     fn borrows(&self, option: &str) -> bool {
-        let takes = Head::options_of(&self.name).unwrap_or_default();
-        takes.contains(&option) && self.options.iter().all(|(own, _)| own != option)
+        let takes = AnyHead::options_of(&self.name).unwrap_or_default();
+        takes.iter().any(|takes| takes.name == option) && self.options.iter().all(|(own, _)| own != option)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::heads::{ArcFace, CosFace};
+    use crate::heads::{ArcFace, CosFace, Scale};
 
     #[test]
     fn spaces_capitals_and_trailing_commas_do_not_matter() -> Result<()> {
         let heads = named_heads(&["ArcFace : Margin = 0.1", " cosface", ""], &[("scale", "16".into())])?;
-        let arcface = Head::ArcFace(ArcFace { scale: 16.0, margin: 0.1, ..ArcFace::default() });
-        let cosface = Head::CosFace(CosFace { scale: 16.0, ..CosFace::default() });
+        let arcface = AnyHead::from(ArcFace { scale: Scale::Fixed(16.0), margin: 0.1, ..ArcFace::default() });
+        let cosface = AnyHead::from(CosFace { scale: Scale::Fixed(16.0), ..CosFace::default() });
         assert_eq!(heads, [("arcface:margin=0.1".into(), arcface), ("cosface".into(), cosface)]);
         Ok(())
     }

@@ -4,21 +4,12 @@ use super::data_args::DataArgs;
 use super::given::Given;
 use super::listed_name::only_name;
 use crate::train::{TrainConfig, difference};
-use crate::{Error, Result};
+use crate::{AnyHead, Error, Result};
 use serde_json::Value;
 
 /// Options that are settings of a run, and where its configuration has them as JSON.
-const SETTINGS: [(&str, &str); 31] = [
+const SETTINGS: [(&str, &str); 22] = [
     ("head", "/head/name"),
-    ("scale", "/head/scale"),
-    ("margin", "/head/margin"),
-    ("m1", "/head/m1"),
-    ("m2", "/head/m2"),
-    ("m3", "/head/m3"),
-    ("alpha", "/head/alpha"),
-    ("past_pi", "/head/past_pi"),
-    ("learn_alpha", "/head/learn_alpha"),
-    ("max_scale", "/head/max_scale"),
     ("batch_size", "/batch_size"),
     ("optimizer", "/optimizer/name"),
     ("learning_rate", "/learning_rate"),
@@ -63,13 +54,22 @@ pub(super) fn check(given: &Given, config: &TrainConfig, data: &DataArgs, of_run
 
 /// What a run's configuration has for an option, `None` for options that are none of its settings.
 fn of_run_as_given(option: &str, config: &Value) -> Option<Value> {
-    let (_, pointer) = SETTINGS.into_iter().find(|&(name, _)| name == option)?;
-    Some(match config.pointer(pointer) {
+    let setting = SETTINGS.into_iter().find_map(|(name, pointer)| (name == option).then(|| pointer.to_owned()));
+    let pointer = setting.or_else(|| is_of_a_head(option).then(|| format!("/head/{option}")))?;
+    Some(match config.pointer(&pointer) {
         // Variants with values are objects with the name as the key.
         Some(Value::Object(variant)) => variant.keys().next().cloned().into(),
         // Bytes, where the option counts MiB.
         Some(value) if option == "workspace" => value.as_u64().map(|bytes| bytes >> 20).into(),
         value => value.cloned().unwrap_or_default(),
+    })
+}
+
+/// Whether any head has this option; its configuration has it by the same name.
+fn is_of_a_head(option: &str) -> bool {
+    let mut heads = AnyHead::names();
+    heads.any(|head| {
+        AnyHead::options_of(head).is_some_and(|of_head| of_head.iter().any(|of| of.name.replace('-', "_") == option))
     })
 }
 
@@ -119,10 +119,11 @@ mod tests {
     fn every_option_of_training_is_compared_or_known_not_to_matter() {
         let command = Args::augment_args(Command::new("train"));
         for option in command.get_arguments().map(|argument| argument.get_id().as_str()) {
-            let is_setting = SETTINGS.into_iter().any(|(name, _)| name == option);
+            let is_setting = is_of_a_head(option) || SETTINGS.into_iter().any(|(name, _)| name == option);
             assert!(is_setting != (OTHERS.contains(&option) || MAY_DIFFER.contains(&option)), "{option}");
         }
-        assert_eq!(command.get_arguments().count(), SETTINGS.len() + OTHERS.len() + MAY_DIFFER.len());
+        let of_heads = command.get_arguments().filter(|argument| is_of_a_head(argument.get_id().as_str())).count();
+        assert_eq!(command.get_arguments().count(), of_heads + SETTINGS.len() + OTHERS.len() + MAY_DIFFER.len());
     }
 
     fn parsed(arguments: &str) -> Args {

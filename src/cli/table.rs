@@ -1,6 +1,6 @@
 //! The tables of `demo` and `compare`.
 
-use crate::Head;
+use crate::AnyHead;
 use crate::metrics::confusion::Confusion;
 use crate::metrics::open_set::OpenSet;
 use crate::metrics::roc::Roc;
@@ -11,7 +11,7 @@ use crate::wording::figure;
 pub(super) struct Outcome {
     /// The head's name and what was asked of it.
     pub name: String,
-    pub head: Head,
+    pub head: AnyHead,
     pub history: Vec<EpochRecord>,
     /// On the test rows, where single classes are of interest.
     pub confusion: Option<Confusion>,

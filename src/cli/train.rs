@@ -3,7 +3,7 @@
 use super::checkpoint_every::{CheckpointEvery, SinceCheckpoint};
 use super::data_args::{Data, DataArgs};
 use super::given::Given;
-use super::head_args::{TrainedHeadArgs, borrowed, head, head_names};
+use super::head_args::{HeadArgs, borrowed, head, head_names};
 use super::interrupt::{self, Training};
 use super::progress::Report;
 use super::run_files::RUN_FILES;
@@ -11,6 +11,7 @@ use super::run_record::RunRecord;
 use super::train_args::{TrainArgs, at_least_one};
 use super::{complain, open_set, outputs, resumption, tell, training_plot};
 use crate::data::{Dataset, TransformKind};
+use crate::heads::Scale;
 use crate::metrics::open_set::OpenSet;
 use crate::optim::Decay;
 use crate::train::{Checkpoint, Model, RunDirectory, TrainConfig, Trainer, has_logs};
@@ -45,7 +46,7 @@ pub(super) struct Args {
     #[arg(long, ignore_case = true, value_parser = head_names(), required_unless_present = "resume")]
     head: Option<String>,
     #[command(flatten)]
-    head_args: TrainedHeadArgs,
+    head_args: HeadArgs,
     #[command(flatten)]
     pub data: DataArgs,
     #[command(flatten)]
@@ -124,7 +125,7 @@ impl Args {
     pub fn new_config(&self) -> Result<TrainConfig> {
         // Only what goes on can do without a head.
         let name = self.head.as_deref().unwrap_or_default();
-        self.train.config(head(name, borrowed(&self.head_args.given()))?)
+        self.train.config(head(name, borrowed(self.head_args.given()))?)
     }
 }
 
@@ -214,11 +215,11 @@ fn stop(signal: i32, report: &Report, trainer: &Trainer, out: &Path, record: &Ru
     std::process::exit(interrupt::exit_status(signal))
 }
 
-/// AdaCos's largest scale, if that is where it is.
+/// The largest scale of a head whose scale follows the batch, if that is where it is.
 fn bound_reached(config: &TrainConfig, trainer: &Trainer) -> Option<f64> {
-    let Head::AdaCos(adacos) = &config.head else { return None };
-    let (bound, scale) = (adacos.max_scale?, trainer.model().parameters.scale?);
-    (scale >= bound as f32).then_some(bound)
+    let Scale::AdaCos { max: Some(bound) } = config.head.scale() else { return None };
+    let scale = *trainer.model().parameters.state.get("scale")?;
+    (scale >= f64::from(bound as f32)).then_some(bound)
 }
 
 /// Says that nothing is learned for an open set where nothing is trained but the head.

@@ -7,7 +7,7 @@ use crate::data::TransformKind;
 use crate::optim::{AdamW, Decay, Optimizer, RmsProp, Schedule, Sgd};
 use crate::train::{Kernel, TrainConfig, WeightInit};
 use crate::wording::number;
-use crate::{Error, Head, Result};
+use crate::{AnyHead, Error, Result};
 use clap::ValueEnum;
 
 /// Optimizer, schedule, batches, transform.
@@ -102,7 +102,7 @@ pub(super) enum TransformName {
 }
 
 impl TrainArgs {
-    pub fn config(&self, head: Head) -> Result<TrainConfig> {
+    pub fn config(&self, head: AnyHead) -> Result<TrainConfig> {
         let optimizer = self.optimizer()?;
         let learning_rate = self.learning_rate.unwrap_or(self.embed.learning_rate(match self.optimizer {
             OptimizerName::Sgd => 0.1,

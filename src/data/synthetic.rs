@@ -170,10 +170,17 @@ fn gaussian(rows: usize, columns: usize, spread: f64, rng: &mut impl Rng) -> Arr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::cosine;
+    use crate::ops::l2_normalize;
+    use ndarray::ArrayView2;
 
     fn small() -> SyntheticBirds {
         SyntheticBirds { classes: 20, train_rows: 205, test_rows: 100, dimension: 256, ..SyntheticBirds::default() }
+    }
+
+    /// Of every pair of rows.
+    fn cosines(rows: ArrayView2<f32>) -> Array2<f32> {
+        let unit = l2_normalize::forward("features", rows).expect("no row is zero").unit;
+        unit.dot(&unit.t())
     }
 
     #[test]
@@ -190,7 +197,7 @@ mod tests {
     fn features_look_like_pooled_activations() {
         let ((features, _), _) = small().generate().expect("sensible sizes");
         assert!(features.iter().all(|&value| value >= 0.0));
-        let (cosine, _) = cosine::forward(features.view(), features.view()).expect("no row is zero");
+        let cosine = cosines(features.view());
         let rows = features.nrows() as f32;
         let mean_of_pairs = (cosine.sum() - rows) / (rows * (rows - 1.0));
         assert!((0.35..0.65).contains(&mean_of_pairs), "mean pairwise cosine {mean_of_pairs}");
@@ -209,7 +216,7 @@ mod tests {
             let (train, _) = SyntheticBirds { nuisance_spread, ..small() }.generate().expect("sensible sizes");
             let of_class: Vec<usize> = (0..205).step_by(20).collect();
             let rows = train.0.select(Axis(0), &of_class);
-            cosine::forward(rows.view(), rows.view()).expect("no row is zero").0.sum()
+            cosines(rows.view()).sum()
         };
         assert!(mean_cosine_of_class(8.0) < mean_cosine_of_class(0.0));
         let error = SyntheticBirds { nuisance_spread: -1.0, ..small() }.generate().expect_err("no spread").to_string();

@@ -8,6 +8,7 @@ use ndarray::{Array1, Array2, ArrayView1};
 
 /// The values of an embedder that change during training. The caller owns them.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct EmbedderParameters<F> {
     /// (E, D) the projection.
     pub weights: Array2<F>,
@@ -19,6 +20,7 @@ pub struct EmbedderParameters<F> {
 
 /// The two batch normalisations of block E.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Norms<F> {
     /// (D,) γ of the normalisation of features.
     pub input_gamma: Array1<F>,
@@ -83,12 +85,12 @@ impl<F: Real> EmbedderParameters<F> {
         trained
     }
 
-    /// The number of elements of each tensor of [`trained_mut`](Self::trained_mut).
-    pub fn trained_lengths(&self) -> Vec<usize> {
-        let bias = self.bias.as_ref().map(Array1::len);
-        let norms = self.norms.as_ref().map(|norms| [&norms.input_gamma, &norms.input_beta, &norms.output_beta]);
-        let norms = norms.into_iter().flatten().map(Array1::len);
-        std::iter::once(self.weights.len()).chain(bias).chain(norms).collect()
+    /// Name and number of elements of each tensor of [`trained_mut`](Self::trained_mut), in its order.
+    pub fn trained(&self) -> Vec<(&'static str, usize)> {
+        let is_running = |name: &str| name.ends_with("mean") || name.ends_with("variance");
+        let vectors = self.vectors().into_iter().filter(|(name, _)| !is_running(name));
+        let vectors = vectors.map(|(name, vector)| (name, vector.len()));
+        std::iter::once(("weights", self.weights.len())).chain(vectors).collect()
     }
 
     /// Moves running statistics towards those of the batch that `cache` is of, by [`MOMENTUM`].

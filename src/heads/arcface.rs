@@ -7,21 +7,18 @@
 //!
 //! Past θ = π - m, `cos(θ+m)` rises again, so a worse angle would be a better loss. [`PastPi`] has four answers.
 //!
-//! Gradient: [`normalized`](super::normalized). Shapes: features (B, D), weights (C, D), labels (B,). Errors: a scale
+//! Gradient: [`explicit`](super::explicit). Shapes: features (B, D), weights (C, D), labels (B,). Errors: a scale
 //! that is not positive, a margin outside [0, π], C < 2, shapes, labels, NaN or infinity, rows of norm zero.
 
-use super::normalized::check_scale;
-use super::{CosineHead, HeadOptions, Listed, Margin, check_hyper_parameter};
-use crate::ops::Angle;
+use super::{Head, HeadOption, Logit, NamedHead, OptionRange, OptionValue, Row, Scale};
 use crate::{Real, Result};
-use std::f64::consts::PI;
 
 /// The ArcFace head.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ArcFace {
     /// The scale s of the logits.
-    pub scale: f64,
+    pub scale: Scale,
     /// The angle m that is added, in radians, in [0, π].
     pub margin: f64,
     /// What happens past θ = π - m.
@@ -61,47 +58,80 @@ impl PastPi {
 impl Default for ArcFace {
     /// s = 64, m = 0.5, the paper's.
     fn default() -> Self {
-        Self { scale: 64.0, margin: 0.5, past_pi: PastPi::default() }
+        Self { scale: Scale::Fixed(64.0), margin: 0.5, past_pi: PastPi::default() }
     }
 }
 
-impl CosineHead for ArcFace {
-    fn scale(&self, _: usize) -> Result<f64> {
-        check_scale(Self::NAME, self.scale)
+impl Head for ArcFace {
+    fn name(&self) -> &'static str {
+        Self::NAME
     }
 
-    fn check_margin(&self) -> Result<()> {
-        let in_range = (0.0..=PI).contains(&self.margin);
-        check_hyper_parameter(Self::NAME, "margin", self.margin, in_range, "an angle in [0, π] radians")
+    fn check(&self, _: usize) -> Result<()> {
+        super::options::check_options(self)
     }
 
-    fn margin<F: Real>(&self, angle: Angle<F>) -> Margin<F> {
+    fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    fn bound_scale(&mut self, largest: f64) {
+        self.scale.bound(largest);
+    }
+
+    fn target<F: Real>(&self, row: &Row<F>, _: &[f64]) -> Logit<F> {
         let (m, cos_m, sin_m) = (F::of(self.margin), F::of(self.margin.cos()), F::of(self.margin.sin()));
-        let plain = Margin {
+        let angle = row.angle;
+        let plain = Logit {
             value: angle.cos * cos_m - angle.sin * sin_m,
             slope: cos_m + angle.cos * sin_m / angle.sin_at_least_floor(),
+            ..Logit::default()
         };
         // sin(θ+m) < 0, that is θ > π - m. Cosines would do, but near θ = π they cannot tell angles apart.
         let past_pi = angle.sin * cos_m + angle.cos * sin_m < F::zero();
         match self.past_pi {
-            PastPi::Monotone if past_pi => Margin { value: angle.cos - m * sin_m, slope: F::one() },
-            PastPi::Continuous if past_pi => Margin { value: -F::of(2.0) - plain.value, slope: -plain.slope },
-            PastPi::Easy if angle.cos <= F::zero() => Margin::none(angle),
+            PastPi::Monotone if past_pi => Logit { value: angle.cos - m * sin_m, ..Logit::plain(row) },
+            PastPi::Continuous if past_pi => {
+                Logit { value: -F::of(2.0) - plain.value, slope: -plain.slope, ..Logit::default() }
+            }
+            PastPi::Easy if angle.cos <= F::zero() => Logit::plain(row),
             _ => plain,
         }
     }
 }
 
-impl Listed for ArcFace {
+impl NamedHead for ArcFace {
     const FORMULA: &'static str = "target s cos(θ + m)";
-    const OPTIONS: &'static [&'static str] = &["scale", "margin", "past-pi"];
+    const OPTIONS: &'static [HeadOption<Self>] = &[
+        HeadOption {
+            name: "scale",
+            help: "scale s of the logits",
+            range: Some(OptionRange::POSITIVE),
+            field: |head| &mut head.scale,
+        },
+        HeadOption {
+            name: "margin",
+            help: "angle m added, in radians",
+            range: Some(OptionRange::ANGLE),
+            field: |head| &mut head.margin,
+        },
+        HeadOption {
+            name: "past-pi",
+            help: "what stands for cos(θ + m) past θ = π - m",
+            range: None,
+            field: |head| &mut head.past_pi,
+        },
+    ];
+}
 
-    fn from_options(options: &HeadOptions) -> Self {
-        let default = Self::default();
-        Self {
-            scale: options.scale.unwrap_or(default.scale),
-            margin: options.margin.unwrap_or(default.margin),
-            past_pi: options.past_pi.unwrap_or(default.past_pi),
-        }
+impl OptionValue for PastPi {
+    fn set(&mut self, text: &str) -> Result<(), String> {
+        let policy = Self::ALL.into_iter().find(|policy| policy.name() == text);
+        *self = policy.ok_or_else(|| Self::ALL.map(Self::name).join(", "))?;
+        Ok(())
+    }
+
+    fn text(&self) -> String {
+        self.name().into()
     }
 }

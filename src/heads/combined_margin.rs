@@ -6,22 +6,19 @@
 //! The formula is the paper's to the letter: past `m1 θ + m2 = π` it rises again. Use [`ArcFace`](super::ArcFace) with
 //! one of its policies, or [`SphereFace`](super::SphereFace), where angles that large occur.
 //!
-//! Gradient: [`normalized`](super::normalized). Shapes: features (B, D), weights (C, D), labels (B,). Errors: a scale
+//! Gradient: [`explicit`](super::explicit). Shapes: features (B, D), weights (C, D), labels (B,). Errors: a scale
 //! that is not positive, m1 not positive, m2 outside [0, π], m3 outside [0, 2], C < 2, shapes, labels, NaN or infinity,
 //! rows of norm zero.
 
-use super::normalized::check_scale;
-use super::{CosineHead, HeadOptions, Listed, Margin, check_factor, check_hyper_parameter};
-use crate::ops::Angle;
+use super::{Head, HeadOption, Logit, NamedHead, OptionRange, Row, Scale};
 use crate::{Real, Result};
-use std::f64::consts::PI;
 
 /// The combined margin head.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CombinedMargin {
     /// The scale s of the logits.
-    pub scale: f64,
+    pub scale: Scale,
     /// The factor m1 of the angle, positive.
     pub m1: f64,
     /// The angle m2 that is added, in radians, in [0, π].
@@ -33,43 +30,64 @@ pub struct CombinedMargin {
 impl Default for CombinedMargin {
     /// s = 64 and (m1, m2, m3) = (1, 0.3, 0.2), the paper's CM1.
     fn default() -> Self {
-        Self { scale: 64.0, m1: 1.0, m2: 0.3, m3: 0.2 }
+        Self { scale: Scale::Fixed(64.0), m1: 1.0, m2: 0.3, m3: 0.2 }
     }
 }
 
-impl CosineHead for CombinedMargin {
-    fn scale(&self, _: usize) -> Result<f64> {
-        check_scale(Self::NAME, self.scale)
+impl Head for CombinedMargin {
+    fn name(&self) -> &'static str {
+        Self::NAME
     }
 
-    fn check_margin(&self) -> Result<()> {
-        let check = |name, value, in_range, expected| check_hyper_parameter(Self::NAME, name, value, in_range, expected);
-        check_factor(Self::NAME, "m1", self.m1)?;
-        check("m2", self.m2, (0.0..=PI).contains(&self.m2), "an angle in [0, π] radians")?;
-        check("m3", self.m3, (0.0..=2.0).contains(&self.m3), "a cosine difference in [0, 2]")
+    fn check(&self, _: usize) -> Result<()> {
+        super::options::check_options(self)
     }
 
-    fn margin<F: Real>(&self, angle: Angle<F>) -> Margin<F> {
+    fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    fn bound_scale(&mut self, largest: f64) {
+        self.scale.bound(largest);
+    }
+
+    fn target<F: Real>(&self, row: &Row<F>, _: &[f64]) -> Logit<F> {
         let m1 = F::of(self.m1);
-        let widened = m1 * angle.theta() + F::of(self.m2);
-        Margin {
+        let widened = m1 * row.angle.theta() + F::of(self.m2);
+        Logit {
             value: widened.cos() - F::of(self.m3),
-            slope: m1 * widened.sin() / angle.sin_at_least_floor(),
+            slope: m1 * widened.sin() / row.angle.sin_at_least_floor(),
+            ..Logit::default()
         }
     }
 }
 
-impl Listed for CombinedMargin {
+impl NamedHead for CombinedMargin {
     const FORMULA: &'static str = "target s (cos(m1 θ + m2) - m3)";
-    const OPTIONS: &'static [&'static str] = &["scale", "m1", "m2", "m3"];
-
-    fn from_options(options: &HeadOptions) -> Self {
-        let default = Self::default();
-        Self {
-            scale: options.scale.unwrap_or(default.scale),
-            m1: options.m1.unwrap_or(default.m1),
-            m2: options.m2.unwrap_or(default.m2),
-            m3: options.m3.unwrap_or(default.m3),
-        }
-    }
+    const OPTIONS: &'static [HeadOption<Self>] = &[
+        HeadOption {
+            name: "scale",
+            help: "scale s of the logits",
+            range: Some(OptionRange::POSITIVE),
+            field: |head| &mut head.scale,
+        },
+        HeadOption {
+            name: "m1",
+            help: "factor m1 of the angle",
+            range: Some(OptionRange::POSITIVE),
+            field: |head| &mut head.m1,
+        },
+        HeadOption {
+            name: "m2",
+            help: "angle m2 added, in radians",
+            range: Some(OptionRange::ANGLE),
+            field: |head| &mut head.m2,
+        },
+        HeadOption {
+            name: "m3",
+            help: "cosine m3 subtracted",
+            range: Some(OptionRange::COSINE_DIFFERENCE),
+            field: |head| &mut head.m3,
+        },
+    ];
 }

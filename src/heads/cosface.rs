@@ -2,12 +2,10 @@
 //!
 //! `ψ(θ) = cosθ - m`, the large margin cosine loss, so `dψ/dcosθ = 1`.
 //!
-//! Gradient: [`normalized`](super::normalized). Shapes: features (B, D), weights (C, D), labels (B,). Errors: a scale
+//! Gradient: [`explicit`](super::explicit). Shapes: features (B, D), weights (C, D), labels (B,). Errors: a scale
 //! that is not positive, a margin outside [0, 2], C < 2, shapes, labels, NaN or infinity, rows of norm zero.
 
-use super::normalized::check_scale;
-use super::{CosineHead, HeadOptions, Listed, Margin, check_hyper_parameter};
-use crate::ops::Angle;
+use super::{Head, HeadOption, Logit, NamedHead, OptionRange, Row, Scale};
 use crate::{Real, Result};
 
 /// The CosFace head.
@@ -15,7 +13,7 @@ use crate::{Real, Result};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CosFace {
     /// The scale s of the logits.
-    pub scale: f64,
+    pub scale: Scale,
     /// The cosine m that is subtracted, in [0, 2]: no two cosines are further apart.
     pub margin: f64,
 }
@@ -23,31 +21,46 @@ pub struct CosFace {
 impl Default for CosFace {
     /// s = 64, m = 0.35, the paper's.
     fn default() -> Self {
-        Self { scale: 64.0, margin: 0.35 }
+        Self { scale: Scale::Fixed(64.0), margin: 0.35 }
     }
 }
 
-impl CosineHead for CosFace {
-    fn scale(&self, _: usize) -> Result<f64> {
-        check_scale(Self::NAME, self.scale)
+impl Head for CosFace {
+    fn name(&self) -> &'static str {
+        Self::NAME
     }
 
-    fn check_margin(&self) -> Result<()> {
-        let in_range = (0.0..=2.0).contains(&self.margin);
-        check_hyper_parameter(Self::NAME, "margin", self.margin, in_range, "a cosine difference in [0, 2]")
+    fn check(&self, _: usize) -> Result<()> {
+        super::options::check_options(self)
     }
 
-    fn margin<F: Real>(&self, angle: Angle<F>) -> Margin<F> {
-        Margin { value: angle.cos - F::of(self.margin), slope: F::one() }
+    fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    fn bound_scale(&mut self, largest: f64) {
+        self.scale.bound(largest);
+    }
+
+    fn target<F: Real>(&self, row: &Row<F>, _: &[f64]) -> Logit<F> {
+        Logit { value: row.angle.cos - F::of(self.margin), ..Logit::plain(row) }
     }
 }
 
-impl Listed for CosFace {
+impl NamedHead for CosFace {
     const FORMULA: &'static str = "target s (cosθ - m)";
-    const OPTIONS: &'static [&'static str] = &["scale", "margin"];
-
-    fn from_options(options: &HeadOptions) -> Self {
-        let default = Self::default();
-        Self { scale: options.scale.unwrap_or(default.scale), margin: options.margin.unwrap_or(default.margin) }
-    }
+    const OPTIONS: &'static [HeadOption<Self>] = &[
+        HeadOption {
+            name: "scale",
+            help: "scale s of the logits",
+            range: Some(OptionRange::POSITIVE),
+            field: |head| &mut head.scale,
+        },
+        HeadOption {
+            name: "margin",
+            help: "cosine m subtracted",
+            range: Some(OptionRange::COSINE_DIFFERENCE),
+            field: |head| &mut head.margin,
+        },
+    ];
 }

@@ -2,48 +2,51 @@
 //!
 //! `z_ij = s cosθ_ij`, so `ψ(θ) = cosθ` and `dψ/dcosθ = 1`.
 //!
-//! Gradient: [`normalized`](super::normalized). Shapes: features (B, D), weights (C, D), labels (B,). Errors: a scale
+//! Gradient: [`explicit`](super::explicit). Shapes: features (B, D), weights (C, D), labels (B,). Errors: a scale
 //! that is not positive, C < 2, shapes, labels, NaN or infinity, rows of norm zero.
 
-use super::normalized::check_scale;
-use super::{CosineHead, HeadOptions, Listed, Margin};
-use crate::ops::Angle;
-use crate::{Real, Result};
+use super::{Head, HeadOption, NamedHead, OptionRange, Scale};
+use crate::Result;
 
 /// The normalised softmax head.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NormSoftmax {
     /// The scale s of the logits.
-    pub scale: f64,
+    pub scale: Scale,
 }
 
 impl Default for NormSoftmax {
     /// s = 16.
     fn default() -> Self {
-        Self { scale: 16.0 }
+        Self { scale: Scale::Fixed(16.0) }
     }
 }
 
-impl CosineHead for NormSoftmax {
-    fn scale(&self, _: usize) -> Result<f64> {
-        check_scale(Self::NAME, self.scale)
+impl Head for NormSoftmax {
+    fn name(&self) -> &'static str {
+        Self::NAME
     }
 
-    fn check_margin(&self) -> Result<()> {
-        Ok(())
+    fn check(&self, _: usize) -> Result<()> {
+        super::options::check_options(self)
     }
 
-    fn margin<F: Real>(&self, angle: Angle<F>) -> Margin<F> {
-        Margin::none(angle)
+    fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    fn bound_scale(&mut self, largest: f64) {
+        self.scale.bound(largest);
     }
 }
 
-impl Listed for NormSoftmax {
+impl NamedHead for NormSoftmax {
     const FORMULA: &'static str = "s cosθ";
-    const OPTIONS: &'static [&'static str] = &["scale"];
-
-    fn from_options(options: &HeadOptions) -> Self {
-        Self { scale: options.scale.unwrap_or(Self::default().scale) }
-    }
+    const OPTIONS: &'static [HeadOption<Self>] = &[HeadOption {
+        name: "scale",
+        help: "scale s of the logits",
+        range: Some(OptionRange::POSITIVE),
+        field: |head| &mut head.scale,
+    }];
 }

@@ -1,120 +1,206 @@
-//! Hyper-parameters by name, for callers that choose the head at run time.
+//! Hyper-parameters by name: one table a head, from which arguments, help, errors and tests follow.
 
-use super::PastPi;
+use super::range::{LARGEST_FACTOR, check_hyper_parameter};
+use super::{Head, Scale};
 use crate::{Error, Result};
 
-/// The hyper-parameters of all heads; what is left out takes the head's default.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct HeadOptions {
-    /// Scale s of the logits. For AdaCos: none; its scale is in [`Parameters`](super::Parameters).
-    pub scale: Option<f64>,
-    /// Margin m: radians (ArcFace), a cosine (CosFace), a factor of the angle (SphereFace).
-    pub margin: Option<f64>,
-    /// Factor m1 of the angle (combined margin).
-    pub m1: Option<f64>,
-    /// Angle m2 added, in radians (combined margin).
-    pub m2: Option<f64>,
-    /// Cosine m3 subtracted (combined margin).
-    pub m3: Option<f64>,
-    /// Norm α of the features (L2-softmax); where it starts, if it is learned.
-    pub alpha: Option<f64>,
-    /// Whether α is learned (L2-softmax).
-    pub learn_alpha: Option<bool>,
-    /// What ArcFace does past θ = π - m.
-    pub past_pi: Option<PastPi>,
-    /// Largest scale AdaCos may reach.
-    pub max_scale: Option<f64>,
+/// A head that can be asked for by name, with its options.
+pub trait NamedHead: Head + Clone + Default + 'static {
+    /// The training logits, in a line.
+    const FORMULA: &'static str;
+    /// Its options.
+    const OPTIONS: &'static [HeadOption<Self>];
 }
 
-impl HeadOptions {
-    /// Sets the option called `name` from text, as on a command line.
+/// A hyper-parameter of a head.
+pub struct HeadOption<H> {
+    /// The name, in lower case.
+    pub name: &'static str,
+    /// What it is, in a few words, with its unit.
+    pub help: &'static str,
+    /// Of a number.
+    pub range: Option<OptionRange>,
+    /// Where it is kept.
+    pub field: fn(&mut H) -> &mut dyn OptionValue,
+}
+
+/// The numbers that an option may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OptionRange {
+    /// The smallest.
+    pub from: f64,
+    /// The largest.
+    pub to: f64,
+    /// The same in words.
+    pub words: &'static str,
+}
+
+impl OptionRange {
+    /// Above 0, and far past all use.
+    pub const POSITIVE: Self =
+        Self { from: f64::from_bits(1), to: LARGEST_FACTOR, words: "a positive number of at most 1e9" };
+    /// Angles of margins.
+    pub const ANGLE: Self = Self { from: 0.0, to: std::f64::consts::PI, words: "an angle in [0, π] radians" };
+    /// Differences of cosines.
+    pub const COSINE_DIFFERENCE: Self = Self { from: 0.0, to: 2.0, words: "a cosine difference in [0, 2]" };
+}
+
+/// A value that an option can have.
+pub trait OptionValue {
+    /// Sets it from text, as on a command line.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a name that is no option's, or a value that is not of its kind.
-    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
-        let wrong = |name, expected: &str| Error::Setting { name, value: value.into(), expected: expected.into() };
-        let value = value.trim();
-        let number = |name| value.parse().map(Some).map_err(|_| wrong(name, "a number"));
-        match name {
-            "scale" => self.scale = number("scale")?,
-            "margin" => self.margin = number("margin")?,
-            "m1" => self.m1 = number("m1")?,
-            "m2" => self.m2 = number("m2")?,
-            "m3" => self.m3 = number("m3")?,
-            "alpha" => self.alpha = number("alpha")?,
-            "max-scale" => self.max_scale = number("max-scale")?,
-            "learn-alpha" => {
-                self.learn_alpha =
-                    value.to_lowercase().parse().map(Some).map_err(|_| wrong("learn-alpha", "true or false"))?;
-            }
-            "past-pi" => {
-                let policy = PastPi::ALL.into_iter().find(|policy| policy.name().eq_ignore_ascii_case(value));
-                let names = PastPi::ALL.map(PastPi::name).join(", ");
-                self.past_pi = Some(policy.ok_or_else(|| wrong("past-pi", &names))?);
-            }
-            _ => {
-                let names = self.by_name().map(|(name, _)| name).join(", ");
-                return Err(Error::Setting { name: "a head's option", value: name.into(), expected: names });
-            }
-        }
+    /// What is expected.
+    fn set(&mut self, text: &str) -> Result<(), String>;
+
+    /// The value as [`set`](Self::set) takes it.
+    fn text(&self) -> String;
+
+    /// The value, if it is a number.
+    fn number(&self) -> Option<f64> {
+        None
+    }
+}
+
+impl OptionValue for f64 {
+    fn set(&mut self, text: &str) -> Result<(), String> {
+        *self = text.parse().map_err(|_| "a number".to_owned())?;
         Ok(())
     }
 
-    fn by_name(&self) -> [(&'static str, bool); 9] {
-        [
-            ("scale", self.scale.is_some()),
-            ("margin", self.margin.is_some()),
-            ("m1", self.m1.is_some()),
-            ("m2", self.m2.is_some()),
-            ("m3", self.m3.is_some()),
-            ("alpha", self.alpha.is_some()),
-            ("learn-alpha", self.learn_alpha.is_some()),
-            ("past-pi", self.past_pi.is_some()),
-            ("max-scale", self.max_scale.is_some()),
-        ]
+    fn text(&self) -> String {
+        self.to_string()
     }
 
-    /// The names of the options that are set.
-    pub fn given(&self) -> impl Iterator<Item = &'static str> {
-        self.by_name().into_iter().filter_map(|(name, given)| given.then_some(name))
+    fn number(&self) -> Option<f64> {
+        Some(*self)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Head;
+impl OptionValue for usize {
+    fn set(&mut self, text: &str) -> Result<(), String> {
+        *self = text.parse().map_err(|_| "a whole number".to_owned())?;
+        Ok(())
+    }
 
-    #[test]
-    fn options_are_set_by_the_names_they_are_given_by() {
-        let mut options = HeadOptions::default();
-        for name in HeadOptions::default().by_name().map(|(name, _)| name) {
-            let value = match name {
-                "learn-alpha" => "true",
-                "past-pi" => "easy",
-                _ => "0.5",
-            };
-            options.set(name, value).expect("a well-formed option");
-            assert!(options.given().any(|given| given == name), "{name}");
+    fn text(&self) -> String {
+        self.to_string()
+    }
+
+    fn number(&self) -> Option<f64> {
+        Some(*self as f64)
+    }
+}
+
+impl OptionValue for Option<f64> {
+    fn set(&mut self, text: &str) -> Result<(), String> {
+        *self = match text {
+            "none" => None,
+            _ => Some(text.parse().map_err(|_| "a number, or none".to_owned())?),
+        };
+        Ok(())
+    }
+
+    fn text(&self) -> String {
+        self.map_or("none".into(), |value| value.to_string())
+    }
+
+    fn number(&self) -> Option<f64> {
+        *self
+    }
+}
+
+impl OptionValue for bool {
+    fn set(&mut self, text: &str) -> Result<(), String> {
+        *self = text.parse().map_err(|_| "true or false".to_owned())?;
+        Ok(())
+    }
+
+    fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl OptionValue for Scale {
+    fn set(&mut self, text: &str) -> Result<(), String> {
+        let rule = Self::RULES.into_iter().find_map(|(name, rule)| (name == text).then_some(rule));
+        let names = || Self::RULES.map(|(name, _)| name).join(", ");
+        let number = || text.parse().map(Self::Fixed).map_err(|_| format!("a number, or one of {}", names()));
+        *self = rule.map_or_else(number, Ok)?;
+        Ok(())
+    }
+
+    fn text(&self) -> String {
+        let rule =
+            Self::RULES.into_iter().find(|(_, rule)| std::mem::discriminant(rule) == std::mem::discriminant(self));
+        match (self, rule) {
+            (Self::Fixed(scale) | Self::Alpha { start: scale, .. }, _) => scale.to_string(),
+            (_, Some((name, _))) => name.into(),
+            (_, None) => unreachable!("every rule has a name"),
         }
-        assert_eq!(options.given().count(), 9);
     }
 
-    #[test]
-    fn every_option_that_a_head_takes_exists() {
-        let names = HeadOptions::default().by_name().map(|(name, _)| name);
-        for head in Head::names() {
-            let takes = Head::options_of(head).expect("a listed head");
-            assert!(takes.iter().all(|option| names.contains(option)), "{head}: {takes:?}");
+    fn number(&self) -> Option<f64> {
+        match self {
+            Self::Fixed(scale) => Some(*scale),
+            _ => None,
         }
     }
+}
 
-    #[test]
-    fn a_misspelt_option_or_value_says_what_is_expected() {
-        let mut options = HeadOptions::default();
-        let error = options.set("margn", "0.5").expect_err("no such option").to_string();
-        assert!(error.starts_with("a head's option is margn; expected scale, margin,"), "{error}");
-        let error = options.set("past-pi", "soft").expect_err("no such policy").to_string();
-        assert_eq!(error, "past-pi is soft; expected monotone, continuous, easy, plain");
+/// An option of one of the heads, for tables and help.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OptionInfo {
+    /// The name, in lower case.
+    pub name: &'static str,
+    /// What it is, in a few words, with its unit.
+    pub help: &'static str,
+    /// The head's default, as text.
+    pub default: String,
+}
+
+/// Checks every number among a head's options against its range.
+///
+/// # Errors
+/// [`Error::HyperParameter`].
+pub fn check_options<H: NamedHead>(head: &H) -> Result<()> {
+    let mut head = head.clone();
+    H::OPTIONS.iter().try_for_each(|option| {
+        let value = (option.field)(&mut head).number();
+        let (Some(OptionRange { from, to, words }), Some(value)) = (option.range, value) else { return Ok(()) };
+        check_hyper_parameter(head.name(), option.name, value, value >= from && value <= to, words)
+    })
+}
+
+/// A head with some options set from text, and its defaults for the rest.
+///
+/// # Errors
+/// [`Error::UnknownOption`] for an option that the head does not have, [`Error::Setting`] for a value that is not of its kind,
+/// [`Error::HyperParameter`] for one out of range.
+pub(super) fn with_options<H: NamedHead>(options: &[(&str, &str)]) -> Result<H> {
+    let mut head = H::default();
+    for &(name, value) in options {
+        let Some(option) = H::OPTIONS.iter().find(|option| option.name == name) else {
+            let takes: Vec<_> = H::OPTIONS.iter().map(|option| option.name).collect();
+            let takes = if takes.is_empty() { "no options".into() } else { takes.join(", ") };
+            return Err(Error::UnknownOption { head: head.name(), option: name.into(), takes });
+        };
+        let value = value.trim().to_lowercase();
+        let set = (option.field)(&mut head).set(&value);
+        set.map_err(|expected| Error::Setting { name: option.name, value, expected })?;
     }
+    // The number of classes is not known yet: any large one will do.
+    head.check(usize::MAX)?;
+    head.scale().check(head.name(), usize::MAX)?;
+    Ok(head)
+}
+
+pub(super) fn options_of<H: NamedHead>() -> Vec<OptionInfo> {
+    let mut head = H::default();
+    let info = |option: &HeadOption<H>| OptionInfo {
+        name: option.name,
+        help: option.help,
+        default: (option.field)(&mut head).text(),
+    };
+    H::OPTIONS.iter().map(info).collect()
 }

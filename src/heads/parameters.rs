@@ -1,70 +1,86 @@
-//! What a head trains, what it remembers, and what it reports.
+//! What a head trains and what it remembers, and the gradients of what it trains.
 
-use crate::metrics::angles::AngleHistogram;
-use crate::ops::angle::median;
-use crate::ops::{Angle, Targets};
+use super::Head;
+use super::checked::{check_centres, check_head};
 use crate::optim::Trained;
-use crate::{Error, Real, Result};
-use ndarray::{Array1, Array2, ArrayView1};
+use crate::{Real, Result};
+use ndarray::{Array1, Array2};
+use std::collections::BTreeMap;
+
+/// What a head remembers from step to step, by name: a scale that follows the batch is `scale`, the rest is named in [`Head::state`].
+pub type State = BTreeMap<String, f64>;
 
 /// The values of a head that change during training. The caller owns them: nothing is hidden in the head.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Parameters<F> {
-    /// (C, D) one class vector a row.
+    /// (C·K, D) the class vectors, those of a class next to each other; K is 1 but for heads with [centres](Head::centres).
     pub weights: Array2<F>,
-    /// (C,) softmax and L2-softmax.
-    pub bias: Option<Array1<F>>,
-    /// α, the norm given to features: L2-softmax.
-    pub alpha: Option<F>,
-    /// The scale of AdaCos's last training step; state, not trained by gradient. `None` stands for the initial scale.
-    pub scale: Option<F>,
+    /// What else has a gradient, by name: `bias` (C,) of heads whose [geometry](super::Geometry) has one, `alpha` (1,) or `log_scale` (1,) of a
+    /// [scale](super::Scale) that is kept here.
+    pub vectors: BTreeMap<String, Array1<F>>,
+    /// What is remembered; not trained by gradient. A step gives the new state, and whoever takes the step puts it here. What is missing
+    /// stands for its first value.
+    pub state: State,
 }
 
 impl<F> From<Array2<F>> for Parameters<F> {
-    /// Class vectors (C, D) alone: all there is to a normalised head.
+    /// Class vectors alone: all there is to most heads.
     fn from(weights: Array2<F>) -> Self {
-        Self { weights, bias: None, alpha: None, scale: None }
+        Self { weights, vectors: BTreeMap::new(), state: State::new() }
     }
 }
 
 impl<F: Real> Parameters<F> {
-    /// The tensors that an optimizer updates, in a fixed order: weights, bias, and α if it is learned.
-    pub fn trained_mut<'a>(&'a mut self, gradients: &'a Gradients<F>, learn_alpha: bool) -> Vec<Trained<'a, F>> {
-        let mut trained = vec![Trained::new(&mut self.weights, &gradients.d_weights, true)];
-        if let (Some(bias), Some(d_bias)) = (&mut self.bias, &gradients.d_bias) {
-            trained.push(Trained::new(bias, d_bias, false));
-        }
-        if let (Some(alpha), Some(d_alpha), true) = (&mut self.alpha, &gradients.d_alpha, learn_alpha) {
-            let (values, gradient) = (std::slice::from_mut(alpha), std::slice::from_ref(d_alpha).into());
-            trained.push(Trained { values, gradient, decays: false });
-        }
-        trained
+    pub(super) fn initial(head: &impl Head, weights: Array2<F>) -> Result<Self> {
+        let classes = check_centres(head, weights.dim())?;
+        check_head(head, classes)?;
+        let bias = head.geometry().has_bias().then(|| ("bias", Array1::zeros(classes)));
+        let vectors = bias.into_iter().chain(head.scale().initial_vector());
+        let vectors = vectors.map(|(name, vector)| (name.to_owned(), vector)).collect();
+        let mut state = head.scale().initial_state(head.name(), classes)?;
+        // As this precision has it, so that what is stored and read again is the same.
+        state.values_mut().for_each(|value| *value = F::of(*value).to_double());
+        state.extend(head.state().iter().map(|&(name, value)| (name.to_owned(), value)));
+        Ok(Self { weights, vectors, state })
     }
 
-    /// Puts class vectors and bias in row-major order, if they are not.
+    /// The number of classes under this head.
+    pub fn classes(&self, head: &impl Head) -> usize {
+        self.weights.nrows() / head.centres()
+    }
+
+    /// The tensors that an optimizer updates, by name and number of elements: weights, then those [vectors](Self::vectors) that are
+    /// trained, in the order of their names.
+    pub fn trained(&self, head: &impl Head) -> Vec<(&str, usize)> {
+        let vectors = self.vectors.iter().filter(|(name, _)| is_trained(head, name));
+        let vectors = vectors.map(|(name, vector)| (name.as_str(), vector.len()));
+        [("weights", self.weights.len())].into_iter().chain(vectors).collect()
+    }
+
+    /// The tensors of [`trained`](Self::trained), in its order, with their gradients.
+    pub fn trained_mut<'a>(&'a mut self, head: &impl Head, gradients: &'a Gradients<F>) -> Vec<Trained<'a, F>> {
+        let weights = Trained::new(&mut self.weights, &gradients.d_weights, true);
+        let vectors = self.vectors.iter_mut().filter(|(name, _)| is_trained(head, name));
+        let vectors =
+            vectors.filter_map(|(name, vector)| Some(Trained::new(vector, gradients.d_vectors.get(name)?, false)));
+        [weights].into_iter().chain(vectors).collect()
+    }
+
+    /// Puts class vectors and all else in row-major order, if they are not.
     pub(crate) fn make_standard(&mut self) {
         if !self.weights.is_standard_layout() {
             self.weights = self.weights.as_standard_layout().into_owned();
         }
-        if let Some(bias) = self.bias.as_mut().filter(|bias| !bias.is_standard_layout()) {
-            *bias = bias.as_standard_layout().into_owned();
+        for vector in self.vectors.values_mut().filter(|vector| !vector.is_standard_layout()) {
+            *vector = vector.as_standard_layout().into_owned();
         }
     }
+}
 
-    /// The number of elements of each tensor of [`trained_mut`](Self::trained_mut).
-    pub fn trained_lengths(&self, learn_alpha: bool) -> Vec<usize> {
-        let bias = self.bias.as_ref().map(Array1::len);
-        let alpha = self.alpha.as_ref().filter(|_| learn_alpha).map(|_| 1);
-        [Some(self.weights.len()), bias, alpha].into_iter().flatten().collect()
-    }
-
-    pub(super) fn bias(&self, head: &'static str) -> Result<ArrayView1<'_, F>> {
-        let expected = || format!("shape ({},), one element for each row of weights", self.weights.nrows());
-        match &self.bias {
-            Some(bias) => Ok(bias.view()),
-            None => Err(Error::MissingParameter { head, name: "bias", expected: expected() }),
-        }
-    }
+/// Whether the vector called `name` is trained: all are but a scale that is kept fixed.
+pub(crate) fn is_trained(head: &impl Head, name: &str) -> bool {
+    head.scale().vector() != Some(name) || head.scale().is_trained()
 }
 
 /// Derivatives of the mean loss, each of the shape of the thing it belongs to.
@@ -72,58 +88,8 @@ impl<F: Real> Parameters<F> {
 pub struct Gradients<F> {
     /// (B, D)
     pub d_features: Array2<F>,
-    /// (C, D)
+    /// (C·K, D)
     pub d_weights: Array2<F>,
-    /// (C,) where the head has a bias.
-    pub d_bias: Option<Array1<F>>,
-    /// Where the head has α, learned or not.
-    pub d_alpha: Option<F>,
-}
-
-/// Figures of one training batch for logs. Means are over labelled rows.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BatchStatistics {
-    /// Rows with a label.
-    pub labelled: usize,
-    /// Labelled rows whose class has the largest inference logit.
-    pub correct: usize,
-    /// Mean cosine between a feature and its class vector; `None` if some row has no direction.
-    pub target_cosine: Option<f64>,
-    /// Mean angle between a feature and its class vector, in radians.
-    pub target_angle: Option<f64>,
-    /// The median of these angles; AdaCos's scale follows it.
-    pub median_target_angle: Option<f64>,
-    /// How many of these angles fall in each degree; rows without a direction are left out.
-    pub target_angles: AngleHistogram,
-    /// The scale of the logits: s, α, or 1 for softmax.
-    pub scale: f64,
-}
-
-impl BatchStatistics {
-    pub(crate) fn new<F: Real>(
-        targets: &Targets,
-        correct: usize,
-        angles: impl Iterator<Item = Option<Angle<F>>>,
-        scale: F,
-    ) -> Self {
-        let labelled = targets.labelled();
-        let mut target_angles = AngleHistogram::default();
-        let (mut cosine, mut thetas) = (0.0, Vec::with_capacity(labelled));
-        for angle in angles.flatten() {
-            let theta = angle.theta().to_double();
-            target_angles.add(theta);
-            cosine += angle.cos.to_double();
-            thetas.push(theta);
-        }
-        let all = (labelled > 0 && thetas.len() == labelled).then_some(labelled as f64);
-        Self {
-            labelled,
-            correct,
-            target_cosine: all.map(|rows| cosine / rows),
-            target_angle: all.map(|rows| thetas.iter().sum::<f64>() / rows),
-            median_target_angle: all.map(|_| median(thetas)),
-            target_angles,
-            scale: scale.to_double(),
-        }
-    }
+    /// Of [`Parameters::vectors`], by the same names, trained or not.
+    pub d_vectors: BTreeMap<String, Array1<F>>,
 }

@@ -9,12 +9,10 @@
 //! The paper leaves features unnormalised (`‖x‖ ψ(θ)`) and blends ψ with `cosθ` during training; like the other heads
 //! here this one normalises them and scales by s, and does not blend.
 //!
-//! Gradient: [`normalized`](super::normalized). Shapes: features (B, D), weights (C, D), labels (B,). Errors: a scale
+//! Gradient: [`explicit`](super::explicit). Shapes: features (B, D), weights (C, D), labels (B,). Errors: a scale
 //! that is not positive, a margin below 1, C < 2, shapes, labels, NaN or infinity, rows of norm zero.
 
-use super::normalized::check_scale;
-use super::{CosineHead, HeadOptions, Listed, Margin, LARGEST_FACTOR, check_hyper_parameter};
-use crate::ops::Angle;
+use super::{Head, HeadOption, Logit, NamedHead, OptionRange, Row, Scale};
 use crate::{Real, Result};
 
 /// The SphereFace head.
@@ -22,7 +20,7 @@ use crate::{Real, Result};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SphereFace {
     /// The scale s of the logits.
-    pub scale: f64,
+    pub scale: Scale,
     /// The factor m of the angle, at least 1.
     pub margin: f64,
 }
@@ -30,38 +28,54 @@ pub struct SphereFace {
 impl Default for SphereFace {
     /// s = 64, m = 1.35, the setting of the ArcFace paper's comparison.
     fn default() -> Self {
-        Self { scale: 64.0, margin: 1.35 }
+        Self { scale: Scale::Fixed(64.0), margin: 1.35 }
     }
 }
 
-impl CosineHead for SphereFace {
-    fn scale(&self, _: usize) -> Result<f64> {
-        check_scale(Self::NAME, self.scale)
+impl Head for SphereFace {
+    fn name(&self) -> &'static str {
+        Self::NAME
     }
 
-    fn check_margin(&self) -> Result<()> {
-        let in_range = (1.0..=LARGEST_FACTOR).contains(&self.margin);
-        check_hyper_parameter(Self::NAME, "margin", self.margin, in_range, "a factor from 1 to 1e9")
+    fn check(&self, _: usize) -> Result<()> {
+        super::options::check_options(self)
     }
 
-    fn margin<F: Real>(&self, angle: Angle<F>) -> Margin<F> {
+    fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    fn bound_scale(&mut self, largest: f64) {
+        self.scale.bound(largest);
+    }
+
+    fn target<F: Real>(&self, row: &Row<F>, _: &[f64]) -> Logit<F> {
         let (m, pi, two) = (F::of(self.margin), F::of(std::f64::consts::PI), F::of(2.0));
-        let theta = angle.theta();
+        let theta = row.angle.theta();
         let k = (m * theta / pi).floor();
         let sign = if k % two == F::zero() { F::one() } else { -F::one() };
-        Margin {
+        Logit {
             value: sign * (m * theta).cos() - two * k,
-            slope: sign * m * (m * theta).sin() / angle.sin_at_least_floor(),
+            slope: sign * m * (m * theta).sin() / row.angle.sin_at_least_floor(),
+            ..Logit::default()
         }
     }
 }
 
-impl Listed for SphereFace {
+impl NamedHead for SphereFace {
     const FORMULA: &'static str = "target s ((-1)^k cos(mθ) - 2k)";
-    const OPTIONS: &'static [&'static str] = &["scale", "margin"];
-
-    fn from_options(options: &HeadOptions) -> Self {
-        let default = Self::default();
-        Self { scale: options.scale.unwrap_or(default.scale), margin: options.margin.unwrap_or(default.margin) }
-    }
+    const OPTIONS: &'static [HeadOption<Self>] = &[
+        HeadOption {
+            name: "scale",
+            help: "scale s of the logits",
+            range: Some(OptionRange::POSITIVE),
+            field: |head| &mut head.scale,
+        },
+        HeadOption {
+            name: "margin",
+            help: "factor m of the angle",
+            range: Some(OptionRange { from: 1.0, to: 1e9, words: "a factor from 1 to 1e9" }),
+            field: |head| &mut head.margin,
+        },
+    ];
 }

@@ -9,9 +9,9 @@
 //! keeps the digits at both ends (the difference of nearly equal numbers is exact), and `θ = atan2(sinθ, cosθ)`
 //! is accurate everywhere.
 
-use super::rows;
+use super::{l2_normalize, rows};
 use crate::Real;
-use ndarray::ArrayView1;
+use ndarray::{ArrayView1, Axis};
 use std::borrow::Cow;
 
 /// The angle θ between two vectors, held as its cosine and sine.
@@ -33,6 +33,13 @@ impl<F: Real> Angle<F> {
         let cos = rows::dot(x, w).max(-F::one()).min(F::one());
         let (difference, sum) = (rows::squared_distance(x, w), rows::squared_sum(x, w));
         Self { cos, sin: (F::of(0.5) * difference.sqrt() * sum.sqrt()).min(F::one()) }
+    }
+
+    /// The angle between two vectors (D,) of any length; `None` if one has no direction.
+    pub(crate) fn of_rows(x: ArrayView1<F>, w: ArrayView1<F>) -> Option<Self> {
+        let unit = |row: ArrayView1<F>| l2_normalize::forward("row", row.insert_axis(Axis(0))).ok();
+        let (x, w) = (unit(x)?, unit(w)?);
+        Some(Self::between(x.unit.row(0), w.unit.row(0)))
     }
 
     /// θ in radians, in [0, π].

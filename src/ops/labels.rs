@@ -67,7 +67,7 @@ impl Targets {
     }
 
     /// The labelled rows as (row, class).
-    pub fn iter(&self) -> impl Iterator<Item = (usize, usize)> {
+    pub fn iter(&self) -> impl Iterator<Item = (usize, usize)> + Clone {
         self.class_of_row.iter().enumerate().filter_map(|(row, class)| class.map(|class| (row, class)))
     }
 }

@@ -66,7 +66,7 @@ pub fn check_bias<F: Real>(bias: ArrayView1<F>, classes: usize) -> Result<()> {
         return Err(Error::Shape {
             what: "bias",
             found: bias.shape().to_vec(),
-            expected: format!("({classes},), one element for each row of weights"),
+            expected: format!("({classes},), one element for each class"),
         });
     }
     super::l2_normalize::check_finite("bias", bias.insert_axis(Axis(0)))

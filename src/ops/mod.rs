@@ -4,11 +4,11 @@
 
 pub mod angle;
 pub mod batch_norm;
-pub mod cosine;
 pub mod dropout;
 pub mod l2_normalize;
 pub mod labels;
 pub mod linear;
+pub mod others_rule;
 pub mod prelu;
 pub mod relu;
 pub(crate) mod rows;
@@ -16,6 +16,7 @@ pub mod softmax_cross_entropy;
 
 pub use angle::Angle;
 pub use labels::{IGNORE_LABEL, Targets};
+pub use others_rule::OthersRule;
 
 use crate::{Error, Real, Result};
 use ndarray::{ArrayView1, ArrayView2};

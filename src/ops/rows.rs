@@ -3,6 +3,7 @@
 //! The loops are in `WithSimd` implementations: pulp compiles these, and what is inlined in them, once for each instruction
 //! set. A closure given to its `dispatch` is not inlined, and would get the oldest one.
 
+use super::OthersRule;
 use crate::Real;
 use pulp::{Arch, Simd, WithSimd};
 
@@ -108,6 +109,16 @@ pub(crate) fn sum_of_exp<F: Real>(row: &[F], scale: F, shift: F) -> F {
 /// `row_k ← factor exp(scale row_k - shift)`; no exponent may be positive by more than rounding.
 pub(crate) fn scaled_exp<F: Real>(row: &mut [F], scale: F, shift: F, factor: F) {
     Arch::new().dispatch(ScaledExp { row, scale, shift, factor });
+}
+
+/// `target_k = φ(source_k)`
+pub(crate) fn apply_into<F: Real>(rule: OthersRule<F>, source: &[F], target: &mut [F]) {
+    update(target, source, |_, value| rule.value_at(value));
+}
+
+/// `row_k ← factor φ'(row_k) exp(scale φ(row_k) - shift)`; no exponent may be positive by more than rounding.
+pub(crate) fn scaled_exp_of<F: Real>(rule: OthersRule<F>, row: &mut [F], scale: F, shift: F, factor: F) {
+    Arch::new().dispatch(ScaledExpOf { rule, exp: ScaledExp { row, scale, shift, factor } });
 }
 
 /// `Σ term(a_k, b_k)`
@@ -269,6 +280,31 @@ impl<F: Real> ScaledExp<'_, F> {
 }
 
 impl<F: Real> WithSimd for ScaledExp<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        if S::IS_SCALAR { self.run::<false>() } else { self.run::<true>() }
+    }
+}
+
+struct ScaledExpOf<'a, F> {
+    rule: OthersRule<F>,
+    exp: ScaledExp<'a, F>,
+}
+
+impl<F: Real> ScaledExpOf<'_, F> {
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let ScaledExp { row, scale, shift, factor } = self.exp;
+        for value in row {
+            let exp = (scale * self.rule.value_at(*value) - shift).exp_of_nonpositive::<FUSED>();
+            *value = exp * factor * self.rule.slope_at(*value);
+        }
+    }
+}
+
+impl<F: Real> WithSimd for ScaledExpOf<'_, F> {
     type Output = ();
 
     #[inline(always)]

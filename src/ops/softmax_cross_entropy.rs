@@ -68,6 +68,29 @@ pub fn check_classes(head: &'static str, classes: usize) -> Result<()> {
     Ok(())
 }
 
+/// A row's loss and probabilities, from its labelled class and the sum over the others.
+pub(crate) struct RowTerms<F> {
+    /// In nats.
+    pub loss: F,
+    /// What `exp(z_j - largest_other)` is multiplied by to give `p_j`.
+    pub p_over_exp: F,
+    /// `1 - p_y`
+    pub p_others: F,
+}
+
+/// From `lead = z_y - largest_other` and `others = Σ_{j≠y} exp(z_j - largest_other)`.
+pub(crate) fn row_terms<F: Real>(lead: F, others: F) -> RowTerms<F> {
+    // Both branches are the same quantities; each scales by the larger of the two exponentials, so neither overflows.
+    if lead >= F::zero() {
+        let exp = (-lead).exp();
+        let r = others * exp;
+        RowTerms { loss: r.ln_1p(), p_over_exp: exp / (F::one() + r), p_others: r / (F::one() + r) }
+    } else {
+        let sum = others + lead.exp();
+        RowTerms { loss: sum.ln() - lead, p_over_exp: F::one() / sum, p_others: others / sum }
+    }
+}
+
 /// Turns a row of logits into `p - onehot(y)` and returns its loss.
 fn row_loss<F: Real>(mut row: ArrayViewMut1<F>, class: usize) -> F {
     let target = row[class];
@@ -77,15 +100,7 @@ fn row_loss<F: Real>(mut row: ArrayViewMut1<F>, class: usize) -> F {
         *z = (*z - largest_other).exp();
         sum + *z
     });
-    let lead = target - largest_other;
-    // Both branches are the same quantities; each scales by the larger of the two exponentials, so neither overflows.
-    let (loss, p_over_exp, p_others) = if lead >= F::zero() {
-        let r = others * (-lead).exp();
-        (r.ln_1p(), (-lead).exp() / (F::one() + r), r / (F::one() + r))
-    } else {
-        let sum = others + lead.exp();
-        (sum.ln() - lead, F::one() / sum, others / sum)
-    };
+    let RowTerms { loss, p_over_exp, p_others } = row_terms(target - largest_other, others);
     row.mapv_inplace(|exp| exp * p_over_exp);
     row[class] = -p_others;
     loss

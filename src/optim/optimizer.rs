@@ -26,6 +26,7 @@ pub enum Optimizer {
 
 /// What an optimizer remembers of one tensor: all zero before the first step, empty where it is not used.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Moments<F> {
     /// Velocity (SGD) or mean gradient (AdamW).
     pub first: Vec<F>,

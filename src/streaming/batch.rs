@@ -2,19 +2,18 @@
 
 use super::blocks::Blocks;
 use crate::Real;
-use crate::heads::Normalizes;
+use crate::heads::Geometry;
+use crate::ops::OthersRule;
 use ndarray::ArrayView2;
 use std::ops::Range;
 
 /// The inputs of a step, as all tasks see them.
 pub(super) struct Batch<'a, F> {
     pub blocks: Blocks,
-    /// As given, (B, D).
-    pub features: ArrayView2<'a, F>,
     /// x̃ (B, D), in row-major order.
     pub operand: ArrayView2<'a, F>,
-    pub normalizes: Normalizes,
-    /// What inner products are multiplied by: α. That of cosines is left for later, since AdaCos does not know it yet.
+    pub geometry: Geometry,
+    /// What inner products are multiplied by before the bias is added: α. That of cosines is left for later, since it may follow from them.
     pub factor: F,
     /// (C,) where the head has one.
     pub bias: Option<&'a [F]>,
@@ -22,8 +21,10 @@ pub(super) struct Batch<'a, F> {
     pub longest_operand: f64,
     /// No element of the bias is larger.
     pub largest_bias: f64,
-    /// (class, row) of the labelled rows, by class.
+    /// (column, row) of the labelled rows, by column: the nearest of their class's centres.
     pub targets: &'a [(usize, usize)],
+    /// What changes the other classes' cosines in each row; empty where nothing does in any.
+    pub others: &'a [Option<OthersRule<F>>],
 }
 
 impl<F: Real> Batch<'_, F> {
@@ -42,10 +43,15 @@ impl<F: Real> Batch<'_, F> {
         self.operand.ncols()
     }
 
-    /// The labelled rows whose class is in `classes`.
-    pub fn targets_in(&self, classes: &Range<usize>) -> &[(usize, usize)] {
-        let position = |class| self.targets.partition_point(|&(other, _)| other < class);
-        &self.targets[position(classes.start)..position(classes.end)]
+    /// The labelled rows whose column is in `columns`.
+    pub fn targets_in(&self, columns: &Range<usize>) -> &[(usize, usize)] {
+        let position = |column| self.targets.partition_point(|&(other, _)| other < column);
+        &self.targets[position(columns.start)..position(columns.end)]
+    }
+
+    /// What changes the other classes' cosines in this row.
+    pub fn others_of(&self, row: usize) -> Option<OthersRule<F>> {
+        self.others.get(row).copied().flatten()
     }
 }
 

@@ -5,11 +5,9 @@ use super::blocks::Blocks;
 use super::products::Products;
 use super::unit_block::UnitBlock;
 use crate::Real;
-use crate::heads::Margin;
-use crate::ops::Angle;
 use std::ops::Range;
 
-/// A labelled row and its class.
+/// A labelled row and its class, as the pass over its block finds them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Target<F> {
     pub row: usize,
@@ -19,15 +17,6 @@ pub(super) struct Target<F> {
     pub score: F,
     /// How many classes of the block come before it.
     pub rank_in_block: usize,
-    /// `None` if the feature or the class vector has no direction.
-    pub angle: Option<Angle<F>>,
-}
-
-impl<F: Real> Target<F> {
-    /// Its inner product in place of a margin function.
-    pub fn without_margin(&self) -> Margin<F> {
-        Margin { value: self.score, slope: F::one() }
-    }
 }
 
 /// What a task finds out about its group of blocks. The memory serves again in the next step.
@@ -37,10 +26,14 @@ pub(super) struct Group<F> {
     pub number: usize,
     pub unit: UnitBlock<F>,
     pub products: Products<F>,
-    /// For each block and row, the largest inner product of the other classes.
+    /// For each block and row, the largest inner product of the other classes, as the head changes it.
     pub maxima: Vec<F>,
     /// For each block and row, the sum of exponentials of the other classes' logits, relative to the largest.
     pub sums: Vec<F>,
+    /// [`maxima`](Self::maxima) as they were before the head changed them; empty where it changes none.
+    pub unchanged_maxima: Vec<F>,
+    /// One row of a block, changed.
+    pub changed: Vec<F>,
     pub targets: Vec<Target<F>>,
     /// The shortest ‖w‖ where the head normalises class vectors, the longest where not.
     pub weight_length: f64,
@@ -50,6 +43,8 @@ pub(super) struct Group<F> {
     pub before: Vec<usize>,
     /// The group's part of `(p - onehot(y)) w̃`, (B, D).
     pub d_features: Vec<F>,
+    /// For each row, the group's part of `Σ_j p_j (φ_j - φ'_j c_j)`; where the head changes others and its scale has a gradient.
+    pub beside_products: Vec<F>,
     /// The gradient of a block that is used up at once, (width, D).
     pub d_weights: Vec<F>,
     /// The sum of `p - onehot(y)` over rows for each class of the group.
@@ -68,9 +63,9 @@ impl<F: Real> Group<F> {
 
     /// The class vectors of a block among those of the group, as elements in row-major order.
     pub fn vectors_of(&self, batch: &Batch<F>, block: usize) -> Range<usize> {
-        let first = batch.blocks.classes_of_group(self.number).start;
-        let classes = batch.blocks.classes_of(block);
-        (classes.start - first) * batch.dimension()..(classes.end - first) * batch.dimension()
+        let first = batch.blocks.columns_of(self.blocks(&batch.blocks).start).start;
+        let columns = batch.blocks.columns_of(block);
+        (columns.start - first) * batch.dimension()..(columns.end - first) * batch.dimension()
     }
 
     /// Where in `maxima` and `sums` the rows of a block are.

@@ -1,13 +1,16 @@
 //! The streaming kernel: loss and gradients of any head, a block of classes at a time.
 //!
 //! A training step has three matrix products of `2·B·C·D` operations: logits, `d_features`, `d_weights`. The explicit
-//! [`forward`](crate::ClassificationHead::forward) and [`backward`](crate::ClassificationHead::backward) read like the formulas and pass over
+//! [`forward`](crate::Head::forward) and [`backward`](crate::Head::backward) read like the formulas and pass over
 //! several (B, C) arrays besides. This kernel gives the same results from blocks of classes that stay in cache:
 //!
+//! 0. **Targets.** The labelled rows with their own class vectors, and what the head says of each: its margin, what it changes in the
+//!    other classes' cosines.
 //! 1. **Scores.** Per block: `ŵ`, the product `x̃ w̃ᵀ`, and for each row the largest logit of the block and the sum of
 //!    exponentials relative to it, the labelled class left out. Blocks are divided among the threads.
 //! 2. **Merge.** The (maximum, sum) pairs of all blocks give each row's loss and softmax denominator, the labelled class apart as in
-//!    [`softmax_cross_entropy`](crate::ops::softmax_cross_entropy). AdaCos finds its new scale here, and sums once more.
+//!    [`softmax_cross_entropy`](crate::ops::softmax_cross_entropy). A scale that follows the batch is found here, and the sums are
+//!    made once more.
 //! 3. **Gradients.** Per block: logits become probabilities in place, the labelled class gets `(p_y - 1) ψ'`, and two products give
 //!    the block's part of `d_features` and its rows of `d_weights`, with the Jacobian of the normalisation while they are in cache.
 //!
@@ -15,7 +18,7 @@
 //! fourth product (a fifth for AdaCos), and memory that does not grow with B·C.
 //!
 //! ```
-//! use arcos::{ClassificationHead, heads::ArcFace, init, streaming::Streaming};
+//! use arcos::{Head, heads::ArcFace, init, streaming::Streaming};
 //! use ndarray::array;
 //! use rand::SeedableRng;
 //!
@@ -53,6 +56,7 @@ mod kernel;
 mod prepare;
 mod products;
 mod scores;
+mod targets;
 mod unit_block;
 
 pub use evaluate::Evaluated;

@@ -4,8 +4,8 @@ use super::batch::{Batch, grow};
 use super::blocks::Blocks;
 use super::group::Group;
 use super::unit_block::matrix;
-use crate::heads::{LogitForm, Scale};
-use crate::ops::{Targets, l2_normalize, linear};
+use crate::heads::checked::Checked;
+use crate::ops::{OthersRule, Targets, l2_normalize};
 use crate::{Real, Result};
 use ndarray::{ArrayView1, ArrayView2, CowArray, Ix2, s};
 use rayon::prelude::*;
@@ -17,21 +17,18 @@ const FEWEST_ROWS: usize = 16;
 pub(super) struct Inputs<'a, F> {
     pub features: ArrayView2<'a, F>,
     pub labels: ArrayView1<'a, i64>,
-    pub classes: usize,
-    /// In use where the head has one.
+    /// The head with its parameters.
+    pub checked: &'a Checked<'a, F>,
+    /// That of `checked`, contiguous.
     pub bias: Option<&'a [F]>,
-    pub form: LogitForm<F>,
 }
 
 /// What follows from the inputs.
 pub(super) struct Prepared<'a, F> {
     pub blocks: Blocks,
     pub targets: Targets,
-    /// (class, row) of the labelled rows, by class.
-    by_class: Vec<(usize, usize)>,
     /// x̃
-    operand: CowArray<'a, F, Ix2>,
-    bias: Option<&'a [F]>,
+    pub operand: CowArray<'a, F, Ix2>,
     /// The shortest ‖x‖ where the head normalises features, the longest where not.
     pub feature_length: f64,
     /// What inner products are multiplied by before they are kept.
@@ -41,12 +38,13 @@ pub(super) struct Prepared<'a, F> {
 }
 
 impl<F: Real> Inputs<'_, F> {
-    /// Checks the inputs. Normalised features go into the memory of `unit`, their norms into `norms`.
+    /// Checks features and labels. Normalised features go into the memory of `unit`, their norms into `norms`.
     ///
     /// # Errors
-    /// Whatever is wrong with features, labels or bias.
+    /// Whatever is wrong with them.
     pub fn prepare<'a>(&'a self, unit: &'a mut Vec<F>, norms: &mut Vec<F>) -> Result<Prepared<'a, F>> {
-        let (operand, feature_length) = match self.form.normalizes.features() {
+        let &Checked { geometry, classes, centres, scale, .. } = self.checked;
+        let (operand, feature_length) = match geometry.normalizes_features() {
             true => {
                 let operand = normalized(self.features, unit, norms)?;
                 let norms = &norms[..self.features.nrows()];
@@ -58,42 +56,35 @@ impl<F: Real> Inputs<'_, F> {
                 (self.features.as_standard_layout(), longest)
             }
         };
-        let targets = Targets::new(self.labels, self.features.nrows(), self.classes)?;
-        let mut by_class: Vec<_> = targets.iter().map(|(row, class)| (class, row)).collect();
-        by_class.sort_unstable();
-        let bias = self.bias.filter(|_| !self.form.normalizes.weights());
-        if let Some(bias) = bias {
-            linear::check_bias(bias.into(), self.classes)?;
-        }
-        // Cosines are kept without their scale, since AdaCos's is not known yet.
-        let (factor, scale) = match self.form.scale {
-            Scale::Fixed(scale) if self.form.normalizes.weights() => (F::one(), scale),
-            Scale::Fixed(scale) => (scale, F::one()),
-            Scale::AdaCos { previous, .. } => (F::one(), previous),
-        };
-        let blocks = Blocks::new(self.classes, rayon::current_num_threads());
-        Ok(Prepared { blocks, targets, by_class, operand, bias, feature_length, factor, scale })
+        let targets = Targets::new(self.labels, self.features.nrows(), classes)?;
+        // Cosines are kept without their scale, since one that follows the batch is not known yet.
+        let (factor, scale) = if geometry.has_bias() { (scale, F::one()) } else { (F::one(), scale) };
+        let blocks = Blocks::new(classes, centres, rayon::current_num_threads());
+        Ok(Prepared { blocks, targets, operand, feature_length, factor, scale })
     }
 }
 
 impl<F: Real> Prepared<'_, F> {
-    /// What all tasks see.
-    pub fn batch<'b>(&'b self, inputs: &'b Inputs<F>) -> Batch<'b, F> {
+    /// What all tasks see. `targets` and `others` as in [`Batch`].
+    pub fn batch<'b>(
+        &'b self,
+        inputs: &'b Inputs<F>,
+        targets: &'b [(usize, usize)],
+        others: &'b [Option<OthersRule<F>>],
+    ) -> Batch<'b, F> {
+        let geometry = inputs.checked.geometry;
+        let largest_bias =
+            inputs.bias.unwrap_or_default().iter().fold(F::zero(), |largest, bias| largest.max(bias.abs()));
         Batch {
             blocks: self.blocks,
-            features: inputs.features,
             operand: self.operand.view(),
-            normalizes: inputs.form.normalizes,
+            geometry,
             factor: self.factor,
-            bias: self.bias,
-            longest_operand: if inputs.form.normalizes.features() { 1.0 } else { self.feature_length },
-            largest_bias: self
-                .bias
-                .unwrap_or_default()
-                .iter()
-                .fold(F::zero(), |largest, bias| largest.max(bias.abs()))
-                .to_double(),
-            targets: &self.by_class,
+            bias: inputs.bias,
+            longest_operand: if geometry.normalizes_features() { 1.0 } else { self.feature_length },
+            largest_bias: largest_bias.to_double(),
+            targets,
+            others,
         }
     }
 

@@ -6,7 +6,7 @@ use crate::ops::rows;
 use ndarray::{ArrayView2, ArrayViewMut2};
 use std::ops::Range;
 
-/// Inner products with bias, (B, classes) a block.
+/// Inner products with bias, (B, columns) a block.
 #[derive(Debug, Default)]
 pub(super) struct Products<F> {
     /// A slot for each of the first `kept` blocks of the group, and one that the others share.
@@ -47,8 +47,13 @@ impl<F: Real> Products<F> {
         let view = ArrayViewMut2::from_shape(shape, &mut *products).expect("the slot has the size of the block");
         F::product(batch.factor, batch.operand, operand.t(), false, view);
         if let Some(bias) = batch.bias {
-            let bias = &bias[batch.blocks.classes_of(block)];
-            products.chunks_exact_mut(bias.len()).for_each(|row| rows::add(row, bias));
+            let (bias, centres) = (&bias[batch.blocks.classes_of(block)], batch.blocks.centres());
+            for row in products.chunks_exact_mut(bias.len() * centres) {
+                match centres {
+                    1 => rows::add(row, bias),
+                    _ => row.iter_mut().enumerate().for_each(|(column, product)| *product += bias[column / centres]),
+                }
+            }
         }
         products
     }
@@ -59,6 +64,6 @@ impl<F: Real> Products<F> {
 
     fn slot(&self, batch: &Batch<F>, block: usize) -> Range<usize> {
         let start = self.place(batch, block).min(self.kept) * batch.rows() * batch.blocks.width();
-        start..start + batch.rows() * batch.blocks.classes_of(block).len()
+        start..start + batch.rows() * batch.blocks.columns_of(block).len()
     }
 }

@@ -1,15 +1,15 @@
 //! The first pass, and what is known when every block is in: loss and softmax denominators.
 
-use super::batch::Batch;
+use super::batch::{Batch, grow};
 use super::group::{Group, Target};
-use crate::heads::softmax::angle_of_rows;
-use crate::heads::{AdaCos, Margin};
+use crate::heads::rules::RowRules;
+use crate::heads::scale;
 use crate::metrics::accuracy;
 use crate::ops::l2_normalize::longest_row;
-use crate::ops::{Angle, rows};
+use crate::ops::rows;
+use crate::ops::softmax_cross_entropy::{RowTerms, row_terms};
 use crate::{Error, Real, Result};
 use ndarray::ArrayView1;
-use std::ops::Range;
 
 /// What the second pass needs of each row: its probabilities are `p_j = factor exp(scale e_j - shift)`, e its inner products.
 #[derive(Debug, Default)]
@@ -21,6 +21,10 @@ pub(super) struct RowState<F> {
     pub factors: Vec<F>,
     /// (B,) `(p_y - 1) ψ'`
     pub residuals: Vec<F>,
+    /// (B,) the loss's derivative by ‖x‖ apart from the direction of x, `(p_y - 1) s ∂ψ/∂‖x‖ + g'`; empty where no head's rule depends on it.
+    pub d_norms: Vec<F>,
+    /// (B,) `(p_y - 1) (ψ - ψ' cosθ)`: of the gradient of s what is not along x̂.
+    pub beside_products: Vec<F>,
 }
 
 /// The class that a row is labelled with, for counting those that come before it.
@@ -41,77 +45,125 @@ impl<F: Real> Group<F> {
         self.before.clear();
         self.before.resize(own.map_or(0, <[_]>::len), 0);
         self.maxima.clear();
+        self.unchanged_maxima.clear();
         self.sums.clear();
         self.targets.clear();
         (self.weight_length, self.overflowed) = (0.0, None);
         for block in self.blocks(&batch.blocks) {
             let weights = &weights[self.vectors_of(batch, block)];
-            let classes = batch.blocks.classes_of(block);
+            let columns = batch.blocks.columns_of(block);
             let operand = self.unit.operand(batch, weights, block)?;
-            let longest = match batch.normalizes.weights() {
+            let longest = match batch.geometry.normalizes_weights() {
                 true => 1.0,
-                false => longest_row("weights", classes.start, operand)?,
+                false => longest_row("weights", columns.start, operand)?,
             };
             self.weight_length = self.weight_length.max(longest);
             let products = self.products.compute(batch, block, operand);
             if !batch.holds_products(longest) {
-                let overflowed = products.chunks_exact(classes.len()).position(|row| !rows::all_finite(row));
+                let overflowed = products.chunks_exact(columns.len()).position(|row| !rows::all_finite(row));
                 self.overflowed = [self.overflowed, overflowed].into_iter().flatten().min();
             }
-            for &(class, row) in batch.targets_in(&classes) {
-                let vector = operand.row(class - classes.start);
-                let angle = match batch.normalizes.weights() {
-                    true => Some(Angle::between(batch.operand.row(row), vector)),
-                    false => angle_of_rows(batch.features.row(row), vector),
-                };
-                let products = ArrayView1::from(&products[row * classes.len()..][..classes.len()]);
-                let rank_in_block = accuracy::rank(products, class - classes.start);
-                let score = products[class - classes.start];
-                self.targets.push(Target { row, block, score, rank_in_block, angle });
+            keep_nearest(batch, products);
+            for &(column, row) in batch.targets_in(&columns) {
+                let products = &products[row * columns.len()..][..columns.len()];
+                let (place, score) = own_product(batch, products, column - columns.start);
+                let rank_in_block = accuracy::rank(ArrayView1::from(products), place);
+                self.targets.push(Target { row, block, score, rank_in_block });
             }
-            mask_targets(batch, &classes, products);
-            let rows = products.chunks_exact(classes.len());
+            mask_targets(batch, block, products);
+            let rows = products.chunks_exact(columns.len());
             for ((row, own), before) in rows.zip(own.unwrap_or_default()).zip(&mut self.before) {
                 if own.block != block {
                     // Of equal classes the one with the lower index comes first.
                     *before += rows::count_above(row, own.score, block < own.block);
                 }
             }
-            self.maxima.extend(products.chunks_exact(classes.len()).map(rows::maximum));
-            let maxima = &self.maxima[self.maxima.len() - batch.rows()..];
-            let sums = products.chunks_exact(classes.len()).zip(maxima);
-            self.sums.extend(sums.map(|(row, &maximum)| sum_of_exp(row, scale, maximum)));
+            if !batch.others.is_empty() {
+                self.unchanged_maxima.extend(products.chunks_exact(columns.len()).map(rows::maximum));
+            }
+            for row in 0..batch.rows() {
+                let changed = self.changed_row(batch, block, row);
+                let maximum = rows::maximum(changed);
+                let sum = sum_of_exp(changed, scale, maximum);
+                self.maxima.push(maximum);
+                self.sums.push(sum);
+            }
         }
-        if batch.normalizes.weights() {
+        if batch.geometry.normalizes_weights() {
             self.weight_length = self.unit.shortest();
         }
         Ok(())
     }
 
+    /// A row of the products of `block`, which are there, as the head changes it.
+    fn changed_row(&mut self, batch: &Batch<F>, block: usize, row: usize) -> &[F] {
+        let width = batch.blocks.columns_of(block).len();
+        let products = &self.products.of(batch, block)[row * width..][..width];
+        match batch.others_of(row) {
+            Some(rule) => {
+                grow(&mut self.changed, width);
+                rows::apply_into(rule, products, &mut self.changed[..width]);
+                &self.changed[..width]
+            }
+            None => products,
+        }
+    }
+
     /// Finds the sums once more, at another scale.
     pub fn sum_again(&mut self, batch: &Batch<F>, weights: &[F], scale: F) {
         for block in self.blocks(&batch.blocks).rev() {
-            let classes = batch.blocks.classes_of(block);
             if !self.products.has(batch, block) {
-                let weights = &weights[self.vectors_of(batch, block)];
-                let operand = self.unit.operand(batch, weights, block).expect("checked in the first pass");
-                let products = self.products.compute(batch, block, operand);
-                mask_targets(batch, &classes, products);
+                self.compute_again(batch, &weights[self.vectors_of(batch, block)], block);
             }
             let table = self.rows_of(batch, block);
-            let products = self.products.of(batch, block).chunks_exact(classes.len());
-            let maxima = &self.maxima[table.clone()];
-            for ((row, &maximum), sum) in products.zip(maxima).zip(&mut self.sums[table]) {
-                *sum = sum_of_exp(row, scale, maximum);
+            for row in 0..batch.rows() {
+                let maximum = self.maxima[table.start + row];
+                self.sums[table.start + row] = sum_of_exp(self.changed_row(batch, block, row), scale, maximum);
             }
         }
     }
+
+    /// The products of a block that was scored before; the labelled classes are left out. `weights` are those of the block.
+    pub fn compute_again(&mut self, batch: &Batch<F>, weights: &[F], block: usize) {
+        let operand = self.unit.operand(batch, weights, block).expect("checked in the first pass");
+        let products = self.products.compute(batch, block, operand);
+        keep_nearest(batch, products);
+        mask_targets(batch, block, products);
+    }
+}
+
+/// Leaves of each class's centres the one with the largest product.
+fn keep_nearest<F: Real>(batch: &Batch<F>, products: &mut [F]) {
+    let centres = batch.blocks.centres();
+    if centres == 1 {
+        return;
+    }
+    for of_class in products.chunks_exact_mut(centres) {
+        let (mut nearest, mut largest) = (0, of_class[0]);
+        for (centre, &product) in of_class.iter().enumerate().skip(1) {
+            // Of equal centres the first, as everywhere.
+            (nearest, largest) = if product > largest { (centre, product) } else { (nearest, largest) };
+        }
+        of_class.fill(F::neg_infinity());
+        of_class[nearest] = largest;
+    }
+}
+
+/// Where in a row of a block the nearest centre of a labelled class is, and its product. By another order of additions, `column` may be
+/// one that is as near but for rounding.
+fn own_product<F: Real>(batch: &Batch<F>, products: &[F], column: usize) -> (usize, F) {
+    let centres = batch.blocks.centres();
+    let of_class = column - column % centres..column - column % centres + centres;
+    let place = of_class.clone().find(|&place| products[place] > F::neg_infinity()).unwrap_or(column);
+    (place, products[place])
 }
 
 /// Takes the labelled classes out of maxima and sums.
-fn mask_targets<F: Real>(batch: &Batch<F>, classes: &Range<usize>, products: &mut [F]) {
-    for &(class, row) in batch.targets_in(classes) {
-        products[row * classes.len() + class - classes.start] = F::neg_infinity();
+fn mask_targets<F: Real>(batch: &Batch<F>, block: usize, products: &mut [F]) {
+    let (columns, centres) = (batch.blocks.columns_of(block), batch.blocks.centres());
+    for &(column, row) in batch.targets_in(&columns) {
+        let first = row * columns.len() + column - column % centres - columns.start;
+        products[first..first + centres].fill(F::neg_infinity());
     }
 }
 
@@ -120,39 +172,39 @@ fn sum_of_exp<F: Real>(row: &[F], scale: F, maximum: F) -> F {
     if maximum == F::neg_infinity() { F::zero() } else { rows::sum_of_exp(row, scale, scale * maximum) }
 }
 
-/// All targets, by class.
+/// All targets, by column.
 pub(super) fn targets<F: Real>(groups: &[Group<F>]) -> impl Iterator<Item = &Target<F>> {
     groups.iter().flat_map(|group| &group.targets)
 }
 
 /// Maxima and sums of every block, a block at a time.
-fn tables<F: Real>(groups: &[Group<F>], rows: usize) -> impl Iterator<Item = (&[F], &[F])> {
+fn tables<F: Real>(groups: &[Group<F>], rows: usize) -> impl Iterator<Item = (&[F], &[F])> + Clone {
     groups.iter().flat_map(move |group| group.maxima.chunks_exact(rows).zip(group.sums.chunks_exact(rows)))
 }
 
-/// AdaCos's scale, with the sums at the previous one.
-///
-/// # Errors
-/// A scale that cannot be used.
-pub(super) fn next_scale<F: Real>(groups: &[Group<F>], batch: &Batch<F>, head: AdaCos, previous: F) -> Result<F> {
-    let labelled = || batch.targets.iter().map(|&(_, row)| row);
-    let each =
-        || tables(groups, batch.rows()).flat_map(|(maxima, sums)| labelled().map(|row| (maxima[row], sums[row])));
-    let largest = each().fold(F::neg_infinity(), |largest, (maximum, _)| largest.max(maximum));
-    let sum: F = each().map(|(maximum, sum)| sum * (previous * (maximum - largest)).exp()).sum();
-    let ln_b_avg = previous * largest + (sum / F::of(batch.targets.len() as f64)).ln();
-    head.next_scale(previous, ln_b_avg, targets(groups).filter_map(|target| target.angle))
+/// `ln B_avg` at the scale of the sums.
+pub(super) fn ln_b_avg<F: Real>(groups: &[Group<F>], batch: &Batch<F>, scale: F) -> F {
+    let labelled: Vec<_> = batch.targets.iter().map(|&(_, row)| row).collect();
+    let parts = tables(groups, batch.rows())
+        .flat_map(|(maxima, sums)| labelled.iter().map(move |&row| (maxima[row], sums[row])));
+    scale::ln_b_avg(scale, labelled.len(), parts)
 }
 
 /// How many labelled rows have no class before their own.
 pub(super) fn correct<F: Real>(groups: &[Group<F>], rows: usize) -> usize {
     let leads = |target: &&Target<F>| {
-        let mut tables = tables(groups, rows).enumerate().filter(|&(block, _)| block != target.block);
+        let mut maxima = groups.iter().flat_map(|group| unchanged_maxima(group).chunks_exact(rows)).enumerate();
         // Of equal classes the one with the lower index comes first.
         let before = |block, maximum| maximum > target.score || (maximum == target.score && block < target.block);
-        target.rank_in_block == 0 && !tables.any(|(block, (maxima, _))| before(block, maxima[target.row]))
+        target.rank_in_block == 0
+            && !maxima.any(|(block, maxima)| block != target.block && before(block, maxima[target.row]))
     };
     targets(groups).filter(leads).count()
+}
+
+/// The largest inner product of each block and row, as it is.
+fn unchanged_maxima<F>(group: &Group<F>) -> &[F] {
+    if group.unchanged_maxima.is_empty() { &group.maxima } else { &group.unchanged_maxima }
 }
 
 /// The mean loss and the state of each row, from the tables of all groups.
@@ -164,14 +216,18 @@ pub(super) fn merge<F: Real>(
     batch: &Batch<F>,
     weights: &[F],
     scale: F,
-    margin: impl Fn(&Target<F>) -> Margin<F>,
+    rules: &[Option<RowRules<F>>],
     state: &mut RowState<F>,
 ) -> Result<F> {
     let rows = batch.rows();
     state.scale = scale;
-    for (values, start) in
-        [(&mut state.shifts, F::neg_infinity()), (&mut state.factors, F::zero()), (&mut state.residuals, F::zero())]
-    {
+    for (values, start) in [
+        (&mut state.shifts, F::neg_infinity()),
+        (&mut state.factors, F::zero()),
+        (&mut state.residuals, F::zero()),
+        (&mut state.d_norms, F::zero()),
+        (&mut state.beside_products, F::zero()),
+    ] {
         values.clear();
         values.resize(rows, start);
     }
@@ -192,24 +248,23 @@ pub(super) fn merge<F: Real>(
     }
     let mut total = F::zero();
     for target in targets(groups) {
-        let (row, Margin { value, slope }) = (target.row, margin(target));
+        let row = target.row;
+        let rules = rules.get(row).copied().flatten();
+        let value = rules.map_or(target.score, |rules| rules.target.value);
         let logit = scale * value;
         if !logit.is_finite() {
             return Err(logit_not_finite(batch, weights, row));
         }
-        let lead = logit - state.shifts[row];
-        let others = others[row];
-        // As in softmax cross-entropy: each branch scales by the larger of the two exponentials, so neither overflows.
-        let (loss, factor, p_others) = if lead >= F::zero() {
-            let r = others * (-lead).exp();
-            (r.ln_1p(), (-lead).exp() / (F::one() + r), r / (F::one() + r))
-        } else {
-            let sum = others + lead.exp();
-            (sum.ln() - lead, F::one() / sum, others / sum)
-        };
+        let RowTerms { loss, p_over_exp, p_others } = row_terms(logit - state.shifts[row], others[row]);
         total += loss;
-        state.factors[row] = factor;
-        state.residuals[row] = -p_others * slope;
+        state.factors[row] = p_over_exp;
+        state.residuals[row] = -p_others;
+        if let Some(RowRules { target: logit, penalty, .. }) = rules {
+            total += penalty.value;
+            state.residuals[row] *= logit.slope;
+            state.d_norms[row] = penalty.slope - p_others * scale * logit.slope_of_norm;
+            state.beside_products[row] = -p_others * (logit.value - logit.slope * target.score);
+        }
     }
     let loss = total / F::of(batch.targets.len() as f64);
     if loss.is_finite() { Ok(loss) } else { Err(Error::LossNotFinite { loss: loss.to_double() }) }
@@ -218,8 +273,8 @@ pub(super) fn merge<F: Real>(
 /// Names the first logit of a row that is too large for the precision.
 fn logit_not_finite<F: Real>(batch: &Batch<F>, weights: &[F], row: usize) -> Error {
     let x = batch.operand.row(row).to_slice().expect("x̃ is in row-major order");
-    let bias = |class| batch.bias.map_or(F::zero(), |bias: &[F]| bias[class]);
-    let logit = |(class, w)| batch.factor * rows::dot(x, w) + bias(class);
+    let bias = |column| batch.bias.map_or(F::zero(), |bias: &[F]| bias[column / batch.blocks.centres()]);
+    let logit = |(column, w)| batch.factor * rows::dot(x, w) + bias(column);
     let mut logits = weights.chunks_exact(batch.dimension()).enumerate().map(logit);
     let (column, value) = logits.by_ref().enumerate().find(|(_, logit)| !logit.is_finite()).unwrap_or((0, F::nan()));
     Error::NotFinite { what: "logits", row, column, value: value.to_double() }

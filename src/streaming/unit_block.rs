@@ -6,13 +6,13 @@ use crate::{Real, Result};
 use ndarray::ArrayView2;
 use std::ops::Range;
 
-/// ŵ of one block and ‖w‖ of all the group's classes; unused where the head takes class vectors as they are.
+/// ŵ of one block and ‖w‖ of all the group's columns; unused where the head takes class vectors as they are.
 #[derive(Debug, Default)]
 pub(super) struct UnitBlock<F> {
     unit: Vec<F>,
     /// The block that `unit` is of.
     block: Option<usize>,
-    /// Of each class of the group, as far as the first pass has come.
+    /// Of each column of the group, as far as the first pass has come.
     norms: Vec<F>,
 }
 
@@ -23,15 +23,15 @@ impl<F: Real> UnitBlock<F> {
         self.norms.clear();
     }
 
-    /// w̃ (classes, D) of `block`, whose class vectors are `weights`, in row-major order. The blocks of a group must come in
+    /// w̃ (columns, D) of `block`, whose class vectors are `weights`, in row-major order. The blocks of a group must come in
     /// order the first time.
     ///
     /// # Errors
     /// The first time: NaN, infinity, a class vector without direction.
     pub fn operand<'a>(&'a mut self, batch: &Batch<F>, weights: &'a [F], block: usize) -> Result<ArrayView2<'a, F>> {
-        let classes = batch.blocks.classes_of(block);
-        if !batch.normalizes.weights() {
-            return Ok(matrix(weights, classes.len()));
+        let columns = batch.blocks.columns_of(block);
+        if !batch.geometry.normalizes_weights() {
+            return Ok(matrix(weights, columns.len()));
         }
         grow(&mut self.unit, batch.blocks.width() * batch.dimension());
         let unit = &mut self.unit[..weights.len()];
@@ -41,13 +41,13 @@ impl<F: Real> UnitBlock<F> {
             if self.norms.len() < known.end {
                 self.norms.resize(known.end, F::zero());
                 let norms = &mut self.norms[known];
-                l2_normalize::normalize_rows("weights", classes.start, matrix(weights, classes.len()), unit, norms)?;
+                l2_normalize::normalize_rows("weights", columns.start, matrix(weights, columns.len()), unit, norms)?;
             } else {
                 l2_normalize::normalize_rows_again(weights, &self.norms[known], unit);
             }
             self.block = Some(block);
         }
-        Ok(matrix(unit, classes.len()))
+        Ok(matrix(unit, columns.len()))
     }
 
     /// The shortest ‖w‖ of all class vectors that [`operand`](Self::operand) has come to.
@@ -57,7 +57,7 @@ impl<F: Real> UnitBlock<F> {
 
     /// The gradient of the class vectors of `block` from that of w̃, which [`operand`](Self::operand) has given last.
     pub fn backward(&self, batch: &Batch<F>, block: usize, d_weights: &mut [F]) {
-        if batch.normalizes.weights() {
+        if batch.geometry.normalizes_weights() {
             let dimension = batch.dimension();
             let unit_rows = self.unit.chunks_exact(dimension).zip(&self.norms[norms_of(batch, block)]);
             for (gradient, (unit, &norm)) in d_weights.chunks_exact_mut(dimension).zip(unit_rows) {
@@ -66,20 +66,20 @@ impl<F: Real> UnitBlock<F> {
         }
     }
 
-    /// w̃ of one `class` of `block` and ‖w‖; the block that was held is forgotten.
-    pub fn operand_of_class<'a>(
+    /// w̃ of one `column` of `block` and ‖w‖; the block that was held is forgotten.
+    pub fn operand_of_column<'a>(
         &'a mut self,
         batch: &Batch<F>,
         weights: &'a [F],
         block: usize,
-        class: usize,
+        column: usize,
     ) -> (&'a [F], F) {
-        if !batch.normalizes.weights() {
+        if !batch.geometry.normalizes_weights() {
             return (weights, F::one());
         }
         self.block = None;
         let unit = &mut self.unit[..weights.len()];
-        let norm = norms_of(batch, block).start + class - batch.blocks.classes_of(block).start;
+        let norm = norms_of(batch, block).start + column - batch.blocks.columns_of(block).start;
         l2_normalize::normalize_rows_again(weights, &self.norms[norm..=norm], unit);
         (unit, self.norms[norm])
     }
@@ -87,9 +87,9 @@ impl<F: Real> UnitBlock<F> {
 
 /// Where the norms of a block are among those of its group.
 fn norms_of<F>(batch: &Batch<F>, block: usize) -> Range<usize> {
-    let first = batch.blocks.classes_of(block - block % batch.blocks.in_group()).start;
-    let classes = batch.blocks.classes_of(block);
-    classes.start - first..classes.end - first
+    let first = batch.blocks.columns_of(block - block % batch.blocks.in_group()).start;
+    let columns = batch.blocks.columns_of(block);
+    columns.start - first..columns.end - first
 }
 
 /// Elements in row-major order as a matrix of so many rows.

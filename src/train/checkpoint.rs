@@ -1,21 +1,22 @@
 //! A run at the end of an epoch, or paused inside one, on disk: tensors as safetensors, the rest as JSON.
 //!
-//! `NAME.safetensors` holds `weights`, and where they exist `bias`, `alpha`, `scale`, the feature transform (`transform.*`), the
-//! embedder (`embedder.*`) and the optimizer's moments (`moments.<number>.first`, `moments.<number>.second`); all are f32. `NAME.json` holds the
-//! configuration, the history, what tells the data from others, and check sums of the tensors and of itself. The JSON is put in its place last: a
+//! `NAME.safetensors` holds `weights`, the head's other [vectors](Parameters::vectors) by their names, the feature transform (`transform.*`), the
+//! embedder (`embedder.*`) and the optimizer's moments (`moments.<tensor>.first`, `moments.<tensor>.second`); all are f32. `NAME.json` holds the
+//! configuration, the head's [state](Parameters::state), the history, what tells the data from others, and check sums of the tensors and of itself. The JSON is put in its place last: a
 //! checkpoint without one is not whole and is not found.
 
 use super::checksum::{DataChecksum, little_endian};
-use super::{EpochRecord, Model, PausedEpoch, Place, TrainConfig, TrainedEmbedder};
+use super::{EpochRecord, Model, PausedEpoch, Place, StoredHead, TrainConfig, TrainedEmbedder};
 use crate::atomic_file::{Written, directory_of, flush_directory};
 use crate::data::{ClassTable, Dataset, Transform, without_byte_order_mark};
 use crate::embedder::{Embedder, EmbedderParameters};
+use crate::heads::State;
 use crate::ops::l2_normalize::check_finite;
 use crate::optim::Moments;
 use crate::wording::counted;
-use crate::{ClassificationHead, Error, Head, Parameters, Result};
+use crate::{AnyHead, Error, Parameters, Result};
 use crc32c::{crc32c, crc32c_append};
-use ndarray::{Array, Array1, Array2, ArrayD, ArrayView2, Dimension};
+use ndarray::{Array, Array1, Array2, ArrayD, ArrayView2, Axis, Dimension};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo, TensorView};
 use serde::{Deserialize, Serialize};
@@ -27,12 +28,12 @@ use std::path::Path;
 
 /// A run at the end of an epoch, or paused inside one.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Checkpoint {
+pub struct Checkpoint<H = AnyHead> {
     /// What the run was asked to do.
-    pub config: TrainConfig,
+    pub config: TrainConfig<H>,
     /// The head, its parameters, the feature transform and the embedder.
-    pub model: Model,
-    /// What the optimizer remembers of each trained tensor.
+    pub model: Model<H>,
+    /// What the optimizer remembers of each trained tensor, in the order of [`Model::trained`].
     pub moments: Vec<Moments<f32>>,
     /// The epochs done.
     pub history: Vec<EpochRecord>,
@@ -55,15 +56,19 @@ pub struct RunData {
 
 /// The JSON beside the tensors.
 #[derive(Serialize, Deserialize)]
-struct Description {
+#[serde(bound = "H: StoredHead")]
+struct Description<H> {
     format: String,
-    config: TrainConfig,
+    config: TrainConfig<H>,
     train_rows: usize,
     #[serde(default)]
     data: Option<RunData>,
     /// Runs from before labels were kept have none: theirs count from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     classes: Option<ClassTable>,
+    /// What the head remembers.
+    #[serde(default, skip_serializing_if = "State::is_empty")]
+    state: State,
     history: Vec<EpochRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     paused: Option<PausedEpoch>,
@@ -75,7 +80,7 @@ struct Description {
     crc32c: u32,
 }
 
-impl Description {
+impl<H: StoredHead> Description<H> {
     /// What `crc32c` should be.
     fn checksum(&mut self) -> u32 {
         let found = std::mem::take(&mut self.crc32c);
@@ -86,14 +91,20 @@ impl Description {
 }
 
 /// The version of the format; files of another are refused.
-const FORMAT: &str = "arcos checkpoint 2";
+const FORMAT: &str = "arcos checkpoint 3";
 
-/// The version that had no check sums and said nothing of the data.
+/// The version that had AdaCos's scale among the tensors, and moments by number.
+const FORMAT_WITH_NUMBERS: &str = "arcos checkpoint 2";
+
+/// The version before that, which had no check sums either and said nothing of the data.
 const FORMAT_WITHOUT_CHECKSUMS: &str = "arcos checkpoint 1";
+
+/// The order of the head's moments where they have numbers.
+const NUMBERED: [&str; 3] = ["weights", "bias", "alpha"];
 
 type Tensors = BTreeMap<String, ArrayD<f32>>;
 
-impl Checkpoint {
+impl<H: StoredHead> Checkpoint<H> {
     /// How far the run has come.
     pub fn place(&self) -> Place {
         Place { epochs: self.history.len(), batches: self.paused.as_ref().map_or(0, |paused| paused.batches) }
@@ -111,6 +122,7 @@ impl Checkpoint {
             train_rows: self.train_rows,
             data: self.data,
             classes: Some(self.model.class_table.clone()),
+            state: self.model.parameters.state.clone(),
             history: self.history.clone(),
             paused: self.paused.clone(),
             tensors_crc32c: checksum(&self.tensors()),
@@ -133,15 +145,17 @@ impl Checkpoint {
         let text = fs::read(&json).map_err(|error| Error::io("read", &json, error))?;
         let refused =
             |found: String, expected: &str| Error::File { path: json.clone(), found, expected: expected.into() };
-        let mut description: Description = serde_json::from_slice(without_byte_order_mark(&text))
+        let mut description: Description<H> = serde_json::from_slice(without_byte_order_mark(&text))
             .map_err(|error| refused(error.to_string(), FORMAT))?;
-        let has_checksums = description.format == FORMAT;
-        if !has_checksums && description.format != FORMAT_WITHOUT_CHECKSUMS {
+        let is_former = description.format != FORMAT;
+        let has_checksums = description.format != FORMAT_WITHOUT_CHECKSUMS;
+        if is_former && has_checksums && description.format != FORMAT_WITH_NUMBERS {
             return Err(refused(description.format, FORMAT));
         }
         let computed = description.checksum();
-        let Description { config, train_rows, data, classes, history, paused, tensors_crc32c, crc32c, .. } =
-            description;
+        let Description {
+            config, train_rows, data, classes, mut state, history, paused, tensors_crc32c, crc32c, ..
+        } = description;
         if has_checksums && computed != crc32c {
             let found = format!("damaged or changed by hand: its check sum is {computed}");
             return Err(refused(found, &format!("{crc32c}, as it says")));
@@ -150,14 +164,17 @@ impl Checkpoint {
         let bytes = fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
         let unusable =
             |found: String| Error::File { path: path.clone(), found, expected: "the tensors of a checkpoint".into() };
-        let tensors = read_tensors(&bytes).map_err(unusable)?;
+        let mut tensors = read_tensors(&bytes).map_err(unusable)?;
         let computed = checksum(&tensors.iter().map(|(name, tensor)| (name.clone(), Tensor::of(tensor))).collect());
         if has_checksums && computed != tensors_crc32c {
             let expected = format!("{tensors_crc32c}, as the JSON beside them says");
             let found = format!("damaged, or not the tensors of this checkpoint: their check sum is {computed}");
             return Err(Error::File { path, found, expected });
         }
-        let (model, moments) = from_tensors(&config, tensors).map_err(unusable)?;
+        if is_former {
+            state.extend(with_names(&mut tensors));
+        }
+        let (model, moments) = from_tensors(&config, state, tensors).map_err(unusable)?;
         let class_table = classes.unwrap_or_else(|| model.class_table.clone());
         class_table.check(model.class_table.len()).map_err(|found| refused(found, FORMAT))?;
         let model = Model { class_table, ..model };
@@ -165,7 +182,7 @@ impl Checkpoint {
     }
 
     /// Checks that the configuration, but for the number of epochs, and the data are those of this run.
-    pub(super) fn check_same_run(&self, config: &TrainConfig, train: &Dataset, data: &RunData) -> Result<()> {
+    pub(super) fn check_same_run(&self, config: &TrainConfig<H>, train: &Dataset, data: &RunData) -> Result<()> {
         let differences = TrainConfig { epochs: self.config.epochs, ..config.clone() }.differences(&self.config);
         if !differences.is_empty() {
             return Err(Error::OtherSettings { differences });
@@ -174,7 +191,7 @@ impl Checkpoint {
         let Model { parameters: Parameters { weights, .. }, transform, embedder, .. } = &self.model;
         let transformed = embedder.as_ref().map_or(weights, |embedder| &embedder.parameters.weights).ncols();
         let dimension = transform.input_dimension().unwrap_or(transformed);
-        let expected = vec![self.train_rows, dimension, weights.nrows()];
+        let expected = vec![self.train_rows, dimension, self.model.parameters.classes(&self.model.head)];
         if found != expected {
             return Err(Error::Shape {
                 what: "the training set (rows, dimension, classes)",
@@ -209,10 +226,14 @@ impl Checkpoint {
             let row = ArrayView2::from_shape((1, values.len()), values).expect("a row of all values");
             check_finite(what, row)
         };
-        let Model { parameters: Parameters { weights, bias, alpha, scale }, embedder, .. } = &self.model;
+        let Model { parameters: Parameters { weights, vectors, state }, embedder, .. } = &self.model;
         check_finite("weights", weights.view())?;
-        bias.iter().try_for_each(|bias| vector("bias", &bias.to_vec()))?;
-        [alpha, scale].into_iter().flatten().try_for_each(|&value| vector("alpha or scale", &[value]))?;
+        vectors.values().try_for_each(|values| vector("what is trained beside weights", &values.to_vec()))?;
+        let state: Vec<_> = state.values().copied().collect();
+        check_finite(
+            "the head's state",
+            ArrayView2::from_shape((1, state.len()), &state).expect("a row of all values"),
+        )?;
         if let Some(TrainedEmbedder { parameters, .. }) = embedder {
             check_finite("the embedder's weights", parameters.weights.view())?;
             let mut vectors = parameters.vectors().into_iter();
@@ -226,12 +247,7 @@ impl Checkpoint {
     fn tensors(&self) -> BTreeMap<String, Tensor<'_>> {
         let Model { parameters, transform, embedder, .. } = &self.model;
         let mut tensors = BTreeMap::from([("weights".into(), Tensor::of(&parameters.weights))]);
-        tensors.extend(parameters.bias.iter().map(|bias| ("bias".into(), Tensor::of(bias))));
-        let scalars = [("alpha", &parameters.alpha), ("scale", &parameters.scale)];
-        tensors.extend(scalars.into_iter().filter_map(|(name, value)| {
-            let values = std::slice::from_ref(value.as_ref()?).into();
-            Some((name.into(), Tensor { shape: Vec::new(), values }))
-        }));
+        tensors.extend(parameters.vectors.iter().map(|(name, vector)| (name.clone(), Tensor::of(vector))));
         let transform = transform.tensors().into_iter().map(|(name, tensor)| {
             let values = Cow::Owned(tensor.iter().copied().collect());
             (format!("transform.{name}"), Tensor { shape: tensor.shape().to_vec(), values })
@@ -242,10 +258,10 @@ impl Checkpoint {
             let vectors = parameters.vectors().into_iter();
             tensors.extend(vectors.map(|(name, vector)| (format!("embedder.{name}"), Tensor::of(vector))));
         }
-        for (number, moments) in self.moments.iter().enumerate() {
+        for ((name, _), moments) in self.model.trained().into_iter().zip(&self.moments) {
             for (order, values) in [("first", &moments.first), ("second", &moments.second)] {
                 let tensor = Tensor { shape: vec![values.len()], values: values.into() };
-                tensors.insert(format!("moments.{number}.{order}"), tensor);
+                tensors.insert(format!("moments.{name}.{order}"), tensor);
             }
         }
         tensors
@@ -307,7 +323,38 @@ fn read_tensors(bytes: &[u8]) -> Result<Tensors, String> {
     file.iter().map(read).collect()
 }
 
-fn from_tensors(config: &TrainConfig, mut tensors: Tensors) -> Result<(Model, Vec<Moments<f32>>), String> {
+/// Gives the tensors of a former version the names of this one; returns what was state.
+fn with_names(tensors: &mut Tensors) -> State {
+    let scale = tensors.remove("scale").and_then(|scale| Some(("scale".to_owned(), f64::from(*scale.first()?))));
+    if let Some(alpha) = tensors.get_mut("alpha").filter(|alpha| alpha.ndim() == 0) {
+        *alpha = alpha.clone().insert_axis(Axis(0));
+    }
+    let of_embedder = [
+        ("embedder.bias", vec!["weights", "bias"]),
+        ("embedder.input.gamma", vec!["weights", "input.gamma", "input.beta", "output.beta"]),
+    ];
+    let of_embedder =
+        of_embedder.into_iter().filter(|(name, _)| tensors.contains_key(*name)).flat_map(|(_, names)| names);
+    // α has moments where it is learned: the numbers say whether.
+    let numbers = tensors.keys().filter_map(|name| name.strip_prefix("moments.")?.strip_suffix(".first")).count();
+    let of_embedder: Vec<_> = of_embedder.map(|name| format!("embedder.{name}")).collect();
+    let of_head = NUMBERED.into_iter().filter(|name| tensors.contains_key(*name)).map(str::to_owned);
+    let names: Vec<_> = of_head.take(numbers.saturating_sub(of_embedder.len())).chain(of_embedder).collect();
+    for (number, name) in names.iter().enumerate() {
+        for order in ["first", "second"] {
+            if let Some(moments) = tensors.remove(&format!("moments.{number}.{order}")) {
+                tensors.insert(format!("moments.{name}.{order}"), moments);
+            }
+        }
+    }
+    scale.into_iter().collect()
+}
+
+fn from_tensors<H: StoredHead>(
+    config: &TrainConfig<H>,
+    state: State,
+    mut tensors: Tensors,
+) -> Result<(Model<H>, Vec<Moments<f32>>), String> {
     let transform = tensors
         .iter()
         .filter_map(|(name, tensor)| Some((name.strip_prefix("transform.")?.to_owned(), tensor.clone())))
@@ -315,7 +362,7 @@ fn from_tensors(config: &TrainConfig, mut tensors: Tensors) -> Result<(Model, Ve
     let transform = Transform::from_tensors(config.transform, &transform).map_err(|error| error.to_string())?;
 
     tensors.retain(|name, _| !name.starts_with("transform."));
-    let parameters = head_from_tensors(&config.head, &mut tensors)?;
+    let parameters = head_from_tensors(&config.head, state, &mut tensors)?;
     let embedder = config.embedder.map(|embedder| embedder_from_tensors(embedder, &mut tensors)).transpose()?;
     let class_vectors = &parameters.weights;
     if let Some(TrainedEmbedder { embedder, parameters }) = &embedder {
@@ -331,13 +378,12 @@ fn from_tensors(config: &TrainConfig, mut tensors: Tensors) -> Result<(Model, Ve
     if given != taken {
         return Err(format!("a transform to {} and weights for {taken}", counted(given, "dimension")));
     }
-    let class_table = ClassTable::indices(parameters.weights.nrows());
+    let class_table = ClassTable::indices(parameters.classes(&config.head));
     let model = Model { head: config.head.clone(), parameters, transform, embedder, class_table };
-    let lengths = model.trained_lengths();
     let mut moments = Vec::new();
-    for (number, length) in lengths.into_iter().enumerate() {
+    for (trained, length) in model.trained() {
         let mut values = |order| {
-            let name = format!("moments.{number}.{order}");
+            let name = format!("moments.{trained}.{order}");
             let tensor = tensors.remove(&name).ok_or_else(|| format!("no tensor {name:?}"))?;
             Ok::<_, String>((name, tensor.into_iter().collect::<Vec<_>>()))
         };
@@ -359,7 +405,7 @@ fn from_tensors(config: &TrainConfig, mut tensors: Tensors) -> Result<(Model, Ve
 }
 
 /// The head's parameters: those that it has at the beginning, with what is stored.
-fn head_from_tensors(head: &Head, tensors: &mut Tensors) -> Result<Parameters<f32>, String> {
+fn head_from_tensors(head: &impl StoredHead, state: State, tensors: &mut Tensors) -> Result<Parameters<f32>, String> {
     let mut take = |name: &str| tensors.remove(name).ok_or_else(|| format!("no tensor {name:?}"));
     let wrong = |name: &str, shape: &[usize]| format!("tensor {name:?} has the shape {shape:?}");
     let weights = take("weights")?;
@@ -369,20 +415,14 @@ fn head_from_tensors(head: &Head, tensors: &mut Tensors) -> Result<Parameters<f3
         return Err(wrong("weights", &shape));
     }
     let mut parameters = head.initial_parameters(weights).map_err(|error| error.to_string())?;
-    if let Some(bias) = &mut parameters.bias {
-        let stored = take("bias")?;
+    for (name, vector) in &mut parameters.vectors {
+        let stored = take(name)?;
         let shape = stored.shape().to_vec();
-        let fitting = stored.into_dimensionality().ok().filter(|stored: &Array1<f32>| stored.len() == bias.len());
-        *bias = fitting.ok_or_else(|| wrong("bias", &shape))?;
+        let fitting = stored.into_dimensionality().ok().filter(|stored: &Array1<f32>| stored.len() == vector.len());
+        *vector = fitting.ok_or_else(|| wrong(name, &shape))?;
     }
-    for (name, value) in [("alpha", &mut parameters.alpha), ("scale", &mut parameters.scale)] {
-        if let Some(value) = value {
-            let stored = take(name)?;
-            *value = match (stored.shape(), stored.first()) {
-                ([], Some(&stored)) => stored,
-                (shape, _) => return Err(wrong(name, shape)),
-            };
-        }
+    for (name, value) in &mut parameters.state {
+        *value = *state.get(name).ok_or_else(|| format!("no state {name:?}"))?;
     }
     Ok(parameters)
 }

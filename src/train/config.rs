@@ -1,27 +1,28 @@
 //! What a training run is asked to do.
 
+use super::StoredHead;
 use crate::data::TransformKind;
 use crate::embedder::Embedder;
-use crate::heads::AdaCos;
+use crate::heads::checked::check_head;
 use crate::optim::{Optimizer, RmsProp, Schedule};
 use crate::streaming::StreamingOptions;
 use crate::wording::number;
-use crate::{ClassificationHead, Error, Head, Real, Result, init};
+use crate::{AnyHead, Error, Real, Result, init};
 use ndarray::Array2;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// The largest scale that training lets AdaCos reach unless told otherwise: the scale of the margin papers, four times
-/// what AdaCos's own formula starts from at 85,000 classes.
+/// The largest that training lets a scale become that follows the batch, unless told otherwise: the scale of the margin papers, four times
+/// what AdaCos's formula starts from at 85,000 classes.
 pub const MAX_SCALE: f64 = 64.0;
 
-/// A training run, but for its data.
+/// A training run of any head, but for its data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TrainConfig {
+pub struct TrainConfig<H = AnyHead> {
     /// The head and its hyper-parameters.
-    pub head: Head,
+    pub head: H,
     /// The optimizer and its hyper-parameters.
     pub optimizer: Optimizer,
     /// The full learning rate η.
@@ -53,7 +54,7 @@ pub struct TrainConfig {
 pub enum Kernel {
     /// By [`Streaming`](crate::streaming::Streaming), with these options.
     Streaming(StreamingOptions),
-    /// By the head's own [`forward`](ClassificationHead::forward) and [`backward`](ClassificationHead::backward).
+    /// By the head's own [`forward`](crate::Head::forward) and [`backward`](crate::Head::backward).
     Explicit,
 }
 
@@ -89,14 +90,11 @@ impl WeightInit {
     }
 }
 
-impl TrainConfig {
+impl<H: StoredHead> TrainConfig<H> {
     /// A run of `head` with settings that suit frozen features: RMSprop at 1e-3, batches of 32, 30 epochs, features
-    /// centred, AdaCos's scale bounded by [`MAX_SCALE`] unless it has a bound.
-    pub fn new(head: Head) -> Self {
-        let head = match head {
-            Head::AdaCos(AdaCos { max_scale: None }) => Head::AdaCos(AdaCos { max_scale: Some(MAX_SCALE) }),
-            head => head,
-        };
+    /// centred, a scale that follows the batch bounded by [`MAX_SCALE`] unless it has a bound.
+    pub fn new(mut head: H) -> Self {
+        head.bound_scale(MAX_SCALE);
         Self {
             head,
             optimizer: Optimizer::RmsProp(RmsProp::default()),
@@ -130,7 +128,7 @@ impl TrainConfig {
     /// # Errors
     /// [`Error::Setting`], [`Error::HyperParameter`], [`Error::TooFewClasses`].
     pub fn check(&self, classes: usize) -> Result<()> {
-        self.head.check(classes)?;
+        check_head(&self.head, classes)?;
         self.optimizer.check()?;
         self.schedule.check()?;
         if let Kernel::Streaming(options) = self.kernel {

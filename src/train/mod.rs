@@ -14,6 +14,7 @@ mod paused;
 mod place;
 mod prepared;
 mod run_directory;
+mod stored_head;
 mod tensorboard;
 mod trainer;
 
@@ -28,5 +29,6 @@ pub use model::{Evaluation, Model, TrainedEmbedder};
 pub use paused::PausedEpoch;
 pub use place::Place;
 pub use run_directory::RunDirectory;
+pub use stored_head::StoredHead;
 pub use tensorboard::EventWriter;
 pub use trainer::{Progress, Trainer};

@@ -6,7 +6,7 @@ use crate::metrics::accuracy::predict;
 use crate::metrics::confusion::Confusion;
 use crate::ops::{IGNORE_LABEL, Targets, l2_normalize};
 use crate::streaming::{Evaluated, Streaming};
-use crate::{ClassificationHead, Error, Head, Parameters, Result};
+use crate::{AnyHead, Error, Head, Parameters, Result};
 use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2};
 
 /// Rows that are looked at at a time, at most.
@@ -17,9 +17,9 @@ const MOST_LOGITS: usize = 1 << 24;
 
 /// A trained head with its embedder, if there is one, and its feature transform.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Model {
+pub struct Model<H = AnyHead> {
     /// The head and its hyper-parameters.
-    pub head: Head,
+    pub head: H,
     /// What was trained.
     pub parameters: Parameters<f32>,
     /// What is done to features first.
@@ -52,7 +52,7 @@ pub struct Evaluation {
     pub top5_accuracy: f64,
 }
 
-impl Model {
+impl<H: Head> Model<H> {
     /// Embeddings of raw `features` (N, D), a few rows at a time: (N, E), of whatever length. Without an embedder these are the
     /// transformed features.
     ///
@@ -73,11 +73,11 @@ impl Model {
         Ok(embeddings)
     }
 
-    /// The number of elements of each tensor that training updates: the head's, then the embedder's.
-    pub fn trained_lengths(&self) -> Vec<usize> {
-        let mut lengths = self.parameters.trained_lengths(self.head.learns_alpha());
-        lengths.extend(self.embedder.iter().flat_map(|embedder| embedder.parameters.trained_lengths()));
-        lengths
+    /// The tensors that training updates, by name and number of elements: the head's, then the embedder's.
+    pub fn trained(&self) -> Vec<(String, usize)> {
+        let of_head = self.parameters.trained(&self.head).into_iter().map(|(name, length)| (name.to_owned(), length));
+        let of_embedder = self.embedder.iter().flat_map(|embedder| embedder.parameters.trained());
+        of_head.chain(of_embedder.map(|(name, length)| (format!("embedder.{name}"), length))).collect()
     }
 
     /// What the head takes, of transformed features.
@@ -104,7 +104,7 @@ impl Model {
 
     /// Checks that the head can take these rows of its input.
     pub(super) fn check_head_input(&self, rows: ArrayView2<f32>) -> Result<()> {
-        match self.head.logit_form(&self.parameters)?.normalizes.features() {
+        match self.head.geometry().normalizes_features() {
             true => l2_normalize::forward("features", rows).map(drop),
             false => l2_normalize::check_finite("features", rows),
         }
@@ -128,7 +128,7 @@ impl Model {
         features: ArrayView2<f32>,
         mut each: impl FnMut(usize, Array2<f32>) -> Result<()>,
     ) -> Result<()> {
-        let rows_at_a_time = (MOST_LOGITS / self.parameters.weights.nrows()).clamp(1, ROWS_AT_A_TIME);
+        let rows_at_a_time = (MOST_LOGITS / self.parameters.classes(&self.head)).clamp(1, ROWS_AT_A_TIME);
         let chunks = features.axis_chunks_iter(Axis(0), rows_at_a_time);
         chunks.enumerate().try_for_each(|(chunk, rows)| {
             let first = chunk * rows_at_a_time;
@@ -152,7 +152,7 @@ impl Model {
     /// As [`logits`](Self::logits); [`Error::Label`], [`Error::NothingLabelled`].
     pub fn confusion(&self, data: &Dataset) -> Result<Confusion> {
         let labels = data.labels_as(&self.class_table)?;
-        let targets = Targets::new(labels.view(), data.rows(), self.parameters.weights.nrows())?;
+        let targets = Targets::new(labels.view(), data.rows(), self.parameters.classes(&self.head))?;
         let mut confusion = Confusion::default();
         self.for_logits(data.features.view(), |first, logits| {
             let classes = targets.class_of_row().iter().skip(first);

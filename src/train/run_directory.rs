@@ -1,7 +1,7 @@
 //! The directory of a run: `history.csv`, `iterations.csv`, `target_angles.csv`, `checkpoints/epoch-NNNN.{safetensors,json}`,
 //! of a run that was paused `checkpoints/epoch-NNNN-batch-MMMMMM.*`, `tensorboard/`.
 
-use super::{Checkpoint, EpochLog, EpochRecord, EventWriter, Place, epoch_log};
+use super::{Checkpoint, EpochLog, EpochRecord, EventWriter, Place, StoredHead, epoch_log};
 use crate::directory_lock::lock;
 use crate::{Error, Result, atomic_file, shell};
 use std::collections::BTreeSet;
@@ -28,7 +28,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::File`] where another run is writing, or has come to another place than `from`.
-    pub fn create(path: &Path, keep: usize, from: &Checkpoint) -> Result<Self> {
+    pub fn create(path: &Path, keep: usize, from: &Checkpoint<impl StoredHead>) -> Result<Self> {
         let checkpoints = checkpoints_in(path);
         fs::create_dir_all(&checkpoints).map_err(|error| Error::io("create", &checkpoints, error))?;
         let lock = lock(path)?;
@@ -58,7 +58,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn log_epoch(&mut self, checkpoint: &Checkpoint, log: &EpochLog) -> Result<()> {
+    pub fn log_epoch(&mut self, checkpoint: &Checkpoint<impl StoredHead>, log: &EpochLog) -> Result<()> {
         let Some(record) = checkpoint.history.last() else { return Ok(()) };
         epoch_log::append(&self.path, record, log)?;
         self.events.scalars(record.epoch, &scalars(record))
@@ -69,7 +69,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn save(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+    pub fn save(&mut self, checkpoint: &Checkpoint<impl StoredHead>) -> Result<()> {
         let name = match checkpoint.place() {
             Place { epochs, batches: 0 } => format!("epoch-{epochs:04}"),
             Place { epochs, batches } => format!("epoch-{epochs:04}-batch-{batches:06}"),
@@ -96,7 +96,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// [`Error::DamagedCheckpoint`], which says how to go on from an older one; [`Error::Io`].
-    pub fn load_newest(path: &Path) -> Result<Option<Checkpoint>> {
+    pub fn load_newest<H: StoredHead>(path: &Path) -> Result<Option<Checkpoint<H>>> {
         let (newest, source) = loop {
             let Some(newest) = Self::newest_checkpoint(path)? else { return Ok(None) };
             match Checkpoint::load(&newest) {
@@ -110,7 +110,8 @@ impl RunDirectory {
             }
         };
         let all: Vec<_> = whole_checkpoints(path)?.into_iter().take_while(|checkpoint| *checkpoint != newest).collect();
-        let older = (0..all.len()).rev().find_map(|index| Some((index, Checkpoint::load(&all[index]).ok()?.place())));
+        let older =
+            (0..all.len()).rev().find_map(|index| Some((index, Checkpoint::<H>::load(&all[index]).ok()?.place())));
         let remedy = match older {
             None => "no older checkpoint can be read".into(),
             Some((index, place)) => {

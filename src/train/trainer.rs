@@ -4,7 +4,7 @@ use super::model::ROWS_AT_A_TIME;
 use super::prepared::Prepared;
 use super::{
     Checkpoint, DataChecksum, EpochLog, EpochRecord, Evaluation, Kernel, Model, PausedEpoch, Place, RunData,
-    TrainConfig, TrainedEmbedder,
+    StoredHead, TrainConfig, TrainedEmbedder,
 };
 use crate::data::{Dataset, Transform};
 use crate::heads::BatchStatistics;
@@ -12,7 +12,7 @@ use crate::ops::IGNORE_LABEL;
 use crate::optim::{Moments, Optimizer, Trained};
 use crate::streaming::{Streaming, Update};
 use crate::wording::counted;
-use crate::{ClassificationHead, Error, Result};
+use crate::{AnyHead, Error, Result};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -29,8 +29,8 @@ const DROPOUT_STREAM: u64 = 1 << 32;
 
 /// Trains one head on one data set.
 #[derive(Debug)]
-pub struct Trainer {
-    state: Checkpoint,
+pub struct Trainer<H = AnyHead> {
+    state: Checkpoint<H>,
     train: Prepared,
     test: Option<Prepared>,
     /// The training rows with a label.
@@ -61,13 +61,13 @@ pub struct Progress {
     pub scale: f64,
 }
 
-impl Trainer {
+impl<H: StoredHead> Trainer<H> {
     /// Fits the transform on `train`, transforms both sets, and draws the first weights. The classes are those of
     /// [`Dataset::class_table`] of `train`; rows of `test` belong to the class of their label there.
     ///
     /// # Errors
     /// What is wrong with the configuration or the data.
-    pub fn new(config: TrainConfig, train: Dataset, test: Option<Dataset>) -> Result<Self> {
+    pub fn new(config: TrainConfig<H>, train: Dataset, test: Option<Dataset>) -> Result<Self> {
         let classes = train.classes();
         if classes > MOST_CLASSES_A_ROW.saturating_mul(train.rows()) {
             let row = train.labels.iter().position(|&label| label as usize == classes - 1).unwrap_or_default();
@@ -87,7 +87,7 @@ impl Trainer {
         let dimension = transform.dimension(train.dimension());
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
         let embedding_dimension = config.embedder.map_or(dimension, |embedder| embedder.dimension);
-        let weights = config.init.weights(classes, embedding_dimension, &mut rng)?;
+        let weights = config.init.weights(classes * config.head.centres(), embedding_dimension, &mut rng)?;
         let parameters = config.head.initial_parameters(weights)?;
         let embedder = config.embedder.map(|embedder| {
             let parameters = embedder.initial_parameters(dimension, &mut rng)?;
@@ -96,7 +96,7 @@ impl Trainer {
         let embedder = embedder.transpose()?;
         let class_table = train.class_table().clone();
         let model = Model { head: config.head.clone(), parameters, transform, embedder, class_table };
-        let moments = model.trained_lengths().into_iter().map(|length| config.optimizer.moments(length)).collect();
+        let moments = model.trained().into_iter().map(|(_, length)| config.optimizer.moments(length)).collect();
         let (train_rows, data) = (train.rows(), Some(run_data(&train, test.as_ref())));
         let state = Checkpoint { config, model, moments, history: Vec::new(), paused: None, train_rows, data };
         Self::assemble(state, train, test)
@@ -109,7 +109,12 @@ impl Trainer {
     /// [`Error::OtherSettings`] where `config` is not the checkpoint's but for the number of epochs; [`Error::OtherData`] or [`Error::Shape`]
     /// where the data are not, as far as the checkpoint has check sums of them; [`Error::Setting`] for fewer epochs than are done; what is wrong
     /// with the configuration or the data.
-    pub fn resume(checkpoint: Checkpoint, config: TrainConfig, train: Dataset, test: Option<Dataset>) -> Result<Self> {
+    pub fn resume(
+        checkpoint: Checkpoint<H>,
+        config: TrainConfig<H>,
+        train: Dataset,
+        test: Option<Dataset>,
+    ) -> Result<Self> {
         config.check(train.classes())?;
         let data = run_data(&train, test.as_ref());
         checkpoint.check_same_run(&config, &train, &data)?;
@@ -125,7 +130,7 @@ impl Trainer {
         Self::assemble(Checkpoint { config, model, data: Some(data), ..checkpoint }, train, test)
     }
 
-    fn assemble(state: Checkpoint, train: Dataset, test: Option<Dataset>) -> Result<Self> {
+    fn assemble(state: Checkpoint<H>, train: Dataset, test: Option<Dataset>) -> Result<Self> {
         let test = test.map(|test| {
             test.check_dimension(train.dimension())?;
             test.with_classes_of(&state.model.class_table)
@@ -163,12 +168,12 @@ impl Trainer {
     }
 
     /// The configuration.
-    pub fn config(&self) -> &TrainConfig {
+    pub fn config(&self) -> &TrainConfig<H> {
         &self.state.config
     }
 
     /// The model as it stands.
-    pub fn model(&self) -> &Model {
+    pub fn model(&self) -> &Model<H> {
         &self.state.model
     }
 
@@ -199,7 +204,7 @@ impl Trainer {
     }
 
     /// Everything needed to go on from here.
-    pub fn checkpoint(&self) -> &Checkpoint {
+    pub fn checkpoint(&self) -> &Checkpoint<H> {
         &self.state
     }
 
@@ -343,7 +348,7 @@ impl Trainer {
         let TrainedEmbedder { parameters, .. } = model.embedder.as_mut().expect("there is one, as above");
         let gradients = embedder.backward_to_parameters(self.d_embeddings.view(), parameters, &cache);
         parameters.update_running_statistics(&cache);
-        let of_head = model.parameters.trained_lengths(model.head.learns_alpha()).len();
+        let of_head = model.parameters.trained(&model.head).len();
         let norm = update(parameters.trained_mut(&gradients), &mut moments[of_head..], &config.optimizer, step)?;
         Ok((loss, statistics, head_norm.hypot(norm)))
     }
@@ -357,8 +362,7 @@ impl Trainer {
         wants_d_embeddings: bool,
     ) -> Result<(f64, BatchStatistics, f64)> {
         let Checkpoint { config, model: Model { head, parameters, .. }, moments, .. } = &mut self.state;
-        let learn_alpha = head.learns_alpha();
-        let (of_head, _) = moments.split_at_mut(parameters.trained_lengths(learn_alpha).len());
+        let (of_head, _) = moments.split_at_mut(parameters.trained(head).len());
         match config.kernel {
             Kernel::Streaming(_) => {
                 let update = Update {
@@ -366,7 +370,6 @@ impl Trainer {
                     moments: of_head,
                     step: step.number,
                     learning_rate: step.learning_rate,
-                    learn_alpha,
                     d_features: wants_d_embeddings.then_some(&mut self.d_embeddings),
                 };
                 let step = self.kernel.train_step(head, embeddings, parameters, labels, update)?;
@@ -374,13 +377,10 @@ impl Trainer {
             }
             Kernel::Explicit => {
                 let (loss, cache) = head.forward(embeddings, parameters, labels)?;
-                let statistics = *cache.statistics();
-                // AdaCos's scale is state: the scale of this step is where the next begins.
-                if let Some(scale) = &mut parameters.scale {
-                    *scale = statistics.scale as f32;
-                }
+                let statistics = cache.statistics;
+                parameters.state = cache.state.clone();
                 let gradients = head.backward(cache);
-                let norm = update(parameters.trained_mut(&gradients, learn_alpha), of_head, &config.optimizer, step)?;
+                let norm = update(parameters.trained_mut(head, &gradients), of_head, &config.optimizer, step)?;
                 self.d_embeddings = gradients.d_features;
                 Ok((loss.into(), statistics, norm))
             }
@@ -417,7 +417,7 @@ fn update(trained: Vec<Trained<f32>>, moments: &mut [Moments<f32>], optimizer: &
 }
 
 /// The rows of each batch; a last one that is too small for a step joins the one before.
-fn batches<'a>(rows: &'a [usize], config: &TrainConfig) -> Vec<&'a [usize]> {
+fn batches<'a, H: StoredHead>(rows: &'a [usize], config: &TrainConfig<H>) -> Vec<&'a [usize]> {
     let (size, smallest) = (config.batch_size, config.smallest_batch());
     let mut batches: Vec<_> = rows.chunks(size).collect();
     if batches.len() > 1 && batches.last().is_some_and(|last| last.len() < smallest) {

@@ -1,6 +1,6 @@
 //! A small data set, and a head that is trained on it.
 
-use arcos::Head;
+use arcos::AnyHead;
 use arcos::data::Dataset;
 use arcos::data::synthetic::SyntheticBirds;
 use arcos::heads::AdaCos;
@@ -21,8 +21,8 @@ pub fn birds() -> (Dataset, Dataset) {
     (dataset(train), dataset(test))
 }
 
-pub fn adacos() -> Head {
-    Head::AdaCos(AdaCos::default())
+pub fn adacos() -> AnyHead {
+    AnyHead::AdaCos(AdaCos::default())
 }
 
 pub fn trainer(config: TrainConfig) -> Trainer {

@@ -3,7 +3,7 @@
 use arcos::embedder::{EmbedBlock, Embedder, EmbedderParameters};
 use arcos::ops::batch_norm::{self, RunningStatistics};
 use arcos::ops::{dropout, linear, prelu, relu};
-use arcos::{ClassificationHead, Head, HeadOptions, Parameters, init};
+use arcos::{AnyHead, Head, Parameters, init};
 use ndarray::{Array, Array1, Array2, Dimension};
 use proptest::prelude::*;
 use rand::SeedableRng;
@@ -137,7 +137,7 @@ proptest! {
     #[test]
     fn embedder_and_head_together(
         // No gradient flows through AdaCos's scale: at a given one it is a normalised softmax.
-        name in prop::sample::select(Head::names().filter(|&name| name != "adacos").collect::<Vec<_>>()),
+        name in prop::sample::select(AnyHead::names().filter(|&name| name != "adacos").collect::<Vec<_>>()),
         block in prop_oneof![Just(EmbedBlock::Linear), Just(EmbedBlock::E { dropout: 0.0 }), Just(EmbedBlock::E)],
         rows in 3usize..7,
         seed: u64,
@@ -147,11 +147,9 @@ proptest! {
         let features = spread(rows, dimension, &mut rng);
         let labels = Array1::from_shape_fn(rows, |row| (row % classes) as i64);
         // A small scale keeps third derivatives, and so the error of the differences, small.
-        let mut options = HeadOptions::default();
-        if Head::options_of(name).expect("a head").contains(&"scale") {
-            options.set("scale", "4").expect("a scale");
-        }
-        let head = Head::new(name, &options).expect("a head");
+        let takes_scale = AnyHead::options_of(name).expect("a head").iter().any(|option| option.name == "scale");
+        let options: &[_] = if takes_scale { &[("scale", "4")] } else { &[] };
+        let head = AnyHead::new(name, options).expect("a head");
         let embedder = Embedder { dimension: embedding, block };
         let mut parameters: EmbedderParameters<f64> = embedder.initial_parameters(dimension, &mut rng).expect("sizes");
         if let Some(norms) = &mut parameters.norms {

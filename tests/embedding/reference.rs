@@ -2,11 +2,11 @@
 
 use super::archive::Archive;
 use arcos::embedder::{EmbedBlock, Embedder, EmbedderCache, EmbedderParameters, Norms};
-use arcos::heads::NormSoftmax;
+use arcos::heads::{NormSoftmax, Scale};
 use arcos::ops::batch_norm::{self, RunningStatistics};
 use arcos::ops::dropout::DropoutCache;
 use arcos::ops::{prelu, relu};
-use arcos::{ClassificationHead, Parameters};
+use arcos::{Head, Parameters};
 use ndarray::{Array, Array0, Array1, Array2, Dimension};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -92,7 +92,7 @@ fn check_step(
         embeddings = output.0;
         cache.norms = Some((input_norm, DropoutCache { factors }, output.1));
     }
-    let head = NormSoftmax { scale: 8.0 };
+    let head = NormSoftmax { scale: Scale::Fixed(8.0) };
     let (loss, head_cache) = head.forward(embeddings.view(), &class_vectors, labels.view()).expect("well-formed");
     archive.assert_close(case, "loss", &Array0::from_elem((), loss));
     let of_head = head.backward(head_cache);

@@ -1,17 +1,17 @@
 //! The trainer with an embedder: that it learns, repeats itself bit by bit, and goes on where it stopped.
 
 use super::birds::{adacos, birds, run, trainer};
+use arcos::AnyHead;
 use arcos::data::{Transform, TransformKind};
 use arcos::embedder::{EmbedBlock, Embedder};
 use arcos::heads::ArcFace;
 use arcos::train::{Checkpoint, Kernel, Model, TrainConfig, Trainer};
-use arcos::{Head, HeadOptions};
 use ndarray::Array2;
 use std::fs;
 
 const BLOCKS: [EmbedBlock; 2] = [EmbedBlock::Linear, EmbedBlock::E];
 
-fn config(head: Head, block: EmbedBlock) -> TrainConfig {
+fn config(head: AnyHead, block: EmbedBlock) -> TrainConfig {
     let embedder = Some(Embedder { dimension: 16, block });
     // The fifth batch would be of one row, with which there is no batch normalisation.
     TrainConfig { epochs: 4, learning_rate: 3e-3, batch_size: 51, embedder, ..TrainConfig::new(head) }
@@ -19,13 +19,11 @@ fn config(head: Head, block: EmbedBlock) -> TrainConfig {
 
 #[test]
 fn every_head_learns_with_every_block() {
-    for name in Head::names() {
+    for name in AnyHead::names() {
         for block in BLOCKS {
-            let mut options = HeadOptions::default();
-            if Head::options_of(name).expect("listed").contains(&"scale") {
-                options.scale = Some(16.0);
-            }
-            let head = Head::new(name, &options).expect("a head");
+            let takes_scale = AnyHead::options_of(name).expect("listed").iter().any(|option| option.name == "scale");
+            let options: &[_] = if takes_scale { &[("scale", "16")] } else { &[] };
+            let head = AnyHead::new(name, options).expect("a head");
             let mut trainer = trainer(TrainConfig { epochs: 20, ..config(head, block) });
             let before = trainer.model().embedder.clone();
             run(&mut trainer);
@@ -57,7 +55,7 @@ fn a_resumed_run_ends_with_the_same_bits() {
         let mut first = trainer(TrainConfig { epochs: 2, ..config(adacos(), block) });
         run(&mut first);
         first.checkpoint().save(&path).expect("saved");
-        let checkpoint = Checkpoint::load(&path).expect("loaded");
+        let checkpoint = Checkpoint::<AnyHead>::load(&path).expect("loaded");
         assert_eq!(&checkpoint, first.checkpoint());
         let (train, test) = birds();
         let mut second = Trainer::resume(checkpoint, config(adacos(), block), train, Some(test)).expect("the same run");
@@ -72,7 +70,7 @@ fn both_kernels_train_alike() {
     for block in BLOCKS {
         let kernels = [Kernel::default(), Kernel::Explicit];
         let [streaming, explicit] = kernels.map(|kernel| {
-            let mut trainer = trainer(TrainConfig { kernel, ..config(Head::ArcFace(ArcFace::default()), block) });
+            let mut trainer = trainer(TrainConfig { kernel, ..config(AnyHead::ArcFace(ArcFace::default()), block) });
             trainer.run_epoch(|_| ()).expect("an epoch");
             trainer
         });
@@ -91,7 +89,7 @@ fn embeddings_are_what_the_head_sees() {
     let model = trainer.model();
     let embeddings = model.embeddings(test.features.view()).expect("embeddings");
     assert_eq!(embeddings.dim(), (100, 16));
-    use arcos::ClassificationHead;
+    use arcos::Head;
     let logits = model.head.logits(embeddings.view(), &model.parameters).expect("logits");
     assert_eq!(logits, model.logits(test.features.view()).expect("logits"));
     for embedder in [model.embedder.clone(), None] {
@@ -124,14 +122,14 @@ fn batches_of_one_and_incomplete_checkpoints_are_refused() {
         .expect("saved");
     let copy = || fs::copy(without.with_extension("safetensors"), with.with_extension("safetensors")).expect("copied");
     copy();
-    let error = Checkpoint::load(&with).expect_err("another run's tensors").to_string();
+    let error = Checkpoint::<AnyHead>::load(&with).expect_err("another run's tensors").to_string();
     assert!(error.contains("not the tensors of this checkpoint"), "{error}");
     // The former format has no check sums: what the tensors are is looked at, too.
     let json = fs::read_to_string(with.with_extension("json")).expect("saved");
-    let former = json.replace("arcos checkpoint 2", "arcos checkpoint 1");
+    let former = json.replace("arcos checkpoint 3", "arcos checkpoint 1");
     assert_ne!(former, json);
     fs::write(with.with_extension("json"), former).expect("writable");
-    let error = Checkpoint::load(&with).expect_err("another run's tensors").to_string();
+    let error = Checkpoint::<AnyHead>::load(&with).expect_err("another run's tensors").to_string();
     assert!(error.contains("no tensor \"embedder.weights\""), "{error}");
     let wider = Some(Embedder { dimension: 20, block: EmbedBlock::E });
     trainer(TrainConfig { embedder: wider, ..config(adacos(), EmbedBlock::E) })
@@ -139,6 +137,6 @@ fn batches_of_one_and_incomplete_checkpoints_are_refused() {
         .save(&without)
         .expect("saved");
     copy();
-    let error = Checkpoint::load(&with).expect_err("of another dimension").to_string();
+    let error = Checkpoint::<AnyHead>::load(&with).expect_err("of another dimension").to_string();
     assert!(error.contains("embeddings of 20 dimensions and class vectors of 20, not 16"), "{error}");
 }

@@ -1,8 +1,9 @@
 //! AdaCos's scale, step by step.
 
+use super::case::with_scale;
 use arcos::heads::AdaCos;
 use arcos::ops::IGNORE_LABEL;
-use arcos::{ClassificationHead, Error, Parameters};
+use arcos::{Error, Head, Parameters};
 use ndarray::{Array1, Array2, array};
 
 const HALF_ROOT_3: f64 = 0.866_025_403_784_438_6;
@@ -13,9 +14,17 @@ fn cross() -> Array2<f64> {
     array![[1.0, 0.0], [0.0, 2.0], [-3.0, 0.0], [0.0, -1.0]]
 }
 
+fn with_previous<F>(parameters: Parameters<F>, previous: Option<f64>) -> Parameters<F> {
+    previous.into_iter().fold(parameters, with_scale)
+}
+
+fn initial_scale(head: AdaCos, classes: usize) -> f64 {
+    head.initial_parameters(Array2::<f64>::ones((classes, 1))).expect("C > 2").state["scale"]
+}
+
 /// The scale of a training step that starts from `previous`.
 fn next_scale(head: AdaCos, features: &Array2<f64>, labels: &Array1<i64>, previous: Option<f64>) -> f64 {
-    let parameters = Parameters { scale: previous, ..Parameters::from(cross()) };
+    let parameters = with_previous(Parameters::from(cross()), previous);
     let (_, cache) = head.forward(features.view(), &parameters, labels.view()).expect("a usable scale");
     cache.scale
 }
@@ -26,10 +35,10 @@ fn assert_scale(found: f64, expected: f64) {
 
 #[test]
 fn the_first_step_starts_from_root_2_ln_c_minus_1() {
-    approx::assert_relative_eq!(AdaCos::default().initial_scale(4).expect("C > 2"), 1.553672398424, epsilon = 1e-11);
-    approx::assert_relative_eq!(AdaCos::default().initial_scale(200).expect("C > 2"), 7.4859, epsilon = 5e-5);
+    approx::assert_relative_eq!(initial_scale(AdaCos::default(), 4), 1.553672398424, epsilon = 1e-11);
+    approx::assert_relative_eq!(initial_scale(AdaCos::default(), 200), 7.4859, epsilon = 5e-5);
     let (features, labels) = (array![[1.0, 0.0]], array![0]);
-    let initial = AdaCos::default().initial_scale(4).ok();
+    let initial = Some(initial_scale(AdaCos::default(), 4));
     assert_eq!(
         next_scale(AdaCos::default(), &features, &labels, None),
         next_scale(AdaCos::default(), &features, &labels, initial)
@@ -82,16 +91,16 @@ fn each_step_starts_from_the_scale_of_the_one_before() {
         (array![[0.0, 1.0], [1.0, 1.0], [0.5, HALF_ROOT_3]], array![1, 0, 1]),
     ];
     for (features, labels) in steps {
-        let by_hand = next_scale(head, &features, &labels, parameters.scale);
+        let by_hand = next_scale(head, &features, &labels, Some(parameters.state["scale"]));
         let (_, cache) = head.forward(features.view(), &parameters, labels.view()).expect("a usable scale");
         assert_eq!(cache.scale, by_hand);
-        assert_ne!(Some(cache.scale), parameters.scale, "the scale moves");
-        parameters.scale = Some(cache.scale);
+        assert_ne!(cache.scale, parameters.state["scale"], "the scale moves");
+        parameters.state = cache.state.clone();
     }
     let before = parameters.clone();
     let logits = head.logits(array![[1.0, 0.0]].view(), &parameters).expect("well-formed inputs");
     assert_eq!(parameters, before);
-    approx::assert_relative_eq!(logits[[0, 0]], parameters.scale.expect("set"), max_relative = 1e-15);
+    approx::assert_relative_eq!(logits[[0, 0]], parameters.state["scale"], max_relative = 1e-15);
 }
 
 /// `exp(s' cosθ)` overflows f32 at s' cosθ = 88.7. With one other class at cosine c and the rest at -c or below,
@@ -100,7 +109,7 @@ fn each_step_starts_from_the_scale_of_the_one_before() {
 fn large_scales_do_not_overflow_single_precision() {
     for previous in [200.0f32, 1000.0] {
         let features = array![[0.6f32, 0.8], [0.8, 0.6]];
-        let parameters = Parameters { scale: Some(previous), ..Parameters::from(cross().mapv(|value| value as f32)) };
+        let parameters = with_scale(Parameters::from(cross().mapv(|value| value as f32)), previous.into());
         let (loss, cache) =
             AdaCos::default().forward(features.view(), &parameters, array![1, 0].view()).expect("a usable scale");
         // Both rows: the other positive cosine is 0.6, the labelled one 0.8 (36.9° < 45°).
@@ -115,7 +124,7 @@ fn the_largest_scale_binds() {
     let free = next_scale(AdaCos::default(), &features, &labels, Some(100.0));
     assert!(free > 70.0);
     assert_eq!(next_scale(AdaCos { max_scale: Some(30.0) }, &features, &labels, Some(100.0)), 30.0);
-    assert_eq!(AdaCos { max_scale: Some(1.0) }.initial_scale(200).expect("C > 2"), 1.0);
+    assert_eq!(initial_scale(AdaCos { max_scale: Some(1.0) }, 200), 1.0);
 }
 
 #[test]
@@ -150,10 +159,10 @@ fn it_settles_at_its_fixed_point_where_there_is_one() {
     let mut parameters = AdaCos::default().initial_parameters(weights.clone()).expect("enough classes");
     for _ in 0..100 {
         let (_, cache) = AdaCos::default().forward(weights.view(), &parameters, labels.view()).expect("usable");
-        parameters.scale = Some(cache.scale);
+        parameters.state = cache.state.clone();
     }
     let fixed_point = 49f64.ln() / (1.0 - c);
-    approx::assert_relative_eq!(parameters.scale.expect("set"), fixed_point, max_relative = 1e-12);
+    approx::assert_relative_eq!(parameters.state["scale"], fixed_point, max_relative = 1e-12);
 }
 
 /// With features more than 45° from their class and others' cosines above cos 45° there is no fixed point.
@@ -170,11 +179,11 @@ fn it_diverges_where_other_cosines_stay_high_unless_bounded() {
         for _ in 0..60 {
             let (loss, cache) = head.forward(features.view(), &parameters, labels.view()).expect("usable");
             assert!(loss.is_finite());
-            parameters.scale = Some(cache.scale);
+            parameters.state = cache.state.clone();
         }
-        parameters.scale.expect("set")
+        parameters.state["scale"]
     };
-    assert!(run(AdaCos::default()) > 100.0 * AdaCos::default().initial_scale(classes).expect("C > 2"));
+    assert!(run(AdaCos::default()) > 100.0 * initial_scale(AdaCos::default(), classes));
     assert_eq!(run(AdaCos { max_scale: Some(64.0) }), 64.0);
 }
 
@@ -182,7 +191,7 @@ fn it_diverges_where_other_cosines_stay_high_unless_bounded() {
 fn a_scale_that_cannot_be_used_is_an_error() {
     // Every other class is opposite: ln B_avg = ln 2 - s' < 0.
     let weights = array![[1.0], [-1.0], [-2.0]];
-    let parameters = Parameters { scale: Some(5.0), ..Parameters::from(weights) };
+    let parameters = with_scale(Parameters::from(weights), 5.0);
     let error = AdaCos::default().forward(array![[1.0]].view(), &parameters, array![0].view()).expect_err("no scale");
     match error {
         Error::AdaCosScale { value, previous, ln_b_avg, .. } => {

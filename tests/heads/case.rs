@@ -1,8 +1,9 @@
 //! Random heads on random batches, described so that a failing one can be read and made again.
 
-use arcos::heads::{ArcFace, CombinedMargin, PastPi, SphereFace};
+use arcos::heads::{ArcFace, CombinedMargin, Gradients, PastPi, SphereFace};
 use arcos::ops::{Angle, IGNORE_LABEL, l2_normalize};
-use arcos::{Head, HeadOptions, Parameters};
+use arcos::optim::{Moments, Optimizer};
+use arcos::{AnyHead, Head, Parameters, Real};
 use ndarray::{Array1, Array2};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -40,7 +41,7 @@ pub enum LastRow {
 /// A case's arrays.
 #[derive(Clone, Debug)]
 pub struct Arrays {
-    pub head: Head,
+    pub head: AnyHead,
     pub features: Array2<f64>,
     pub parameters: Parameters<f64>,
     pub labels: Array1<i64>,
@@ -53,6 +54,16 @@ fn rounded(range: std::ops::RangeInclusive<f64>) -> impl Strategy<Value = f64> {
     prop_oneof![12 => inside, 1 => Just(start), 1 => Just(end)]
 }
 
+/// [`scale`], and now and then a rule, as part of a spec.
+fn scale_or_rule() -> impl Strategy<Value = String> {
+    prop_oneof![
+        8 => scale().prop_map(|scale| format!("scale={scale}")),
+        1 => Just("scale=fixed-adacos".to_owned()),
+        1 => Just("scale=learned".to_owned()),
+        1 => scale().prop_map(|previous| format!("scale=adacos:previous={previous}")),
+    ]
+}
+
 /// Scales from 0.25 to 128, as many small as large.
 fn scale() -> impl Strategy<Value = f64> {
     rounded(-2.0..=7.0).prop_map(f64::exp2)
@@ -63,17 +74,17 @@ pub fn spec(name: &'static str) -> BoxedStrategy<String> {
     match name {
         "softmax" | "fixed-adacos" => Just(name.to_owned()).boxed(),
         "l2-softmax" => scale().prop_map(|alpha| format!("l2-softmax:alpha={alpha}")).boxed(),
-        "norm-softmax" => scale().prop_map(|scale| format!("norm-softmax:scale={scale}")).boxed(),
+        "norm-softmax" => scale_or_rule().prop_map(|scale| format!("norm-softmax:{scale}")).boxed(),
         "adacos" => scale().prop_map(|previous| format!("adacos:previous={previous}")).boxed(),
         "sphereface" => {
-            (scale(), rounded(1.0..=8.0)).prop_map(|(s, m)| format!("sphereface:scale={s}:margin={m}")).boxed()
+            (scale_or_rule(), rounded(1.0..=8.0)).prop_map(|(s, m)| format!("sphereface:{s}:margin={m}")).boxed()
         }
-        "cosface" => (scale(), rounded(0.0..=2.0)).prop_map(|(s, m)| format!("cosface:scale={s}:margin={m}")).boxed(),
-        "arcface" => (scale(), rounded(0.0..=PI), prop::sample::select(PastPi::ALL.to_vec()))
-            .prop_map(|(s, m, past_pi)| format!("arcface:scale={s}:margin={m}:past-pi={}", past_pi.name()))
+        "cosface" => (scale_or_rule(), rounded(0.0..=2.0)).prop_map(|(s, m)| format!("cosface:{s}:margin={m}")).boxed(),
+        "arcface" => (scale_or_rule(), rounded(0.0..=PI), prop::sample::select(PastPi::ALL.to_vec()))
+            .prop_map(|(s, m, past_pi)| format!("arcface:{s}:margin={m}:past-pi={}", past_pi.name()))
             .boxed(),
-        "combined-margin" => (scale(), rounded(0.001..=4.0), rounded(0.0..=PI), rounded(0.0..=2.0))
-            .prop_map(|(s, m1, m2, m3)| format!("combined-margin:scale={s}:m1={m1}:m2={m2}:m3={m3}"))
+        "combined-margin" => (scale_or_rule(), rounded(0.001..=4.0), rounded(0.0..=PI), rounded(0.0..=2.0))
+            .prop_map(|(s, m1, m2, m3)| format!("combined-margin:{s}:m1={m1}:m2={m2}:m3={m3}"))
             .boxed(),
         other => panic!("no strategy for the options of {other}: add one"),
     }
@@ -81,7 +92,7 @@ pub fn spec(name: &'static str) -> BoxedStrategy<String> {
 
 /// Any head but those of `without`, on any small batch.
 pub fn case(without: &'static [&'static str]) -> impl Strategy<Value = Case> {
-    let names: Vec<_> = Head::names().filter(|name| !without.contains(name)).collect();
+    let names: Vec<_> = AnyHead::names().filter(|name| !without.contains(name)).collect();
     let last_row = prop_oneof![
         2 => Just(LastRow::Anywhere),
         1 => rounded(-4.0..=-1.0).prop_map(|exponent| LastRow::Near(10f64.powf(exponent))),
@@ -99,16 +110,43 @@ pub fn case(without: &'static [&'static str]) -> impl Strategy<Value = Case> {
 }
 
 /// The head of a spec and the scale of the step before, if it says so.
-pub fn head(spec: &str) -> (Head, Option<f64>) {
+pub fn head(spec: &str) -> (AnyHead, Option<f64>) {
     let (name, options) = spec.split_once(':').unwrap_or((spec, ""));
-    let (mut head_options, mut previous) = (HeadOptions::default(), None);
-    for (option, value) in options.split(':').filter_map(|option| option.split_once('=')) {
-        match option {
-            "previous" => previous = Some(value.parse().expect("a number")),
-            _ => head_options.set(option, value).expect("an option in range"),
-        }
-    }
-    (Head::new(name, &head_options).expect("options in range"), previous)
+    let options = options.split(':').filter_map(|option| option.split_once('='));
+    let (previous, options): (Vec<_>, Vec<_>) = options.partition(|&(option, _)| option == "previous");
+    let previous = previous.first().map(|(_, value)| value.parse().expect("a number"));
+    (AnyHead::new(name, &options).expect("options in range"), previous)
+}
+
+/// `parameters` with `vector` by this name.
+pub fn with_vector<F>(mut parameters: Parameters<F>, name: &str, vector: Array1<F>) -> Parameters<F> {
+    parameters.vectors.insert(name.into(), vector);
+    parameters
+}
+
+/// `parameters` with this scale of the step before.
+pub fn with_scale<F>(mut parameters: Parameters<F>, scale: f64) -> Parameters<F> {
+    parameters.state.insert("scale".into(), scale);
+    parameters
+}
+
+/// `parameters` in another precision.
+pub fn converted<F: Real>(parameters: &Parameters<f64>) -> Parameters<F> {
+    let vectors = parameters.vectors.iter().map(|(name, vector)| (name.clone(), vector.mapv(F::of)));
+    // What is remembered is of the precision that it was computed in.
+    let state = parameters.state.iter().map(|(name, &value)| (name.clone(), F::of(value).to_double()));
+    Parameters { weights: parameters.weights.mapv(F::of), vectors: vectors.collect(), state: state.collect() }
+}
+
+/// The moments that training needs.
+pub fn moments<F: Real>(optimizer: &Optimizer, head: &impl Head, parameters: &Parameters<F>) -> Vec<Moments<F>> {
+    parameters.trained(head).into_iter().map(|(_, length)| optimizer.moments(length)).collect()
+}
+
+/// Every gradient but those of features and weights, as rows by their names.
+pub fn rows_by_name<F: Real>(gradients: &Gradients<F>) -> Vec<(&str, Array2<F>)> {
+    let rows = gradients.d_vectors.iter();
+    rows.map(|(name, vector)| (name.as_str(), vector.clone().insert_axis(ndarray::Axis(0)))).collect()
 }
 
 impl Case {
@@ -148,13 +186,12 @@ impl Case {
                 row *= 10f64.powf(rng.random_range(-1.0..1.0));
             }
         }
-        let mut parameters =
-            arcos::ClassificationHead::initial_parameters(&head, weights).expect("enough classes for the head");
-        if parameters.bias.is_some() {
-            parameters.bias = Some(bias);
+        let mut parameters = head.initial_parameters(weights).expect("enough classes for the head");
+        if parameters.vectors.contains_key("bias") {
+            parameters = with_vector(parameters, "bias", bias);
         }
-        if previous.is_some() {
-            parameters.scale = previous;
+        if let Some(previous) = previous {
+            parameters = with_scale(parameters, previous);
         }
         Arrays { head, features, parameters, labels: labels.into() }
     }
@@ -164,8 +201,8 @@ impl Arrays {
     /// How fast the margin function may change with the angle.
     pub fn steepest_margin(&self) -> f64 {
         match self.head {
-            Head::SphereFace(SphereFace { margin, .. }) => margin,
-            Head::CombinedMargin(CombinedMargin { m1, .. }) => m1.max(1.0),
+            AnyHead::SphereFace(SphereFace { margin, .. }) => margin,
+            AnyHead::CombinedMargin(CombinedMargin { m1, .. }) => m1.max(1.0),
             _ => 1.0,
         }
     }
@@ -173,10 +210,10 @@ impl Arrays {
     /// Angles where the margin function jumps, or its second derivative does: no difference across one is a derivative.
     fn kinks(&self) -> Vec<f64> {
         match self.head {
-            Head::ArcFace(ArcFace { past_pi: PastPi::Plain, .. }) => vec![],
-            Head::ArcFace(ArcFace { past_pi: PastPi::Easy, .. }) => vec![FRAC_PI_2],
-            Head::ArcFace(ArcFace { margin, .. }) => vec![PI - margin],
-            Head::SphereFace(SphereFace { margin, .. }) => {
+            AnyHead::ArcFace(ArcFace { past_pi: PastPi::Plain, .. }) => vec![],
+            AnyHead::ArcFace(ArcFace { past_pi: PastPi::Easy, .. }) => vec![FRAC_PI_2],
+            AnyHead::ArcFace(ArcFace { margin, .. }) => vec![PI - margin],
+            AnyHead::SphereFace(SphereFace { margin, .. }) => {
                 (1..=margin as usize).map(|k| k as f64 * PI / margin).collect()
             }
             _ => vec![],

@@ -3,7 +3,7 @@
 use super::case::head;
 use arcos::heads::Gradients;
 use arcos::ops::{Targets, softmax_cross_entropy as cross_entropy};
-use arcos::{ClassificationHead, Parameters};
+use arcos::{Head, Parameters};
 use ndarray::{Array1, Array2, array};
 
 const EPSILON: f64 = f32::EPSILON as f64;
@@ -80,7 +80,7 @@ fn heads_keep_their_digits_where_rows_are_fitted() {
                 head.forward(features.mapv(f64::from).view(), &wide, labels.view()).expect("well-formed inputs");
             let expected: Gradients<f64> = head.backward(cache);
             let (loss, cache) = head.forward(features.view(), &narrow, labels.view()).expect("well-formed inputs");
-            let scale = cache.statistics().scale;
+            let scale = cache.statistics.scale;
             let found: Gradients<f32> = head.backward(cache);
 
             // What is promised ends at 1e-30: f32's normal numbers end at 1e-38, over which factors and sums stray.

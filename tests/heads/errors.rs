@@ -1,9 +1,10 @@
 //! Every mistake that a caller can make is an error that says what is wrong.
 
-use super::case::{head, spec};
+use super::case::{head, spec, with_scale, with_vector};
+use arcos::heads::Scale;
 use arcos::ops::IGNORE_LABEL;
 use arcos::streaming::Streaming;
-use arcos::{ClassificationHead, Error, Head, HeadOptions, Parameters, Result};
+use arcos::{AnyHead, Error, Head, Parameters, Result};
 use ndarray::{Array1, Array2, array};
 use proptest::prelude::*;
 
@@ -16,20 +17,24 @@ fn weights() -> Array2<f64> {
 }
 
 /// Runs forward, and logits, which must fail alike unless labels are what is wrong.
-fn forward(head: &Head, features: &Array2<f64>, weights: &Array2<f64>, labels: &Array1<i64>) -> Result<f64> {
+fn forward(head: &AnyHead, features: &Array2<f64>, weights: &Array2<f64>, labels: &Array1<i64>) -> Result<f64> {
     let enough = Array2::ones((4, 1));
     let mut parameters = head.initial_parameters(enough)?;
     parameters.weights = weights.clone();
-    parameters.bias = parameters.bias.map(|_| Array1::zeros(weights.nrows()));
+    parameters
+        .vectors
+        .values_mut()
+        .filter(|vector| vector.len() == 4)
+        .for_each(|bias| *bias = Array1::zeros(weights.nrows()));
     head.forward(features.view(), &parameters, labels.view()).map(|(loss, _)| loss)
 }
 
-fn for_each_head(check: impl Fn(&Head)) {
-    Head::names().for_each(|name| check(&head(name).0));
+fn for_each_head(check: impl Fn(&AnyHead)) {
+    AnyHead::names().for_each(|name| check(&head(name).0));
 }
 
-fn for_each_normalised_head(check: impl Fn(&Head)) {
-    Head::names().filter(|name| !["softmax", "l2-softmax"].contains(name)).for_each(|name| check(&head(name).0));
+fn for_each_normalised_head(check: impl Fn(&AnyHead)) {
+    AnyHead::names().filter(|name| !["softmax", "l2-softmax"].contains(name)).for_each(|name| check(&head(name).0));
 }
 
 macro_rules! assert_error {
@@ -62,9 +67,9 @@ fn shapes_that_do_not_fit() {
         assert_error!(forward(head, &empty, &weights(), &labels), Error::Empty { what: "features", .. }, head);
     });
     let softmax = head("softmax").0;
-    let parameters = Parameters { bias: Some(array![0.0]), ..Parameters::from(weights()) };
+    let parameters = with_vector(Parameters::from(weights()), "bias", array![0.0]);
     let error = softmax.forward(features().view(), &parameters, array![0, 1].view()).expect_err("a short bias");
-    assert_eq!(error.to_string(), "bias has shape [1]; expected (4,), one element for each row of weights");
+    assert_eq!(error.to_string(), "bias has shape [1]; expected (4,), one element for each class");
 }
 
 #[test]
@@ -73,7 +78,7 @@ fn missing_bias() {
         let parameters = Parameters::from(weights());
         let error = head(name).0.logits(features().view(), &parameters).expect_err("no bias");
         let expected = format!(
-            "{name} needs the parameter `bias`, which is missing; expected shape (4,), one element for each row of weights"
+            "{name} needs the parameter `bias`, which is missing; expected shape (4,), one element for each class"
         );
         assert_eq!(error.to_string(), expected);
     }
@@ -126,7 +131,7 @@ fn values_that_are_no_numbers() {
             assert_error!(of_weights, Error::NotFinite { what: "weights", row: 3, column: 0, .. }, head);
         }
     });
-    let parameters = Parameters { bias: Some(array![0.0, f64::NAN, 0.0, 0.0]), ..Parameters::from(weights()) };
+    let parameters = with_vector(Parameters::from(weights()), "bias", array![0.0, f64::NAN, 0.0, 0.0]);
     let error = head("softmax").0.logits(features().view(), &parameters).expect_err("NaN in bias");
     assert_eq!(error.to_string(), "bias[0, 1] is NaN; expected a finite number");
 }
@@ -156,7 +161,7 @@ fn rows_of_extreme_length_have_a_direction() {
     let (expected, _) =
         head("norm-softmax").0.forward(unit.view(), &parameters, array![0, 1].view()).expect("well-formed");
     approx::assert_relative_eq!(f64::from(loss), expected, max_relative = 1e-5);
-    assert!(cache.statistics().target_cosine.is_some_and(f64::is_finite));
+    assert!(cache.statistics.target_cosine.is_some_and(f64::is_finite));
 
     let subnormal = array![[1e-42f32, 0.0], [1.0, 1.0]];
     let parameters = Parameters::from(array![[1.0f32, 0.0], [0.0, 1.0]]);
@@ -180,16 +185,14 @@ fn hyper_parameters_out_of_range() {
     ];
     for (name, option, values) in refused {
         for value in values {
-            let mut options = HeadOptions::default();
-            options.set(option, value).expect("a number");
-            match Head::new(name, &options) {
+            match AnyHead::new(name, &[(option, value)]) {
                 Err(Error::HyperParameter { head, name: found, .. }) => assert_eq!((head, found), (name, option)),
                 other => panic!("{name}: {option}={value}: {other:?}"),
             }
         }
     }
     // Fields are public: a head made by hand is checked as well.
-    let by_hand = arcos::heads::ArcFace { scale: -1.0, ..Default::default() };
+    let by_hand = arcos::heads::ArcFace { scale: Scale::Fixed(-1.0), ..Default::default() };
     let error = by_hand.forward(features().view(), &Parameters::from(weights()), array![0, 1].view());
     let message = error.expect_err("a negative scale").to_string();
     assert_eq!(message, "arcface: scale is -1; expected a positive number of at most 1e9");
@@ -197,11 +200,12 @@ fn hyper_parameters_out_of_range() {
 
 #[test]
 fn parameters_out_of_range() {
-    let adacos = Parameters { scale: Some(-2.0), ..Parameters::from(weights()) };
+    let adacos = with_scale(Parameters::from(weights()), -2.0);
     let result = head("adacos").0.forward(features().view(), &adacos, array![0, 1].view());
     assert!(matches!(result, Err(Error::HyperParameter { head: "adacos", name: "scale", .. })));
     for alpha in [0.0, -1.0, f64::NAN] {
-        let parameters = Parameters { bias: Some(Array1::zeros(4)), alpha: Some(alpha), ..Parameters::from(weights()) };
+        let parameters = with_vector(Parameters::from(weights()), "bias", Array1::zeros(4));
+        let parameters = with_vector(parameters, "alpha", array![alpha]);
         let result = head("l2-softmax").0.forward(features().view(), &parameters, array![0, 1].view());
         assert!(matches!(result, Err(Error::HyperParameter { head: "l2-softmax", name: "alpha", .. })));
     }
@@ -209,20 +213,19 @@ fn parameters_out_of_range() {
 
 #[test]
 fn options_of_other_heads_and_unknown_heads() {
-    let options = HeadOptions { margin: Some(0.5), ..HeadOptions::default() };
-    let error = Head::new("softmax", &options).expect_err("softmax has no margin");
+    let options = [("margin", "0.5")];
+    let error = AnyHead::new("softmax", &options).expect_err("softmax has no margin");
     assert_eq!(error.to_string(), "softmax has no margin; it takes no options");
-    let error = Head::new("norm-softmax", &options).expect_err("norm-softmax has no margin");
+    let error = AnyHead::new("norm-softmax", &options).expect_err("norm-softmax has no margin");
     assert_eq!(error.to_string(), "norm-softmax has no margin; it takes scale");
-    let error = Head::new("arcfase", &HeadOptions::default()).expect_err("misspelt").to_string();
+    let error = AnyHead::new("arcfase", &[]).expect_err("misspelt").to_string();
     assert!(error.starts_with("no head is called \"arcfase\"; expected one of softmax, l2-softmax,"), "{error}");
 }
 
 #[test]
 fn logits_that_overflow() {
     let features = array![[1e30f32, 0.0], [0.0, 1e30]];
-    let parameters =
-        Parameters { bias: Some(array![0.0, 0.0]), ..Parameters::from(array![[1e30f32, 0.0], [0.0, 1.0]]) };
+    let parameters = with_vector(Parameters::from(array![[1e30f32, 0.0], [0.0, 1.0]]), "bias", array![0.0, 0.0]);
     let result = head("softmax").0.forward(features.view(), &parameters, array![0, 1].view());
     assert!(matches!(result, Err(Error::NotFinite { what: "logits", .. })), "{result:?}");
 }
@@ -246,7 +249,7 @@ proptest! {
 
     #[test]
     fn nothing_panics_and_what_succeeds_is_finite(
-        spec in prop::sample::select(Head::names().collect::<Vec<_>>()).prop_flat_map(spec),
+        spec in prop::sample::select(AnyHead::names().collect::<Vec<_>>()).prop_flat_map(spec),
         features in any_matrix(),
         weights in any_matrix(),
         labels in prop::collection::vec(prop_oneof![4 => 0i64..3, 1 => Just(IGNORE_LABEL), 1 => any::<i64>()], 0..4),
@@ -254,7 +257,10 @@ proptest! {
         number in prop::option::of(prop::num::f64::ANY),
     ) {
         let head = head(&spec).0;
-        let parameters = Parameters { weights, bias: bias.map(Array1::from), alpha: number, scale: number };
+        let bias = bias.map(|bias| ("bias".to_owned(), Array1::from(bias)));
+        let of_scale = number.iter().flat_map(|&number| ["alpha", "log_scale"].map(|name| (name.to_owned(), array![number])));
+        let state = number.map(|number| ("scale".to_owned(), number)).into_iter().collect();
+        let parameters = Parameters { weights, vectors: bias.into_iter().chain(of_scale).collect(), state };
         let _ = head.logits(features.view(), &parameters);
         if let Ok((loss, cache)) = head.forward(features.view(), &parameters, Array1::from(labels).view()) {
             prop_assert!(loss.is_finite() && loss >= 0.0, "loss {}", loss);
@@ -286,7 +292,7 @@ fn a_row_of_finite_numbers_without_a_finite_norm_is_said_to_be_that() {
 fn a_gradient_that_overflows_on_its_way_is_an_error() {
     let features = array![[-4.2e37f32, 0.0, 1.4e20]];
     let weights = array![[-1.08e8f32, -3.4e37, 1.1], [1.0, 1.0, 1.0], [1.0, 0.0, 1.0]];
-    let head = Head::new("l2-softmax", &HeadOptions::default()).expect("defaults");
+    let head = AnyHead::new("l2-softmax", &[]).expect("defaults");
     let parameters = head.initial_parameters(weights).expect("enough classes");
     let labels = array![1];
     let explicit = head.forward(features.view(), &parameters, labels.view()).map(|_| ());
@@ -302,7 +308,6 @@ fn a_gradient_that_overflows_on_its_way_is_an_error() {
 fn the_primitives_check_shapes_by_themselves() {
     let (features, weights) = (array![[1.0, 2.0]], array![[1.0, 0.0, 0.5], [0.3, 1.0, 0.0]]);
     let shape = |error: Error| assert!(matches!(error, Error::Shape { what: "weights", .. }), "{error:?}");
-    shape(arcos::ops::cosine::forward(features.view(), weights.view()).expect_err("2 and 3 columns"));
     let bias = array![0.0, 0.0];
     shape(arcos::ops::linear::forward(features.view(), weights.view(), bias.view()).expect_err("2 and 3 columns"));
 }
@@ -310,7 +315,7 @@ fn the_primitives_check_shapes_by_themselves() {
 #[test]
 fn a_bound_of_adacos_out_of_range_is_an_error_however_the_head_was_made() {
     let head = arcos::heads::AdaCos { max_scale: Some(2e9) };
-    let parameters = Parameters { scale: Some(8.0), ..Parameters::from(array![[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]) };
+    let parameters = with_scale(Parameters::from(array![[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), 8.0);
     let features = array![[1.0, 0.5]];
     let step = head.forward(features.view(), &parameters, array![0].view()).map(|_| ());
     for result in [step, head.logits(features.view(), &parameters).map(|_| ())] {
@@ -323,7 +328,7 @@ fn a_missing_bias_is_an_error_of_both_engines() {
     for name in ["softmax", "l2-softmax"] {
         let head = head(name).0;
         let mut parameters = head.initial_parameters(array![[1.0, 0.0], [0.0, 1.0]]).expect("enough classes");
-        parameters.bias = None;
+        parameters.vectors.remove("bias");
         let (features, labels) = (array![[1.0, 0.5]], array![0]);
         let explicit = head.forward(features.view(), &parameters, labels.view()).map(|_| ());
         let streamed = Streaming::default().forward_backward(&head, features.view(), &parameters, labels.view());
@@ -335,9 +340,9 @@ fn a_missing_bias_is_an_error_of_both_engines() {
 
 #[test]
 fn heads_out_of_range_have_no_initial_parameters() {
-    use arcos::heads::{AdaCos, NormSoftmax};
+    use arcos::heads::{AdaCos, NormSoftmax, Scale};
     let weights = || array![[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]];
-    let norm_softmax = NormSoftmax { scale: -1.0 }.initial_parameters(weights());
+    let norm_softmax = NormSoftmax { scale: Scale::Fixed(-1.0) }.initial_parameters(weights());
     assert!(matches!(norm_softmax, Err(Error::HyperParameter { name: "scale", .. })), "{norm_softmax:?}");
     let adacos = AdaCos { max_scale: Some(-1.0) }.initial_parameters(weights());
     assert!(matches!(adacos, Err(Error::HyperParameter { name: "max-scale", .. })), "{adacos:?}");
@@ -357,7 +362,7 @@ fn a_bias_of_another_length_or_not_finite_is_an_error_of_both_engines() {
         let mut parameters = head.initial_parameters(array![[1.0, 0.0], [0.0, 1.0]]).expect("enough classes");
         let (features, labels) = (array![[1.0, 0.5]], array![0]);
         for bias in [array![0.0], array![0.0, 0.0, 0.0], array![0.0, f64::NAN]] {
-            parameters.bias = Some(bias);
+            parameters.vectors.insert("bias".into(), bias);
             let explicit = head.forward(features.view(), &parameters, labels.view()).map(|_| ());
             let streamed = Streaming::default().forward_backward(&head, features.view(), &parameters, labels.view());
             for result in [explicit, streamed.map(|_| ())] {

@@ -1,10 +1,11 @@
 //! The gradient filter: what it leaves out, and no more than it says.
 
+use super::case::with_vector;
 use super::streaming::{kernel, pool, setting};
-use arcos::heads::{ArcFace, Gradients, NormSoftmax, Softmax};
+use arcos::heads::{ArcFace, Gradients, NormSoftmax, Scale, Softmax};
 use arcos::optim::{Optimizer, Sgd};
 use arcos::streaming::{GradientFilter, Step, Update};
-use arcos::{ClassificationHead, Parameters};
+use arcos::{Head, Parameters};
 use ndarray::{Array1, Array2, Axis, array};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -64,7 +65,7 @@ proptest! {
             let bound = scale * mass * operand_length(unit_features, &features) / (blocks * divisor);
             prop_assert!(change <= bound + rounding, "d_weights {class} changes by {change:e}, more than {bound:e}");
         }
-        for (class, (found, expected)) in found.d_bias.iter().flatten().zip(expected.d_bias.iter().flatten()).enumerate() {
+        for (class, (found, expected)) in found.d_vectors.get("bias").into_iter().flatten().zip(expected.d_vectors.get("bias").into_iter().flatten()).enumerate() {
             let bound = mass / setting.threads.min(classes / 48) as f64;
             let change = (found - expected).abs();
             prop_assert!(change <= bound + rounding, "d_bias {class} changes by {change:e}, more than {bound:e}");
@@ -75,7 +76,7 @@ proptest! {
 #[test]
 fn the_filter_leaves_out_blocks_of_a_fitted_batch_and_none_of_a_random_one() {
     let (features, weights, labels) = concentrated(16, 64, 1500, 0);
-    let head = NormSoftmax { scale: 64.0 };
+    let head = NormSoftmax { scale: Scale::Fixed(64.0) };
     let parameters = Parameters::from(weights);
     let run = |features: &Array2<f64>| {
         let mut kernel = kernel(0, GradientFilter::ROUNDING);
@@ -88,7 +89,7 @@ fn the_filter_leaves_out_blocks_of_a_fitted_batch_and_none_of_a_random_one() {
 #[test]
 fn training_with_the_filter_ends_where_training_without_it_ends() {
     let (features, weights, labels) = concentrated(64, 32, 1200, 1);
-    let head = ArcFace { scale: 64.0, margin: 0.3, ..ArcFace::default() };
+    let head = ArcFace { scale: Scale::Fixed(64.0), margin: 0.3, ..ArcFace::default() };
     let optimizer = Optimizer::Sgd(Sgd::default());
     let train = |filter| {
         let mut parameters = Parameters::from(weights.mapv(|value| -0.1 * value + 0.05));
@@ -97,8 +98,7 @@ fn training_with_the_filter_ends_where_training_without_it_ends() {
         let mut filtered = 0.0;
         let mut steps = (1..=400).map(|step| {
             let moments = &mut moments;
-            let (learning_rate, learn_alpha) = (0.05, false);
-            let update = Update { optimizer: &optimizer, moments, step, learning_rate, learn_alpha, d_features: None };
+            let update = Update { optimizer: &optimizer, moments, step, learning_rate: 0.05, d_features: None };
             let step = kernel
                 .train_step(&head, features.view(), &mut parameters, labels.view(), update)
                 .expect("training does not diverge");
@@ -128,7 +128,7 @@ fn divided(own: f64, others: [f64; 3], threads: usize, filter: GradientFilter) -
     };
     let bias = Array1::from_shape_fn(THREE_BLOCKS, |class| f64::ln(probability(class)));
     let weights = Array2::from_shape_fn((THREE_BLOCKS, 2), |(class, _)| if class == 0 { -1.0 } else { 1.0 });
-    let parameters = Parameters { bias: Some(bias), ..Parameters::from(weights) };
+    let parameters = with_vector(Parameters::from(weights), "bias", bias);
     let (features, labels) = (array![[1.0, -1.0]], array![0]);
     let run = || kernel(0, filter).forward_backward(&Softmax {}, features.view(), &parameters, labels.view());
     pool(threads).install(run).expect("a good batch")
@@ -166,7 +166,7 @@ fn the_labelled_class_of_a_block_left_out_keeps_its_gradients() {
         let (step, found) = divided(0.3 - 2e-6, others, threads, GradientFilter::Mass(0.01));
         let (_, expected) = divided(0.3 - 2e-6, others, threads, GradientFilter::Off);
         assert_eq!(step.filtered, 2.0 / 3.0);
-        let bias = |gradients: &Gradients<f64>| gradients.d_bias.as_ref().expect("softmax has a bias")[0];
+        let bias = |gradients: &Gradients<f64>| gradients.d_vectors["bias"][0];
         approx::assert_relative_eq!(bias(&expected), -0.700002, max_relative = 1e-9);
         approx::assert_relative_eq!(bias(&found), bias(&expected), max_relative = 1e-12);
         let (found, expected) = (found.d_weights.row(0).to_owned(), expected.d_weights.row(0).to_owned());
@@ -178,7 +178,7 @@ fn the_labelled_class_of_a_block_left_out_keeps_its_gradients() {
 #[test]
 fn nothing_of_a_step_before_is_left_in_blocks_left_out() {
     let (features, weights, labels) = concentrated(6, 24, 1500, 4);
-    let head = NormSoftmax { scale: 64.0 };
+    let head = NormSoftmax { scale: Scale::Fixed(64.0) };
     let parameters = Parameters::from(weights);
     let mut gradients = Gradients::default();
     let mut filtering = kernel(0, GradientFilter::ROUNDING);

@@ -1,8 +1,8 @@
 //! Every head's analytic gradient with respect to every input, against finite differences.
 
-use super::case::{Arrays, Case, LastRow, case};
-use arcos::heads::{Gradients, NormSoftmax};
-use arcos::{ClassificationHead, Head};
+use super::case::{Arrays, Case, LastRow, case, rows_by_name};
+use arcos::heads::{Gradients, NormSoftmax, Scale};
+use arcos::{AnyHead, Head};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use proptest::prelude::*;
 use std::f64::consts::{FRAC_PI_2, PI};
@@ -17,7 +17,7 @@ const CHANGE: f64 = 1e-3;
 struct Differences<'a> {
     arrays: &'a Arrays,
     /// The head whose loss is taken: AdaCos's at its new scale, since no gradient flows through that.
-    head: Head,
+    head: AnyHead,
     /// How far rounding moves the loss.
     loss_error: f64,
 }
@@ -70,12 +70,30 @@ fn check(name: &str, analytic: ArrayView2<f64>, quotients: &Array2<(f64, f64)>) 
 
 /// The angle of the labelled row nearest to a pole, where the margin function has a cone there.
 fn distance_to_cone(arrays: &Arrays) -> f64 {
-    let has_cone = matches!(arrays.head, Head::ArcFace(_) | Head::CombinedMargin(_) | Head::SphereFace(_));
+    let has_cone = matches!(arrays.head, AnyHead::ArcFace(_) | AnyHead::CombinedMargin(_) | AnyHead::SphereFace(_));
     // In one dimension every row is at a pole, and no step leads away from it.
     if !has_cone || arrays.features.ncols() == 1 {
         return FRAC_PI_2;
     }
     arrays.angles().into_iter().map(|theta| theta.min(PI - theta)).fold(FRAC_PI_2, f64::min)
+}
+
+/// The head with the scale of a step, which is a constant to the gradient where it follows the batch.
+fn at_fixed_scale(head: &AnyHead, scale: f64) -> AnyHead {
+    let mut frozen = head.clone();
+    if let Scale::AdaCos { .. } = head.scale() {
+        let scale = Scale::Fixed(scale);
+        match &mut frozen {
+            AnyHead::AdaCos(_) => frozen = AnyHead::NormSoftmax(NormSoftmax { scale }),
+            AnyHead::NormSoftmax(head) => head.scale = scale,
+            AnyHead::SphereFace(head) => head.scale = scale,
+            AnyHead::CosFace(head) => head.scale = scale,
+            AnyHead::ArcFace(head) => head.scale = scale,
+            AnyHead::CombinedMargin(head) => head.scale = scale,
+            other => panic!("{} has no scale to be fixed", other.name()),
+        }
+    }
+    frozen
 }
 
 fn check_case(case: &Case) -> Result<(), TestCaseError> {
@@ -86,14 +104,15 @@ fn check_case(case: &Case) -> Result<(), TestCaseError> {
         Err(arcos::Error::AdaCosScale { .. }) => return Err(TestCaseError::reject("no usable scale")),
         forward => forward.expect("well-formed inputs"),
     };
-    let scale = cache.statistics().scale;
+    let scale = cache.scale;
     let gradients: Gradients<f64> = head.backward(cache);
 
     let norms = |rows: &Array2<f64>| rows.map_axis(Axis(1), |row: ArrayView1<f64>| row.dot(&row).sqrt());
     let (feature_norms, weight_norms) = (norms(features), norms(&parameters.weights));
     let longest = |norms: &ndarray::Array1<f64>| norms.iter().copied().fold(0.0, f64::max);
     let (longest_feature, longest_weight) = (longest(&feature_norms), longest(&weight_norms));
-    let largest_bias = parameters.bias.iter().flatten().fold(0.0, |largest: f64, bias| largest.max(bias.abs()));
+    let largest_bias =
+        parameters.vectors.get("bias").into_iter().flatten().fold(0.0, |largest: f64, bias| largest.max(bias.abs()));
 
     // A radian changes a logit by at most the scale, the target's by `steepest_margin` times that.
     let radian = CHANGE * (1.0 / (scale * (1.0 + arrays.steepest_margin()))).min(distance_to_cone(&arrays));
@@ -101,12 +120,12 @@ fn check_case(case: &Case) -> Result<(), TestCaseError> {
     // Steps in a row of features, in a row of weights, in α, and the size of what is rounded on the way to a logit.
     type Step<'a> = &'a dyn Fn(usize) -> f64;
     let (feature_step, weight_step, size): (Step, Step, f64) = match head {
-        Head::Softmax(_) => (
+        AnyHead::Softmax(_) => (
             &|_| CHANGE / (2.0 * longest_weight),
             &|_| CHANGE / (2.0 * longest_feature),
             longest_feature * longest_weight + largest_bias,
         ),
-        Head::L2Softmax(_) => (
+        AnyHead::L2Softmax(_) => (
             &|row| CHANGE * feature_norms[row] / (1.0 + 2.0 * scale * longest_weight),
             &|_| CHANGE / (2.0 * scale),
             scale * longest_weight + largest_bias,
@@ -117,10 +136,7 @@ fn check_case(case: &Case) -> Result<(), TestCaseError> {
             scale * (1.0 + PI * arrays.steepest_margin()),
         ),
     };
-    let frozen = match head {
-        Head::AdaCos(_) => Head::NormSoftmax(NormSoftmax { scale }),
-        other => other.clone(),
-    };
+    let frozen = at_fixed_scale(head, scale);
     // A logit, with its dot product of up to 7 terms, is off by some 8 ε of its size; |∂loss/∂z| sums to 2 (1 - p_y), at
     // most 2 and at most twice the loss. The loss's own exp, sum and ln leave some 4 ε of it.
     let loss_error = f64::EPSILON * (8.0 * size * 2.0 * loss.min(1.0) + 4.0 * loss);
@@ -130,19 +146,20 @@ fn check_case(case: &Case) -> Result<(), TestCaseError> {
     check("d_features", gradients.d_features.view(), &of_features)?;
     let of_weights = differences.quotients(|arrays| &mut arrays.parameters.weights, weight_step);
     check("d_weights", gradients.d_weights.view(), &of_weights)?;
-    if let Some(d_bias) = &gradients.d_bias {
-        let of_bias = Array2::from_shape_fn((1, d_bias.len()), |(_, class)| {
-            let shift =
-                |arrays: &mut Arrays, offset| arrays.parameters.bias.as_mut().expect("has one")[class] += offset;
-            differences.quotient(&shift, CHANGE)
+    for (name, gradient) in rows_by_name(&gradients) {
+        let step = match name {
+            "alpha" => (CHANGE / (CHANGE + 2.0 * longest_weight)).min(scale / 8.0),
+            // A logit changes by the step times the scale, the target's by the values of margins besides.
+            "log_scale" => CHANGE / (2.0 * scale * (1.0 + PI * arrays.steepest_margin())),
+            _ => CHANGE,
+        };
+        let quotients = Array2::from_shape_fn(gradient.dim(), |(_, element)| {
+            let shift = |arrays: &mut Arrays, offset: f64| {
+                arrays.parameters.vectors.get_mut(name).expect("has one")[element] += offset;
+            };
+            differences.quotient(&shift, step)
         });
-        check("d_bias", d_bias.view().insert_axis(Axis(0)), &of_bias)?;
-    }
-    if let Some(d_alpha) = gradients.d_alpha {
-        let shift = |arrays: &mut Arrays, offset: f64| *arrays.parameters.alpha.as_mut().expect("has one") += offset;
-        let step = CHANGE / (CHANGE + 2.0 * longest_weight);
-        let of_alpha = ndarray::arr2(&[[differences.quotient(&shift, step.min(scale / 8.0))]]);
-        check("d_alpha", ndarray::arr2(&[[d_alpha]]).view(), &of_alpha)?;
+        check(name, gradient.view(), &quotients)?;
     }
     Ok(())
 }

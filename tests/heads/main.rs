@@ -10,6 +10,7 @@ mod extremes;
 mod gradient_filter;
 mod gradients;
 mod optimizers;
+mod own_heads;
 mod poles;
 mod properties;
 mod reference;

@@ -1,9 +1,10 @@
 //! Optimizers refuse what they cannot work with, and leave the values as they were.
 
-use arcos::heads::Gradients;
+use super::case::moments;
+use arcos::heads::{Gradients, NormSoftmax};
 use arcos::optim::{AdamW, Moments, Optimizer, RmsProp, Sgd, Trained};
 use arcos::streaming::{Streaming, Update};
-use arcos::{ClassificationHead, Error, Head, HeadOptions, Parameters, Real};
+use arcos::{AnyHead, Error, Head, Parameters, Real};
 use ndarray::{Array2, ShapeBuilder, array};
 
 fn all() -> [Optimizer; 3] {
@@ -134,7 +135,7 @@ fn the_layout_of_values_and_gradient_does_not_matter() {
         for d_weights in [d_weights.clone(), by_columns(&d_weights)] {
             let mut parameters = Parameters::from(weights.clone());
             let gradients = Gradients { d_weights, ..Gradients::default() };
-            for tensor in parameters.trained_mut(&gradients, false) {
+            for tensor in parameters.trained_mut(&NormSoftmax::default(), &gradients) {
                 let norm = tensor.update(sgd, sgd.moments(6).view_mut(), 1, 0.5).expect("moments of this optimizer");
                 approx::assert_relative_eq!(norm, 0.91f64.sqrt(), max_relative = 1e-12);
             }
@@ -178,21 +179,13 @@ fn a_rate_of_zero_and_an_element_without_gradient_leave_finite_values() {
 #[test]
 fn the_streaming_step_with_its_update_refuses_the_same() {
     for (optimizer, step, learning_rate, expected) in out_of_range() {
-        for name in ["l2-softmax", "arcface"] {
-            let head = Head::new(name, &HeadOptions::default()).expect("defaults are in range");
+        for (name, options) in [("l2-softmax", &[("learn-alpha", "true")][..]), ("arcface", &[])] {
+            let head = AnyHead::new(name, options).expect("defaults are in range");
             let mut parameters: Parameters<f32> =
                 head.initial_parameters(array![[1.0, 0.0], [0.0, 1.0]]).expect("enough classes");
             let before = parameters.clone();
-            let lengths = parameters.trained_lengths(true);
-            let mut moments: Vec<_> = lengths.into_iter().map(|length| optimizer.moments(length)).collect();
-            let update = Update {
-                optimizer: &optimizer,
-                moments: &mut moments,
-                step,
-                learning_rate,
-                learn_alpha: true,
-                d_features: None,
-            };
+            let mut moments = moments(&optimizer, &head, &parameters);
+            let update = Update { optimizer: &optimizer, moments: &mut moments, step, learning_rate, d_features: None };
             let (features, labels) = (array![[1.0, 1.0]], array![0]);
             let step = Streaming::default().train_step(&head, features.view(), &mut parameters, labels.view(), update);
             assert_setting(step, expected, &format!("{name}, {optimizer:?}"));

@@ -1,9 +1,10 @@
 //! Features aligned with their class vector, opposite to it, and within rounding of both: what `ops::angle` promises.
 
 use super::case::head;
+use arcos::heads::{NormSoftmax, Scale};
 use arcos::ops::angle::sin_floor;
 use arcos::ops::{Angle, l2_normalize};
-use arcos::{ClassificationHead, Head, Parameters, Real, init};
+use arcos::{AnyHead, Head, Parameters, Real, init};
 use ndarray::{Array1, Array2, Axis};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -85,9 +86,11 @@ fn cosines_of_a_vector_with_itself_never_exceed_one() {
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     for dimension in [128, 512, 1280] {
         let weights: Array2<f32> = init::glorot_normal(100, dimension, &mut rng);
-        let (cosine, cache) = arcos::ops::cosine::forward(weights.view(), weights.view()).expect("not zero");
+        let head = NormSoftmax { scale: Scale::Fixed(1.0) };
+        let cosine = head.logits(weights.view(), &weights.clone().into()).expect("not zero");
         assert!(cosine.iter().all(|&cosine| (-1.0..=1.0).contains(&cosine)));
-        for row in cache.features.unit.axis_iter(Axis(0)) {
+        let unit = l2_normalize::forward("weights", weights.view()).expect("not zero").unit;
+        for row in unit.axis_iter(Axis(0)) {
             let angle = Angle::between(row, row);
             assert!(angle.cos <= 1.0 && angle.sin == 0.0, "{angle:?}");
         }
@@ -130,7 +133,7 @@ fn neutral_margins_are_none_within_rounding_of_a_pole() {
                 // The other class at the opposite pole: nothing but the small angle makes a gradient.
                 let parameters = Parameters::from(ndarray::array![[1.0, 0.0], [-1.0, 0.0]]);
                 let labels = ndarray::array![0];
-                let gradient = |head: Head| {
+                let gradient = |head: AnyHead| {
                     let (_, cache) = head.forward(features.view(), &parameters, labels.view()).expect("well-formed");
                     head.backward(cache).d_features[[0, 1]]
                 };

@@ -1,9 +1,9 @@
 //! What must hold for every head, or for every normalised one, whatever the numbers.
 
-use super::case::{Arrays, Case, NOT_NORMALISED, case, head, spec};
-use arcos::heads::{Gradients, NormSoftmax};
+use super::case::{Arrays, Case, NOT_NORMALISED, case, head, rows_by_name, spec};
+use arcos::heads::{Gradients, NormSoftmax, Scale};
 use arcos::ops::IGNORE_LABEL;
-use arcos::{ClassificationHead, Head, Parameters};
+use arcos::{AnyHead, Head, Parameters};
 use ndarray::{Array1, Array2, ArrayView2, Axis, ShapeBuilder, Zip};
 use proptest::prelude::*;
 
@@ -18,7 +18,7 @@ fn step(arrays: &Arrays) -> Result<Step, TestCaseError> {
     let Arrays { head, features, parameters, labels } = arrays;
     match head.forward(features.view(), parameters, labels.view()) {
         Ok((loss, cache)) => {
-            let scale = cache.statistics().scale;
+            let scale = cache.statistics.scale;
             Ok(Step { loss, scale, gradients: head.backward(cache) })
         }
         Err(arcos::Error::AdaCosScale { .. }) => Err(TestCaseError::reject("no usable scale")),
@@ -39,18 +39,12 @@ fn assert_same(found: &Step, expected: &Step, context: &str) -> Result<(), TestC
     let difference = (found.scale - expected.scale).abs();
     prop_assert!(difference <= 1e-12 * expected.scale, "{context}: scale {} and {}", found.scale, expected.scale);
     let (found, expected) = (&found.gradients, &expected.gradients);
-    prop_assert_eq!(found.d_bias.is_some(), expected.d_bias.is_some());
-    prop_assert_eq!(found.d_alpha.is_some(), expected.d_alpha.is_some());
-    let row = |values: &Array1<f64>| values.clone().insert_axis(Axis(0));
-    let number = |value: f64| Array2::from_elem((1, 1), value);
-    let d_bias = |gradients: &Gradients<f64>| gradients.d_bias.as_ref().map_or(number(0.0), row);
-    let d_alpha = |gradients: &Gradients<f64>| number(gradients.d_alpha.unwrap_or(0.0));
-    for (name, found, expected) in [
-        ("d_features", &found.d_features, &expected.d_features),
-        ("d_weights", &found.d_weights, &expected.d_weights),
-        ("d_bias", &d_bias(found), &d_bias(expected)),
-        ("d_alpha", &d_alpha(found), &d_alpha(expected)),
-    ] {
+    let (of_found, of_expected) = (rows_by_name(found), rows_by_name(expected));
+    prop_assert_eq!(of_found.len(), of_expected.len());
+    let of_vectors = of_found.iter().zip(&of_expected).map(|((name, found), (_, expected))| (*name, found, expected));
+    let of_matrices =
+        [("d_features", &found.d_features, &expected.d_features), ("d_weights", &found.d_weights, &expected.d_weights)];
+    for (name, found, expected) in of_matrices.into_iter().chain(of_vectors) {
         let difference = largest(&(found - expected));
         let bound = tolerance * largest(expected) + 1e-14;
         prop_assert!(difference <= bound, "{context}: {name} differs by {difference:e}\n{found}\n{expected}");
@@ -135,12 +129,16 @@ proptest! {
         let place = inverse(&order);
         let mut shuffled = arrays.clone();
         shuffled.parameters.weights = arrays.parameters.weights.select(Axis(0), &order);
-        shuffled.parameters.bias = arrays.parameters.bias.as_ref().map(|bias| bias.select(Axis(0), &order));
+        if let Some(bias) = shuffled.parameters.vectors.get_mut("bias") {
+            *bias = bias.select(Axis(0), &order);
+        }
         let relabel = |label| if label == IGNORE_LABEL { label } else { place[label as usize] as i64 };
         shuffled.labels = arrays.labels.mapv(relabel);
         let mut found = step(&shuffled)?;
         found.gradients.d_weights = found.gradients.d_weights.select(Axis(0), &place);
-        found.gradients.d_bias = found.gradients.d_bias.map(|d_bias| d_bias.select(Axis(0), &place));
+        if let Some(d_bias) = found.gradients.d_vectors.get_mut("bias") {
+            *d_bias = d_bias.select(Axis(0), &place);
+        }
         assert_same(&found, &expected, "shuffled classes")?;
     }
 
@@ -166,6 +164,8 @@ proptest! {
     #[test]
     fn the_loss_is_the_mean_over_rows(case in case(&["adacos"])) {
         let arrays = case.build();
+        // Such a scale is one of the batch, not of its rows.
+        prop_assume!(!arrays.parameters.state.contains_key("scale"));
         let all = step(&arrays)?;
         let labelled: Vec<usize> = (0..case.batch).filter(|&row| arrays.labels[row] != IGNORE_LABEL).collect();
         let mut sum = 0.0;
@@ -206,11 +206,11 @@ proptest! {
         assert_same(&step(&other)?, &expected, "columns first")?;
         other.features = backwards(arrays.features.view());
         other.parameters.weights = backwards(arrays.parameters.weights.view());
-        other.parameters.bias = arrays.parameters.bias.map(|bias| {
+        if let Some(bias) = other.parameters.vectors.get_mut("bias") {
             let mut reversed: Array1<f64> = bias.iter().rev().copied().collect();
             reversed.invert_axis(Axis(0));
-            reversed
-        });
+            *bias = reversed;
+        }
         assert_same(&step(&other)?, &expected, "backwards")?;
     }
 
@@ -227,7 +227,7 @@ proptest! {
         ][number];
         let arrays = Case { spec: format!("{neutral}:scale={scale}"), ..case }.build();
         let found = step(&arrays)?;
-        let expected = step(&Arrays { head: Head::NormSoftmax(NormSoftmax { scale }), ..arrays })?;
+        let expected = step(&Arrays { head: AnyHead::NormSoftmax(NormSoftmax { scale: Scale::Fixed(scale) }), ..arrays })?;
         assert_same(&found, &expected, neutral)?;
     }
 
@@ -235,11 +235,11 @@ proptest! {
     fn margins_do_not_act_at_inference(case in case(NOT_NORMALISED)) {
         let Arrays { head, features, parameters, labels } = case.build();
         let logits = head.logits(features.view(), &parameters).expect("well-formed inputs");
-        let scale = match &head {
+        let scale = match parameters.state.get("scale") {
             // Outside training the scale is the last one, not a new one.
-            Head::AdaCos(_) => parameters.scale.expect("the case sets it"),
-            _ => match head.forward(features.view(), &parameters, labels.view()) {
-                Ok((_, cache)) => cache.statistics().scale,
+            Some(&scale) => scale,
+            None => match head.forward(features.view(), &parameters, labels.view()) {
+                Ok((_, cache)) => cache.statistics.scale,
                 Err(error) => return Err(TestCaseError::fail(error.to_string())),
             },
         };
@@ -261,13 +261,9 @@ proptest! {
         let mut double = double;
         double.features = features.mapv(f64::from);
         double.parameters.weights = weights.mapv(f64::from);
-        double.parameters.bias = double.parameters.bias.map(|bias| bias.mapv(|value| f64::from(value as f32)));
-        let narrow = Parameters {
-            weights,
-            bias: double.parameters.bias.as_ref().map(|bias| bias.mapv(|value| value as f32)),
-            alpha: double.parameters.alpha.map(|alpha| alpha as f32),
-            scale: double.parameters.scale.map(|scale| scale as f32),
-        };
+        let narrow: Parameters<f32> = super::case::converted(&double.parameters);
+        let widened = narrow.vectors.iter().map(|(name, vector)| (name.clone(), vector.mapv(f64::from)));
+        double.parameters = Parameters { vectors: widened.collect(), state: narrow.state.clone(), ..double.parameters };
         // A jump between the two roundings of an angle is no disagreement of precision.
         prop_assume!(!double.is_near_kink(1e-5));
         let expected = step(&double)?;
@@ -284,7 +280,7 @@ proptest! {
         let pole = double.pole_factor();
         let logits = double.head.logits(double.features.view(), &double.parameters).expect("well-formed inputs");
         let steepness = if case.spec.starts_with("sphereface") { 8.0 } else { 4.0 };
-        let of_scale = double.parameters.scale.map_or(0.0, |previous| (1.0 + previous) / expected.scale);
+        let of_scale = double.parameters.state.get("scale").map_or(0.0, |previous| (1.0 + previous) / expected.scale);
         let conditioning = (1.0 + largest(&logits).max(expected.scale) + of_scale) * steepness + pole;
         let bound = 64.0 * f64::from(f32::EPSILON) * conditioning;
         prop_assert!((f64::from(loss) - expected.loss).abs() <= bound * expected.loss, "loss {loss} and {}", expected.loss);
@@ -347,8 +343,8 @@ fn weight_initialisation_is_glorot_normal() {
 
 #[test]
 fn the_list_of_heads_and_their_names_agree() {
-    for name in Head::names() {
+    for name in AnyHead::names() {
         assert_eq!(head(name).0.name(), name);
     }
-    assert_eq!(Head::names().count(), 9);
+    assert_eq!(AnyHead::names().count(), 9);
 }

@@ -1,7 +1,8 @@
 //! Losses and gradients of an independent framework, reproduced: `tests/reference/make_heads.py` made them.
 
 use super::archive::Archive;
-use arcos::{ClassificationHead, Head, HeadOptions};
+use super::case::{with_scale, with_vector};
+use arcos::{AnyHead, Head};
 use ndarray::{Array, Array0, Array1, Array2, Dimension};
 
 const TOLERANCE: f64 = 1e-10;
@@ -26,28 +27,23 @@ fn every_head_agrees_with_automatic_differentiation() {
         let spec: Array1<u8> = archive.read(&case, "spec");
         let spec = String::from_utf8(spec.to_vec()).expect("ASCII");
         let (name, options) = spec.split_once(':').unwrap_or((&spec, ""));
-        let (mut head_options, mut previous_scale) = (HeadOptions::default(), None);
-        for (option, value) in options.split(':').filter_map(|option| option.split_once('=')) {
-            match option {
-                "previous-scale" => previous_scale = Some(value.parse().expect("a number")),
-                _ => head_options.set(option, value).expect("an option of the head"),
-            }
-        }
-        let head = Head::new(name, &head_options).expect("a head");
+        let options = options.split(':').filter_map(|option| option.split_once('='));
+        let (previous, options): (Vec<_>, Vec<_>) = options.partition(|&(option, _)| option == "previous-scale");
+        let head = AnyHead::new(name, &options).expect("a head");
         seen.push(head.name());
 
         let features: Array2<f64> = archive.read(&case, "features");
         let labels: Array1<i64> = archive.read(&case, "labels");
         let mut parameters = head.initial_parameters(archive.read(&case, "weights")).expect("enough classes");
-        if parameters.bias.is_some() {
-            parameters.bias = Some(archive.read(&case, "bias"));
+        if parameters.vectors.contains_key("bias") {
+            parameters = with_vector(parameters, "bias", archive.read(&case, "bias"));
         }
-        if previous_scale.is_some() {
-            parameters.scale = previous_scale;
+        if let Some((_, previous)) = previous.first() {
+            parameters = with_scale(parameters, previous.parse().expect("a number"));
         }
 
         let (loss, cache) = head.forward(features.view(), &parameters, labels.view()).expect("well-formed inputs");
-        let scale = cache.statistics().scale;
+        let scale = cache.statistics.scale;
         let gradients = head.backward(cache);
         let mut check_scalar = |name, found: f64| {
             let expected: Array0<f64> = archive.read(&case, name);
@@ -55,16 +51,16 @@ fn every_head_agrees_with_automatic_differentiation() {
         };
         check_scalar("loss", loss);
         check_scalar("scale", scale);
-        if let Some(d_alpha) = gradients.d_alpha {
-            check_scalar("d_alpha", d_alpha);
+        if let Some(d_alpha) = gradients.d_vectors.get("alpha") {
+            check_scalar("d_alpha", d_alpha[0]);
         }
         assert_close(&spec, "d_features", &gradients.d_features, &archive.read(&case, "d_features"));
         assert_close(&spec, "d_weights", &gradients.d_weights, &archive.read(&case, "d_weights"));
-        if let Some(d_bias) = &gradients.d_bias {
+        if let Some(d_bias) = gradients.d_vectors.get("bias") {
             assert_close(&spec, "d_bias", d_bias, &archive.read(&case, "d_bias"));
         }
     }
-    for name in Head::names() {
+    for name in AnyHead::names() {
         assert!(seen.contains(&name), "no reference for {name}");
     }
 }

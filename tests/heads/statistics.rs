@@ -1,19 +1,14 @@
 //! The figures of a batch.
 
-use arcos::heads::{BatchStatistics, NormSoftmax, Softmax};
+use arcos::heads::{BatchStatistics, NormSoftmax, Scale, Softmax};
 use arcos::metrics::angles::AngleHistogram;
 use arcos::ops::IGNORE_LABEL;
 use arcos::streaming::Streaming;
-use arcos::{ClassificationHead, Parameters};
+use arcos::{Head, Parameters};
 use ndarray::{Array2, array};
 use std::f64::consts::{FRAC_PI_2, PI};
 
-fn statistics(
-    head: &impl ClassificationHead,
-    features: &Array2<f64>,
-    labels: &[i64],
-    weights: &Array2<f64>,
-) -> BatchStatistics {
+fn statistics(head: &impl Head, features: &Array2<f64>, labels: &[i64], weights: &Array2<f64>) -> BatchStatistics {
     let parameters: Parameters<f64> = head.initial_parameters(weights.clone()).expect("enough classes");
     let labels = ndarray::ArrayView1::from(labels);
     let (step, _) =
@@ -27,8 +22,8 @@ fn means_are_over_labelled_rows() {
     let features = array![[3.0, 0.0], [5.0, 5.0], [-2.0, 0.0], [0.0, 4.0]];
     // Angles 0, π and π/2; the second row takes no part.
     let labels = [0, IGNORE_LABEL, 0, 0];
-    let found = statistics(&NormSoftmax { scale: 3.0 }, &features, &labels, &weights);
-    let (_, cache) = NormSoftmax { scale: 3.0 }
+    let found = statistics(&NormSoftmax { scale: Scale::Fixed(3.0) }, &features, &labels, &weights);
+    let (_, cache) = NormSoftmax { scale: Scale::Fixed(3.0) }
         .forward(features.view(), &Parameters::from(weights), ndarray::ArrayView1::from(&labels))
         .expect("a good batch");
     assert_eq!(found, cache.statistics);
@@ -45,7 +40,7 @@ fn means_are_over_labelled_rows() {
     assert_eq!(found.target_angles, angles);
 
     let one = statistics(
-        &NormSoftmax { scale: 3.0 },
+        &NormSoftmax { scale: Scale::Fixed(3.0) },
         &features,
         &[IGNORE_LABEL, IGNORE_LABEL, 0, IGNORE_LABEL],
         &array![[1.0, 0.0], [0.0, 1.0]],

@@ -1,13 +1,13 @@
 //! The streaming kernel against the explicit forward and backward.
 
-use super::case::{Arrays, Case, LastRow, NOT_NORMALISED, spec};
+use super::case::{Arrays, Case, LastRow, NOT_NORMALISED, moments, rows_by_name, spec};
 use arcos::heads::{BatchStatistics, Gradients, NormSoftmax};
 use arcos::metrics::accuracy::top_k_correct;
 use arcos::ops::{IGNORE_LABEL, Targets, softmax_cross_entropy};
 use arcos::optim::{AdamW, Optimizer, RmsProp, Sgd};
 use arcos::streaming::{GradientFilter, Step, Streaming, StreamingOptions, Update};
-use arcos::{ClassificationHead, Error, Head, HeadOptions, Parameters, Real};
-use ndarray::{Array1, Array2, Axis, ShapeBuilder, array};
+use arcos::{AnyHead, Error, Head, Parameters, Real};
+use ndarray::{Array1, Array2, ShapeBuilder, array};
 use proptest::prelude::*;
 
 /// How the kernel is run.
@@ -19,7 +19,7 @@ pub struct Setting {
 
 /// Any head, on sizes that divide nothing: up to five blocks, each thread with its own.
 fn large_case() -> impl Strategy<Value = Case> {
-    let names: Vec<_> = Head::names().collect();
+    let names: Vec<_> = AnyHead::names().collect();
     let sizes = (1usize..=40, 1usize..=33, prop_oneof![3usize..=60, 90usize..=300, 500usize..=2100], 0usize..=3);
     (prop::sample::select(names).prop_flat_map(spec), sizes, 0..10_000u64).prop_map(
         |(spec, (batch, dimension, classes, ignored), seed)| {
@@ -45,14 +45,7 @@ pub fn kernel<F: Real>(workspace: usize, filter: GradientFilter) -> Streaming<F>
 
 /// The arrays of a case in another precision.
 fn converted<F: Real>(arrays: &Arrays) -> (Array2<F>, Parameters<F>) {
-    let Parameters { weights, bias, alpha, scale } = &arrays.parameters;
-    let parameters = Parameters {
-        weights: weights.mapv(F::of),
-        bias: bias.as_ref().map(|bias| bias.mapv(F::of)),
-        alpha: alpha.map(F::of),
-        scale: scale.map(F::of),
-    };
-    (arrays.features.mapv(F::of), parameters)
+    (arrays.features.mapv(F::of), super::case::converted(&arrays.parameters))
 }
 
 fn largest<F: Real>(values: &Array2<F>) -> f64 {
@@ -88,16 +81,22 @@ fn assert_close<F: Real>(
     before_normalisation: f64,
     tolerance: f64,
 ) -> Result<(), TestCaseError> {
-    let row = |values: &Option<Array1<F>>| values.clone().unwrap_or_default().insert_axis(Axis(0));
-    let number = |value: Option<F>| Array2::from_elem((1, 1), value.unwrap_or_default());
-    prop_assert_eq!(found.d_bias.is_some(), expected.d_bias.is_some());
-    prop_assert_eq!(found.d_alpha.is_some(), expected.d_alpha.is_some());
-    for (name, found, expected, cancels) in [
+    let (of_found, of_expected) = (rows_by_name(found), rows_by_name(expected));
+    prop_assert_eq!(of_found.len(), of_expected.len());
+    let of_vectors = of_found.iter().zip(&of_expected).map(|((name, found), (_, expected))| {
+        let cancels = match *name {
+            "alpha" => longest(weights),
+            // The scale is at most 100 here, and a margin's value at most 2π.
+            "log_scale" => 100.0,
+            _ => 0.0,
+        };
+        (*name, found, expected, cancels)
+    });
+    let of_matrices = [
         ("d_features", &found.d_features, &expected.d_features, before_normalisation),
         ("d_weights", &found.d_weights, &expected.d_weights, 0.0),
-        ("d_bias", &row(&found.d_bias), &row(&expected.d_bias), 0.0),
-        ("d_alpha", &number(found.d_alpha), &number(expected.d_alpha), longest(weights)),
-    ] {
+    ];
+    for (name, found, expected, cancels) in of_matrices.into_iter().chain(of_vectors) {
         let difference = largest(&(found - expected));
         let bound = tolerance * largest(expected).max(cancels) + 1e-30;
         prop_assert!(difference <= bound, "{name} differs by {difference:e}, more than {bound:e}");
@@ -141,7 +140,7 @@ fn assert_equals_explicit<F: Real>(
         }
     };
     let (step, gradients) = streamed.map_err(|error| TestCaseError::fail(error.to_string()))?;
-    let statistics = *cache.statistics();
+    let statistics = cache.statistics;
     let tolerance = tolerance(statistics.scale, &arrays);
     let difference = (step.loss - loss).abs().to_double();
     prop_assert!(difference <= tolerance * loss.to_double(), "loss {} is not {loss}", step.loss);
@@ -187,7 +186,7 @@ proptest! {
 
 #[test]
 fn of_equal_logits_the_class_with_the_lower_index_comes_first() {
-    let head = Head::new("softmax", &HeadOptions::default()).expect("softmax has no options");
+    let head = AnyHead::new("softmax", &[]).expect("softmax has no options");
     let parameters = head.initial_parameters(Array2::<f64>::zeros((1500, 4))).expect("enough classes");
     for (label, correct, correct_top5) in [(0, 1, 1), (1, 0, 1), (4, 0, 1), (5, 0, 0), (1499, 0, 0)] {
         let found = kernel(0, GradientFilter::Off).evaluate(
@@ -203,7 +202,8 @@ fn of_equal_logits_the_class_with_the_lower_index_comes_first() {
 
 #[test]
 fn a_training_step_is_the_gradients_and_then_the_update() {
-    for name in Head::names() {
+    let rules = ["arcface:scale=learned", "cosface:scale=adacos"];
+    for name in AnyHead::names().chain(rules) {
         for optimizer in [
             Optimizer::Sgd(Sgd { weight_decay: 0.01, ..Sgd::default() }),
             Optimizer::RmsProp(RmsProp::default()),
@@ -221,10 +221,8 @@ fn a_training_step_is_the_gradients_and_then_the_update() {
                     seed: 3,
                 };
                 let Arrays { head, features, parameters, labels } = case.build();
-                let learn_alpha = head.learns_alpha();
                 let (mut fused, mut separate) = (parameters.clone(), parameters);
-                let lengths = fused.trained_lengths(learn_alpha);
-                let moments = || lengths.iter().map(|&length| optimizer.moments::<f64>(length)).collect::<Vec<_>>();
+                let moments = || moments(&optimizer, &head, &fused);
                 let (mut of_fused, mut of_separate) = (moments(), moments());
                 let mut kernel = kernel::<f64>(0, filter);
                 for step in 1..=3 {
@@ -235,7 +233,6 @@ fn a_training_step_is_the_gradients_and_then_the_update() {
                         moments: &mut of_fused,
                         step,
                         learning_rate: 0.1,
-                        learn_alpha,
                         d_features: d_features.as_mut(),
                     };
                     let found = kernel.train_step(&head, rows, &mut fused, labels, update).expect("a good batch");
@@ -243,13 +240,9 @@ fn a_training_step_is_the_gradients_and_then_the_update() {
                     let (expected, gradients) =
                         kernel.forward_backward(&head, rows, &separate, labels).expect("a good batch");
                     assert!(d_features.is_none_or(|d_features| d_features == gradients.d_features), "{name}");
-                    if separate.scale.is_some() {
-                        separate.scale = Some(expected.statistics.scale);
-                    }
+                    separate.state = expected.state.clone();
                     let mut squared_norm = 0.0;
-                    for (tensor, moments) in
-                        separate.trained_mut(&gradients, learn_alpha).into_iter().zip(&mut of_separate)
-                    {
+                    for (tensor, moments) in separate.trained_mut(&head, &gradients).into_iter().zip(&mut of_separate) {
                         let optimizer = if tensor.decays { optimizer } else { optimizer.without_weight_decay() };
                         let updated = optimizer.update(tensor.values, &tensor.gradient, moments.view_mut(), step, 0.1);
                         updated.expect("moments of this optimizer");
@@ -294,7 +287,7 @@ fn results_are_the_same_bits_for_the_same_number_of_threads() {
 fn a_kernel_serves_batches_of_all_sizes_heads_and_layouts_in_turn() {
     let mut kernel = kernel::<f64>(100_000, GradientFilter::Off);
     let mut gradients = Gradients::default();
-    for (number, name) in Head::names().chain(Head::names()).enumerate() {
+    for (number, name) in AnyHead::names().chain(AnyHead::names()).enumerate() {
         let case = Case {
             spec: name.into(),
             batch: 3 + 11 * (number % 3),
@@ -346,11 +339,15 @@ fn mistakes_are_the_errors_of_the_explicit_step() {
         (features.clone(), with(&weights, 3, 0.0), good.clone()),
         (features.clone(), weights.slice(ndarray::s![..1, ..]).to_owned(), array![0, 0]),
     ];
-    for name in Head::names() {
+    for name in AnyHead::names() {
         let (head, _) = super::case::head(name);
         for (features, weights, labels) in &batches {
             let mut parameters = head.initial_parameters(Array2::ones((4, 1))).expect("enough classes");
-            parameters.bias = parameters.bias.map(|_| Array1::zeros(weights.nrows()));
+            parameters
+                .vectors
+                .values_mut()
+                .filter(|vector| vector.len() == 4)
+                .for_each(|bias| *bias = Array1::zeros(weights.nrows()));
             parameters.weights = weights.clone();
             let explicit = head.forward(features.view(), &parameters, labels.view()).map(|_| ());
             let streamed = kernel(0, GradientFilter::Off)
@@ -373,14 +370,8 @@ fn options_and_moments_out_of_range() {
     let optimizer = Optimizer::AdamW(AdamW::default());
     for moments in [vec![], vec![optimizer.moments(3)], vec![Optimizer::Sgd(Sgd::default()).moments(4)]] {
         let mut moments = moments;
-        let update = Update {
-            optimizer: &optimizer,
-            moments: &mut moments,
-            step: 1,
-            learning_rate: 0.1,
-            learn_alpha: false,
-            d_features: None,
-        };
+        let update =
+            Update { optimizer: &optimizer, moments: &mut moments, step: 1, learning_rate: 0.1, d_features: None };
         let result = Streaming::default().train_step(
             &head,
             array![[1.0, 1.0]].view(),
@@ -442,14 +433,7 @@ fn a_training_step_takes_class_vectors_in_any_layout_and_of_the_features_length(
     let sgd = Optimizer::Sgd(Sgd::default());
     let step = |weights: Array2<f64>| {
         let (mut parameters, mut moments) = (Parameters::from(weights), [sgd.moments(6)]);
-        let update = Update {
-            optimizer: &sgd,
-            moments: &mut moments,
-            step: 1,
-            learning_rate: 0.1,
-            learn_alpha: false,
-            d_features: None,
-        };
+        let update = Update { optimizer: &sgd, moments: &mut moments, step: 1, learning_rate: 0.1, d_features: None };
         let step =
             Streaming::default().train_step(&head, features.view(), &mut parameters, array![0].view(), update)?;
         Ok::<_, Error>((step, parameters.weights))

@@ -1,11 +1,11 @@
 //! Inputs at the ends of what floats hold: every head gives finite numbers or an error, never a NaN passed on.
 
-use super::case::head;
+use super::case::{head, moments, with_scale};
 use arcos::heads::{BatchStatistics, Gradients, PastPi};
 use arcos::ops::IGNORE_LABEL;
 use arcos::optim::{AdamW, Optimizer, RmsProp, Sgd};
 use arcos::streaming::{GradientFilter, Streaming, StreamingOptions, Update};
-use arcos::{ClassificationHead, Error, Head, HeadOptions, Parameters, Real, Result};
+use arcos::{AnyHead, Error, Head, Parameters, Real, Result};
 use ndarray::{Array1, Array2, ArrayView1};
 use std::{collections::BTreeMap, f64::consts::PI, sync::LazyLock};
 
@@ -153,8 +153,7 @@ fn fault<F: Real>(loss: F, statistics: &BatchStatistics, gradients: &Gradients<F
     not_finite("statistics", numbers.iter().flatten())
         .or_else(|| not_finite("d_features", gradients.d_features.iter()))
         .or_else(|| not_finite("d_weights", gradients.d_weights.iter()))
-        .or_else(|| not_finite("d_bias", gradients.d_bias.iter().flatten()))
-        .or_else(|| not_finite("d_alpha", gradients.d_alpha.iter()))
+        .or_else(|| not_finite("d_vectors", gradients.d_vectors.values().flatten()))
 }
 
 /// They serve from case to case: nothing of a case that failed may be left in the next.
@@ -166,15 +165,17 @@ fn kernels<F: Real>() -> [Streaming<F>; 4] {
 
 /// Every path, with what is wrong with its numbers if it gave any.
 fn outcomes<F: Real>(
-    (head, previous): &(Head, Option<f64>),
+    (head, previous): &(AnyHead, Option<f64>),
     case: &Case<F>,
     kernels: &mut [Streaming<F>],
 ) -> Result<Vec<(String, Result<Option<String>>)>> {
     let mut parameters = head.initial_parameters(case.weights.clone())?;
-    parameters.scale = previous.map(F::of).or(parameters.scale);
+    if let Some(previous) = previous {
+        parameters = with_scale(parameters, F::of(*previous).to_double());
+    }
     let (features, labels) = (case.features.view(), case.labels.view());
     let explicit = head.forward(features, &parameters, labels).map(|(loss, cache)| {
-        let statistics = *cache.statistics();
+        let statistics = cache.statistics;
         fault(loss, &statistics, &head.backward(cache))
     });
     let logits = head.logits(features, &parameters).map(|logits| not_finite("logits", logits.iter()));
@@ -195,7 +196,7 @@ struct Report {
 }
 
 impl Report {
-    fn run<F: Real>(&mut self, spec: &str, head: &(Head, Option<f64>), cases: &[Case<F>]) {
+    fn run<F: Real>(&mut self, spec: &str, head: &(AnyHead, Option<f64>), cases: &[Case<F>]) {
         let (mut kernels, name) = (kernels::<F>(), head.0.name());
         for case in cases {
             let outcomes = outcomes(head, case, &mut kernels);
@@ -249,7 +250,7 @@ fn no_nan_is_passed_on_in_double_precision() {
 
 #[test]
 fn most_of_the_nasty_inputs_are_fine_for_every_head() {
-    for (report, name) in Head::names().flat_map(|name| [(&SINGLE, name), (&DOUBLE, name)]) {
+    for (report, name) in AnyHead::names().flat_map(|name| [(&SINGLE, name), (&DOUBLE, name)]) {
         let [ok, err] = report.tally.get(name).copied().unwrap_or_default();
         assert!(ok > 0 && 10 * ok >= 6 * (ok + err), "{name}: {ok} Ok, {err} Err");
     }
@@ -272,9 +273,8 @@ const LIMITS: [(&str, &str, f64, f64); 13] = [
     ("combined-margin", "m3", 0.0, 2.0),
 ];
 
-fn with_option(head: &str, option: &str, value: f64) -> Result<Head> {
-    let mut options = HeadOptions::default();
-    options.set(option, &format!("{value:e}")).and_then(|()| Head::new(head, &options))
+fn with_option(head: &str, option: &str, value: f64) -> Result<AnyHead> {
+    AnyHead::new(head, &[(option, &format!("{value:e}"))])
 }
 
 #[test]
@@ -307,23 +307,22 @@ fn hyper_parameters_at_their_limits_pass_no_nan_on() {
 }
 
 fn all_finite<F: Real>(parameters: &Parameters<F>) -> bool {
-    let Parameters { weights, bias, alpha, scale } = parameters;
-    weights.iter().chain(bias.iter().flatten()).chain(alpha).chain(scale).all(|value| value.is_finite())
+    let Parameters { weights, vectors, state } = parameters;
+    let trained = weights.iter().chain(vectors.values().flatten()).all(|value| value.is_finite());
+    trained && state.values().all(|value| value.is_finite())
 }
 
 /// Trains with far too high a rate, until an error says so.
 fn diverge<F: Real>(spec: &str, optimizer: &Optimizer, learning_rate: f64) {
     let head = head(spec).0;
-    let learn_alpha = head.learns_alpha();
     let Case { features, weights, labels, .. } = six::<F>(Relation::Orthogonal, 0.0);
     let mut parameters = head.initial_parameters(weights).expect("enough classes");
-    let lengths = parameters.trained_lengths(learn_alpha);
-    let mut moments: Vec<_> = lengths.into_iter().map(|length| optimizer.moments::<F>(length)).collect();
+    let mut moments = moments(optimizer, &head, &parameters);
     let mut kernel = Streaming::<F>::default();
     for step in 1..=12 {
         let context = format!("{spec}, f{}, {optimizer:?}, rate {learning_rate:e}, step {step}", 8 * size_of::<F>());
         let usable = all_finite(&parameters);
-        let update = Update { optimizer, moments: &mut moments, step, learning_rate, learn_alpha, d_features: None };
+        let update = Update { optimizer, moments: &mut moments, step, learning_rate, d_features: None };
         match kernel.train_step(&head, features.view(), &mut parameters, labels.view(), update) {
             Ok(found) if usable => assert!(found.loss.is_finite() && found.loss >= F::zero(), "{context}: {found:?}"),
             Ok(_) => panic!("{context}: Ok with {parameters:?}"),
@@ -335,8 +334,13 @@ fn diverge<F: Real>(spec: &str, optimizer: &Optimizer, learning_rate: f64) {
 #[test]
 fn a_training_that_diverges_ends_in_an_error_or_stays_finite() {
     let (sgd, rmsprop, adamw) = (Sgd::default(), RmsProp::default(), AdamW::default());
-    let learned = ["l2-softmax:learn-alpha=true", "l2-softmax:alpha=1e-30:learn-alpha=true"];
-    for spec in Head::names().chain(learned) {
+    let learned = [
+        "l2-softmax:learn-alpha=true",
+        "l2-softmax:alpha=1e-30:learn-alpha=true",
+        "arcface:scale=learned",
+        "cosface:scale=adacos",
+    ];
+    for spec in AnyHead::names().chain(learned) {
         for optimizer in [Optimizer::Sgd(sgd), Optimizer::RmsProp(rmsprop), Optimizer::AdamW(adamw)] {
             for learning_rate in [1e3, 1e30] {
                 diverge::<f32>(spec, &optimizer, learning_rate);

@@ -2,6 +2,7 @@
 
 use super::birds::{adacos, trainer};
 use super::hostile_files::{data, trained};
+use arcos::AnyHead;
 use arcos::Error;
 use arcos::embedder::{EmbedBlock, Embedder};
 use arcos::train::{Checkpoint, RunDirectory, TrainConfig, Trainer};
@@ -24,7 +25,7 @@ fn any_bit_that_is_flipped_is_noticed_or_means_nothing() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let trainer = small();
     let path = saved(&trainer, directory.path());
-    assert_eq!(&Checkpoint::load(&path).expect("whole"), trainer.checkpoint());
+    assert_eq!(&Checkpoint::<AnyHead>::load(&path).expect("whole"), trainer.checkpoint());
     for extension in ["safetensors", "json"] {
         let file = path.with_extension(extension);
         let whole = fs::read(&file).expect("just written");
@@ -32,7 +33,7 @@ fn any_bit_that_is_flipped_is_noticed_or_means_nothing() {
             let mut bytes = whole.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
             fs::write(&file, &bytes).expect("writable");
-            match Checkpoint::load(&path) {
+            match Checkpoint::<AnyHead>::load(&path) {
                 Err(error @ Error::File { .. }) => assert!(error.to_string().contains("checkpoint."), "{error}"),
                 // 1E-7 is 1e-7.
                 Ok(same) if extension == "json" && &same == trainer.checkpoint() => {}
@@ -52,7 +53,7 @@ fn tensors_of_another_epoch_are_noticed() {
     trainer.run_epoch(|_| ()).expect("training goes on");
     let path = saved(&trainer, directory.path());
     fs::write(path.with_extension("safetensors"), before).expect("writable");
-    let error = Checkpoint::load(&path).expect_err("they are of the epoch before").to_string();
+    let error = Checkpoint::<AnyHead>::load(&path).expect_err("they are of the epoch before").to_string();
     assert!(error.contains("checkpoint.safetensors: damaged, or not the tensors of this checkpoint"), "{error}");
 }
 
@@ -68,7 +69,7 @@ fn checkpoints_from_before_there_were_checksums_go_on() {
         json.as_object_mut().expect("an object").remove(added).expect("it is there");
     }
     fs::write(path.with_extension("json"), json.to_string()).expect("writable");
-    let checkpoint = Checkpoint::load(&path).expect("it can be read");
+    let checkpoint = Checkpoint::<AnyHead>::load(&path).expect("it can be read");
     assert_eq!(checkpoint, Checkpoint { data: None, ..trainer.checkpoint().clone() });
     let config = checkpoint.config.clone();
     let mut trainer = Trainer::resume(checkpoint, config, data(), None).expect("nothing is known of its data");
@@ -96,7 +97,7 @@ fn the_json_is_put_in_its_place_after_the_tensors() {
 fn of_damaged_checkpoints_the_newest_whole_one_before_is_named() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let path = directory.path();
-    assert!(RunDirectory::load_newest(path).expect("nothing yet").is_none());
+    assert!(RunDirectory::load_newest::<AnyHead>(path).expect("nothing yet").is_none());
     let mut trainer = trainer(TrainConfig { epochs: 3, ..TrainConfig::new(adacos()) });
     let mut writer = RunDirectory::create(path, 3, trainer.checkpoint()).expect("writable");
     while !trainer.is_done() {
@@ -113,7 +114,7 @@ fn of_damaged_checkpoints_the_newest_whole_one_before_is_named() {
         fs::write(tensors(epoch), bytes).expect("writable");
     };
     damage(3);
-    let says = |expected: &str| match RunDirectory::load_newest(path) {
+    let says = |expected: &str| match RunDirectory::load_newest::<AnyHead>(path) {
         Err(error @ Error::DamagedCheckpoint { .. }) => {
             let message = error.to_string();
             assert!(message.contains("epoch-0003.safetensors: damaged"), "{message}");

@@ -368,7 +368,7 @@ mod mapped {
         let labels = features.with_file_name("train_labels.npy");
         let data = Dataset::read(features, &labels, None).expect("well-formed");
         assert!(data.features.is_mapped());
-        Trainer::new(TrainConfig::new(arcos::Head::Softmax(arcos::heads::Softmax {})), data, None).expect("sensible")
+        Trainer::new(TrainConfig::new(arcos::AnyHead::Softmax(arcos::heads::Softmax {})), data, None).expect("sensible")
     }
 
     fn refused(change: impl Fn(&Path)) -> String {

@@ -6,7 +6,7 @@ use arcos::embedder::{EmbedBlock, Embedder};
 use arcos::heads::L2Softmax;
 use arcos::optim::{AdamW, Optimizer};
 use arcos::train::{Checkpoint, TrainConfig, Trainer};
-use arcos::{Head, HeadOptions, Result};
+use arcos::{AnyHead, Result};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,7 +28,7 @@ impl Saved {
         checkpoint.save(&path).expect("writable");
         let [tensors, json] =
             ["safetensors", "json"].map(|name| fs::read(path.with_extension(name)).expect("just written"));
-        let json = String::from_utf8(json).expect("UTF-8").replacen("arcos checkpoint 2", "arcos checkpoint 1", 1);
+        let json = String::from_utf8(json).expect("UTF-8").replacen("arcos checkpoint 3", "arcos checkpoint 1", 1);
         let json = json.into_bytes();
         Self { directory, tensors, json }
     }
@@ -37,7 +37,7 @@ impl Saved {
         let path = self.directory.path().join("checkpoint");
         fs::write(path.with_extension("safetensors"), tensors).expect("writable");
         fs::write(path.with_extension("json"), json).expect("writable");
-        Checkpoint::load(&path)
+        Checkpoint::<AnyHead>::load(&path)
     }
 
     /// What is said of these tensors beside the JSON that is whole.
@@ -115,7 +115,7 @@ fn with_header(header: &str, data: &[u8]) -> Vec<u8> {
 
 /// Checkpoints that have every tensor that there is.
 fn checkpoints() -> Vec<Saved> {
-    let alpha = Head::L2Softmax(L2Softmax { alpha: 8.0, learn_alpha: true });
+    let alpha = AnyHead::L2Softmax(L2Softmax { alpha: 8.0, learn_alpha: true });
     let embedder =
         |block| TrainConfig { embedder: Some(Embedder { dimension: 3, block }), ..TrainConfig::new(adacos()) };
     let configs = [
@@ -129,6 +129,39 @@ fn checkpoints() -> Vec<Saved> {
 
 fn checkpoint() -> Saved {
     Saved::of(trained(TrainConfig::new(adacos())).checkpoint())
+}
+
+/// Former versions had AdaCos's scale among the tensors, numbers without a dimension, and moments by number: weights, bias, α, then the
+/// embedder's.
+#[test]
+fn checkpoints_of_former_versions_are_read() {
+    let fixed = AnyHead::new("l2-softmax", &[]).expect("defaults");
+    let embedder = Some(Embedder { dimension: 3, block: EmbedBlock::E });
+    let of_fixed = TrainConfig { embedder, ..TrainConfig::new(fixed) };
+    for saved in checkpoints().into_iter().chain([Saved::of(trained(of_fixed).checkpoint())]) {
+        let expected = saved.loaded(&saved.tensors, &saved.json).expect("whole");
+        let mut tensors = parsed(&saved.tensors);
+        let mut json: Value = serde_json::from_slice(&saved.json).expect("JSON");
+        if let Some(state) = json.as_object_mut().and_then(|json| json.remove("state")) {
+            let scale = state["scale"].as_f64().expect("a number") as f32;
+            let scale = Tensor { dtype: "F32".into(), shape: vec![], bytes: scale.to_le_bytes().to_vec() };
+            tensors.insert("scale".into(), scale);
+        }
+        tensors.get_mut("alpha").into_iter().for_each(|alpha| alpha.shape.clear());
+        let order = ["weights", "bias", "alpha"].map(String::from).into_iter();
+        let of_embedder = ["weights", "bias", "input.gamma", "input.beta", "output.beta"];
+        let order = order.chain(of_embedder.map(|name| format!("embedder.{name}")));
+        let names: Vec<_> = order.filter(|name| tensors.contains_key(&format!("moments.{name}.first"))).collect();
+        assert_eq!(names.len(), expected.moments.len());
+        for (number, name) in names.iter().enumerate() {
+            for order in ["first", "second"] {
+                let moments = tensors.remove(&format!("moments.{name}.{order}")).expect("there are some");
+                tensors.insert(format!("moments.{number}.{order}"), moments);
+            }
+        }
+        let found = saved.loaded(&serialized(&tensors), json.to_string().as_bytes()).expect("a former version");
+        assert_eq!(found, expected);
+    }
 }
 
 #[test]
@@ -195,7 +228,7 @@ fn tensors_that_have_changed_places_are_refused() {
 #[test]
 fn tensors_of_another_head_are_refused() {
     let saved = ["adacos", "arcface", "softmax", "l2-softmax"].map(|name| {
-        let head = Head::new(name, &HeadOptions::default()).expect("a head");
+        let head = AnyHead::new(name, &[]).expect("a head");
         (name, Saved::of(trained(TrainConfig::new(head)).checkpoint()))
     });
     for ((name, own), (other, others)) in saved.iter().flat_map(|own| saved.iter().map(move |other| (own, other))) {
@@ -212,8 +245,8 @@ fn class_vectors_of_no_class_or_dimension_are_refused() {
         let empty = |shape: &[usize]| Tensor { dtype: "F32".into(), shape: shape.into(), bytes: Vec::new() };
         tensors.extend([
             ("weights".into(), empty(&shape)),
-            ("moments.0.first".into(), empty(&[0])),
-            ("moments.0.second".into(), empty(&[0])),
+            ("moments.weights.first".into(), empty(&[0])),
+            ("moments.weights.second".into(), empty(&[0])),
         ]);
         if shape[1] != 4 {
             tensors.insert("transform.mean".into(), empty(&[0]));
@@ -341,6 +374,6 @@ fn directories_in_place_of_a_checkpoint_are_refused() {
         let path = saved.directory.path().join(name);
         fs::remove_file(&path).expect("there");
         fs::create_dir(&path).expect("writable");
-        assert!(refusal(Checkpoint::load(&path), &path).starts_with("cannot read"));
+        assert!(refusal(Checkpoint::<AnyHead>::load(&path), &path).starts_with("cannot read"));
     }
 }

@@ -6,7 +6,7 @@ use arcos::data::{Dataset, PhotographRows, read_pairs};
 use arcos::extract::Manifest;
 use arcos::heads::AdaCos;
 use arcos::train::{RunDirectory, TrainConfig, Trainer, read_history, read_steps, read_target_angles};
-use arcos::{Error, Head, Result};
+use arcos::{AnyHead, Error, Result};
 use ndarray::Array2;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -61,8 +61,8 @@ pub fn trained(config: TrainConfig) -> Trainer {
     trainer
 }
 
-pub fn adacos() -> Head {
-    Head::AdaCos(AdaCos::default())
+pub fn adacos() -> AnyHead {
+    AnyHead::AdaCos(AdaCos::default())
 }
 
 fn digits_as(text: &[u8], digits: &[u8]) -> Vec<u8> {

@@ -5,9 +5,8 @@ use super::program::with_data;
 use arcos::data::synthetic::SyntheticBirds;
 use arcos::data::{Dataset, TransformKind};
 use arcos::embedder::{EmbedBlock, Embedder};
-use arcos::heads::HeadOptions;
 use arcos::train::{Checkpoint, EpochRecord, RunDirectory, TrainConfig, Trainer, has_logs};
-use arcos::{Head, Result};
+use arcos::{AnyHead, Result};
 use ndarray::Array2;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -54,7 +53,7 @@ fn a_run_that_is_paused_at_any_batch_ends_with_the_same_bits() -> Result<()> {
     let dataset = |(features, labels): (Array2<f32>, _)| Dataset::new(features.into(), labels);
     let (train, test) = (dataset(train)?, dataset(test)?);
     let embedder = Some(Embedder { dimension: 8, block: EmbedBlock::E });
-    let heads = Head::names().map(|name| Head::new(name, &HeadOptions::default())).collect::<Result<Vec<_>>>()?;
+    let heads = AnyHead::names().map(|name| AnyHead::new(name, &[])).collect::<Result<Vec<_>>>()?;
     for (head, embedder) in heads.into_iter().flat_map(|head| [(head.clone(), embedder), (head, None)]) {
         let transform = TransformKind::Standardise;
         let config = TrainConfig { epochs: 3, batch_size: 13, embedder, transform, ..TrainConfig::new(head) };
@@ -83,7 +82,7 @@ fn paused_at_any_batch(config: &TrainConfig, train: &Dataset, test: &Dataset) ->
         assert_eq!(record.is_some(), pause_at == batches);
         let path = directory.path().join("checkpoint");
         first.checkpoint().save(&path)?;
-        let checkpoint = Checkpoint::load(&path)?;
+        let checkpoint = Checkpoint::<AnyHead>::load(&path)?;
         assert_eq!(&checkpoint, first.checkpoint());
         let mut second = Trainer::resume(checkpoint, config.clone(), train.clone(), Some(test.clone()))?;
         if pause_at < batches {
@@ -141,7 +140,7 @@ fn ctrl_c_leaves_a_checkpoint_and_exits_with_130() {
     assert!(complaint(&refused, 1).contains("another run is writing here"));
 
     let message = interrupted(long);
-    let newest = || RunDirectory::load_newest(&at(name)).expect("readable").expect("a checkpoint").place();
+    let newest = || RunDirectory::load_newest::<AnyHead>(&at(name)).expect("readable").expect("a checkpoint").place();
     let first = newest();
     assert!(message.contains(&format!("interrupted after {first}; `")), "{message}");
 
@@ -154,7 +153,9 @@ fn ctrl_c_leaves_a_checkpoint_and_exits_with_130() {
     shell.args(["-c", &format!("exec {command}")]).current_dir(&elsewhere);
     let again = shell.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("a shell");
     // While it writes and removes, the newest may go from under the reader.
-    wait_until(|| RunDirectory::load_newest(&at(name)).is_ok_and(|newest| newest.is_some_and(|at| at.place() > first)));
+    wait_until(|| {
+        RunDirectory::load_newest::<AnyHead>(&at(name)).is_ok_and(|newest| newest.is_some_and(|at| at.place() > first))
+    });
     let message = interrupted(again);
     assert!(message.contains(&format!("interrupted after {}; `{command}`", newest())), "{message}");
 
@@ -273,7 +274,7 @@ fn training_that_diverges_says_where_and_leaves_the_last_good_checkpoint() {
         ["train", "--head", "softmax", "--data", "data", "--out", "run", "--epochs", "100", "--checkpoint-every", "1"];
     let message = complaint(&arcos(directory.path(), &[&base[..], &diverging].concat()), 1);
     let newest = RunDirectory::newest_checkpoint(&directory.path().join("run")).expect("readable").expect("one");
-    let last = Checkpoint::load(&newest).expect("whole");
+    let last = Checkpoint::<AnyHead>::load(&newest).expect("whole");
     let epoch = last.history.len() + 1;
     assert!(message.contains(&format!("epoch {epoch}, batch ")) && message.contains("the loss is inf"), "{message}");
     assert!(epoch > 5 && last.model.parameters.weights.iter().all(|weight| weight.is_finite()));

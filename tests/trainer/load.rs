@@ -4,7 +4,7 @@ use arcos::data::Dataset;
 use arcos::embedder::{EmbedBlock, Embedder};
 use arcos::heads::AdaCos;
 use arcos::train::{RunDirectory, TrainConfig, Trainer};
-use arcos::{Head, Result};
+use arcos::{AnyHead, Result};
 use ndarray::Array2;
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ fn small_run(directory: &Path) -> Result<()> {
     let features = Array2::from_shape_fn((64, 16), |(row, column)| ((7 * row + 5 * column) % 13) as f32 - 6.0);
     let data = Dataset::new(features.into(), (0..64).map(|row| row % 8).collect())?;
     let embedder = Some(Embedder { dimension: 8, block: EmbedBlock::E });
-    let config = TrainConfig { epochs: 2, embedder, ..TrainConfig::new(Head::AdaCos(AdaCos::default())) };
+    let config = TrainConfig { epochs: 2, embedder, ..TrainConfig::new(AnyHead::AdaCos(AdaCos::default())) };
     let mut trainer = Trainer::new(config, data.clone(), Some(data))?;
     let mut run = RunDirectory::create(directory, 1, trainer.checkpoint())?;
     while !trainer.is_done() {

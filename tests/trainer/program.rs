@@ -37,7 +37,7 @@ fn help_has_examples_for_every_command() {
     }
     assert!(help.contains("Examples:"), "{help}");
     let help = stdout(&arcos(directory.path(), &["grad", "--help"]));
-    for head in arcos::Head::names() {
+    for head in arcos::AnyHead::names() {
         assert!(help.contains(head), "{head} is not in the help of grad");
     }
     stdout(&arcos(directory.path(), &["--version"]));
@@ -228,8 +228,8 @@ fn grad_writes_what_the_library_computes() {
     assert_eq!((&report["head"], &report["scale"]), (&"cosface".into(), &8.0.into()));
     let loss: Array0<f64> = read_npy(path("out/loss.npy")).expect("0-d");
     assert_eq!(report["loss"].as_f64(), Some(loss[()]));
-    use arcos::ClassificationHead;
-    let head = arcos::heads::CosFace { scale: 8.0, margin: 0.2 };
+    use arcos::Head;
+    let head = arcos::heads::CosFace { scale: arcos::heads::Scale::Fixed(8.0), margin: 0.2 };
     let (expected, cache) =
         head.forward(features.view(), &weights.clone().into(), array![2, 1].view()).expect("well-formed");
     let gradients = head.backward(cache);

@@ -2,18 +2,18 @@
 
 use super::birds::{adacos, birds, run, trainer};
 use arcos::data::{Dataset, TransformKind};
-use arcos::heads::{AdaCos, ArcFace, L2Softmax};
+use arcos::heads::{AdaCos, ArcFace, L2Softmax, Scale};
 use arcos::optim::{AdamW, Decay, Optimizer, RmsProp, Schedule, Sgd};
 use arcos::train::{
     Checkpoint, EpochRecord, Kernel, Place, RunDirectory, TrainConfig, Trainer, WeightInit, read_history, read_steps,
     read_target_angles,
 };
-use arcos::{Error, Head, HeadOptions};
+use arcos::{AnyHead, Error};
 use ndarray::array;
 use std::fs;
 use std::path::Path;
 
-fn config(head: Head) -> TrainConfig {
+fn config(head: AnyHead) -> TrainConfig {
     TrainConfig { epochs: 4, learning_rate: 3e-3, ..TrainConfig::new(head) }
 }
 
@@ -26,14 +26,12 @@ fn figures(history: &[EpochRecord]) -> Vec<EpochRecord> {
 fn every_head_learns_with_every_optimizer() {
     let optimizers =
         [Optimizer::Sgd(Sgd::default()), Optimizer::RmsProp(RmsProp::default()), Optimizer::AdamW(AdamW::default())];
-    for name in Head::names() {
+    for name in AnyHead::names() {
         for optimizer in optimizers {
-            let mut options = HeadOptions::default();
-            if Head::options_of(name).expect("listed").contains(&"scale") {
-                options.scale = Some(16.0);
-            }
+            let takes_scale = AnyHead::options_of(name).expect("listed").iter().any(|option| option.name == "scale");
+            let options: &[_] = if takes_scale { &[("scale", "16")] } else { &[] };
             let learning_rate = if matches!(optimizer, Optimizer::Sgd(_)) { 0.1 } else { 3e-3 };
-            let head = Head::new(name, &options).expect("a head");
+            let head = AnyHead::new(name, options).expect("a head");
             let mut trainer = trainer(TrainConfig { optimizer, learning_rate, epochs: 20, ..config(head) });
             run(&mut trainer);
             let (first, last) = (&trainer.history()[0], &trainer.history()[19]);
@@ -59,9 +57,9 @@ fn the_same_seed_gives_the_same_bits() {
 
 #[test]
 fn the_kernel_and_the_explicit_step_train_alike() {
-    for name in Head::names() {
+    for name in AnyHead::names() {
         let train = |kernel| {
-            let head = Head::new(name, &HeadOptions::default()).expect("a head");
+            let head = AnyHead::new(name, &[]).expect("a head");
             let mut trainer = trainer(TrainConfig { kernel, ..config(head) });
             run(&mut trainer);
             trainer
@@ -85,8 +83,8 @@ fn a_resumed_run_ends_with_the_same_bits() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let heads = [
         adacos(),
-        Head::ArcFace(ArcFace { scale: 16.0, ..ArcFace::default() }),
-        Head::L2Softmax(L2Softmax { alpha: 8.0, learn_alpha: true }),
+        AnyHead::ArcFace(ArcFace { scale: Scale::Fixed(16.0), ..ArcFace::default() }),
+        AnyHead::L2Softmax(L2Softmax { alpha: 8.0, learn_alpha: true }),
     ];
     let optimizers =
         [Optimizer::RmsProp(RmsProp::default()), Optimizer::Sgd(Sgd::default()), Optimizer::AdamW(AdamW::default())];
@@ -109,7 +107,7 @@ fn ends_with_the_same_bits(config: TrainConfig, directory: &Path) {
     drop(interrupted);
 
     let (train, test) = birds();
-    let checkpoint = Checkpoint::load(&path).expect("just written");
+    let checkpoint = Checkpoint::<AnyHead>::load(&path).expect("just written");
     let mut resumed = Trainer::resume(checkpoint, config.clone(), train, Some(test)).expect("the same run");
     assert_eq!(resumed.history().len(), 2);
     run(&mut resumed);
@@ -157,7 +155,7 @@ fn moments_that_are_not_finite_stop_training() {
     let (train, _) = birds();
     let huge = train.features.view().mapv(|value| 1e20 * value);
     let train = Dataset::new(huge.into(), train.labels).expect("finite");
-    let softmax = Head::new("softmax", &HeadOptions::default()).expect("a head");
+    let softmax = AnyHead::new("softmax", &[]).expect("a head");
     for kernel in [Kernel::default(), Kernel::Explicit] {
         let config = TrainConfig { transform: TransformKind::None, kernel, ..config(softmax.clone()) };
         let mut trainer = Trainer::new(config, train.clone(), None).expect("well-formed");
@@ -193,7 +191,7 @@ fn a_checkpoint_of_another_run_is_refused() {
     ];
     assert_eq!(differences, expected);
 
-    for head in [Head::ArcFace(ArcFace::default()), Head::AdaCos(AdaCos { max_scale: Some(9.0) })] {
+    for head in [AnyHead::ArcFace(ArcFace::default()), AnyHead::AdaCos(AdaCos { max_scale: Some(9.0) })] {
         let Err(Error::OtherSettings { differences }) = resume(config(head.clone()), &train) else {
             panic!("{head:?}")
         };
@@ -283,30 +281,30 @@ fn a_longer_cosine_goes_on_at_the_rate_that_is_said() {
 
 #[test]
 fn heads_are_stored_by_the_names_they_are_asked_for_by() {
-    for name in Head::names() {
-        let head = Head::new(name, &HeadOptions::default()).expect("every head has defaults");
+    for name in AnyHead::names() {
+        let head = AnyHead::new(name, &[]).expect("every head has defaults");
         let stored = serde_json::to_value(&head).expect("plain data");
         assert_eq!(stored["name"], name);
-        assert_eq!(serde_json::from_value::<Head>(stored).expect("just stored"), head);
+        assert_eq!(serde_json::from_value::<AnyHead>(stored).expect("just stored"), head);
     }
 }
 
 #[test]
 fn learned_alpha_moves_and_fixed_alpha_does_not() {
     for learn_alpha in [false, true] {
-        let mut trainer = trainer(config(Head::L2Softmax(L2Softmax { alpha: 8.0, learn_alpha })));
+        let mut trainer = trainer(config(AnyHead::L2Softmax(L2Softmax { alpha: 8.0, learn_alpha })));
         run(&mut trainer);
-        assert_eq!(trainer.model().parameters.alpha != Some(8.0), learn_alpha);
+        assert_eq!(trainer.model().parameters.vectors["alpha"][0] != 8.0, learn_alpha);
     }
 }
 
 #[test]
 fn the_scale_of_adacos_is_kept_below_its_bound() {
-    let Head::AdaCos(head) = TrainConfig::new(adacos()).head else { unreachable!("it is AdaCos") };
+    let AnyHead::AdaCos(head) = TrainConfig::new(adacos()).head else { unreachable!("it is AdaCos") };
     assert_eq!(head.max_scale, Some(64.0), "a trainer sets a bound");
-    let mut trainer = trainer(config(Head::AdaCos(AdaCos { max_scale: Some(2.5) })));
+    let mut trainer = trainer(config(AnyHead::AdaCos(AdaCos { max_scale: Some(2.5) })));
     run(&mut trainer);
-    assert_eq!(trainer.model().parameters.scale, Some(2.5));
+    assert_eq!(trainer.model().parameters.state["scale"], 2.5);
 }
 
 #[test]
@@ -341,7 +339,7 @@ fn divergence_is_an_error_that_says_when() {
     let config = TrainConfig {
         optimizer: Optimizer::Sgd(Sgd::default()),
         learning_rate: 1e38,
-        ..config(Head::new("softmax", &HeadOptions::default()).expect("a head"))
+        ..config(AnyHead::new("softmax", &[]).expect("a head"))
     };
     let mut trainer = trainer(config);
     let error = (0..4).find_map(|_| trainer.run_epoch(|_| ()).err()).expect("it diverges");
@@ -408,7 +406,7 @@ fn a_run_directory_holds_history_events_and_the_newest_checkpoints() {
 
     // Another run has gone on since: this one would take its checkpoints for its own.
     drop(run);
-    let behind = Checkpoint::load(&path.join("checkpoints/epoch-0003")).expect("whole");
+    let behind = Checkpoint::<AnyHead>::load(&path.join("checkpoints/epoch-0003")).expect("whole");
     let error = RunDirectory::create(&path, 2, &behind).expect_err("epoch 4 is there").to_string();
     assert!(error.contains("holds a run that has come to epoch 4; expected one at epoch 3"), "{error}");
 
@@ -429,7 +427,7 @@ fn a_run_directory_holds_history_events_and_the_newest_checkpoints() {
     run.save(trainer.checkpoint()).expect("writable");
     assert_eq!(read_target_angles(&path).expect("with a header"), angles[3..]);
     let newest = RunDirectory::newest_checkpoint(&path).expect("readable").expect("just written");
-    assert_eq!(Checkpoint::load(&newest).expect("whole").place(), Place { epochs: 4, batches: 0 });
+    assert_eq!(Checkpoint::<AnyHead>::load(&newest).expect("whole").place(), Place { epochs: 4, batches: 0 });
 }
 
 #[test]
@@ -444,18 +442,18 @@ fn checkpoints_that_are_damaged_are_refused() {
     save();
     let bytes = fs::read(&tensors).expect("written");
     fs::write(&tensors, &bytes[..bytes.len() / 2]).expect("writable");
-    assert!(matches!(Checkpoint::load(&path), Err(Error::File { .. })), "half a file");
+    assert!(matches!(Checkpoint::<AnyHead>::load(&path), Err(Error::File { .. })), "half a file");
 
     save();
     fs::write(&json, "{}").expect("writable");
-    assert!(matches!(Checkpoint::load(&path), Err(Error::File { .. })), "no configuration");
+    assert!(matches!(Checkpoint::<AnyHead>::load(&path), Err(Error::File { .. })), "no configuration");
 
     save();
-    let text = fs::read_to_string(&json).expect("written").replace("checkpoint 2", "checkpoint 9");
+    let text = fs::read_to_string(&json).expect("written").replace("checkpoint 3", "checkpoint 9");
     fs::write(&json, text).expect("writable");
-    let error = Checkpoint::load(&path).expect_err("of another version").to_string();
-    assert!(error.ends_with("arcos checkpoint 9; expected arcos checkpoint 2"), "{error}");
+    let error = Checkpoint::<AnyHead>::load(&path).expect_err("of another version").to_string();
+    assert!(error.ends_with("arcos checkpoint 9; expected arcos checkpoint 3"), "{error}");
 
     fs::remove_file(&json).expect("there");
-    assert!(matches!(Checkpoint::load(&path), Err(Error::Io { .. })), "no JSON");
+    assert!(matches!(Checkpoint::<AnyHead>::load(&path), Err(Error::Io { .. })), "no JSON");
 }

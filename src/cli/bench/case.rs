@@ -2,7 +2,7 @@
 
 use crate::cli::npy;
 use crate::ops::rows;
-use crate::{ClassificationHead, Head, Parameters, Real, Result};
+use crate::{AnyHead, Head, Parameters, Real, Result};
 use ndarray::{Array1, Array2, Axis};
 use ndarray_npy::WritableElement;
 use rand::{RngExt, SeedableRng};
@@ -25,22 +25,23 @@ pub(super) enum Regime {
 const NOISE: f64 = 0.29;
 
 pub(super) struct Case<F> {
-    pub head: Head,
+    pub head: AnyHead,
     pub features: Array2<F>,
     pub labels: Array1<i64>,
     pub parameters: Parameters<F>,
 }
 
 impl<F: Real> Case<F> {
-    pub fn new(head: Head, batch: usize, dimension: usize, classes: usize, regime: Regime) -> Result<Self> {
+    pub fn new(head: AnyHead, batch: usize, dimension: usize, classes: usize, regime: Regime) -> Result<Self> {
         head.check(classes)?;
-        let weights = uniform_rows(classes, dimension, 0);
+        let centres = head.centres();
+        let weights = uniform_rows(classes * centres, dimension, 0);
         let labels = Array1::from_shape_fn(batch, |row| (row * 7919 % classes) as i64);
         let mut features = uniform_rows(batch, dimension, 1);
         if regime == Regime::Concentrated {
             features *= F::of(NOISE);
             for (mut row, &label) in features.axis_iter_mut(Axis(0)).zip(&labels) {
-                row += &weights.row(label as usize);
+                row += &weights.row(label as usize * centres);
             }
         }
         let parameters = head.initial_parameters(weights)?;

@@ -6,7 +6,7 @@ use crate::heads::Gradients;
 use crate::optim::{Moments, Optimizer, Sgd};
 use crate::real::SingleThreaded;
 use crate::streaming::{Streaming, StreamingOptions, Update};
-use crate::{ClassificationHead, Parameters, Real, Result};
+use crate::{AnyHead, Head, Parameters, Real, Result};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
@@ -142,19 +142,17 @@ impl<F: Real> Track<F> {
         let optimizer = Optimizer::Sgd(Sgd::default());
         let touched = |shape| Array2::from_elem(shape, F::one());
         let (weights, features) = (case.parameters.weights.dim(), case.features.dim());
-        let lengths = case.parameters.trained_lengths(case.head.learns_alpha());
-        let mut moments: Vec<Moments<F>> =
-            if update { lengths.into_iter().map(|length| optimizer.moments(length)).collect() } else { Vec::new() };
+        let trained = case.parameters.trained(&case.head);
+        let mut moments: Vec<Moments<F>> = if update {
+            trained.into_iter().map(|(_, length)| optimizer.moments(length)).collect()
+        } else {
+            Vec::new()
+        };
         // What nobody has written to is not resident yet.
         moments.iter_mut().for_each(|moments| moments.first.fill(F::zero()));
         Self {
             kernel: Streaming::default(),
-            gradients: Gradients {
-                d_features: touched(features),
-                d_weights: touched(weights),
-                d_bias: None,
-                d_alpha: None,
-            },
+            gradients: Gradients { d_features: touched(features), d_weights: touched(weights), ..Gradients::default() },
             logits: Array2::zeros((features.0, weights.0)),
             d_features: touched(features),
             moments,
@@ -214,7 +212,6 @@ impl<F: Real> Track<F> {
                     moments: &mut self.moments,
                     step: 1,
                     learning_rate: LEARNING_RATE,
-                    learn_alpha: head.learns_alpha(),
                     d_features: (contestant == Contestant::FusedUpdate).then_some(&mut self.d_features),
                 };
                 self.kernel.train_step(head, features, parameters, labels, update)?;
@@ -222,7 +219,7 @@ impl<F: Real> Track<F> {
             Contestant::SeparateUpdate => {
                 let (kernel, gradients) = (&mut self.kernel, &mut self.gradients);
                 kernel.forward_backward_into(head, features, parameters, labels, gradients)?;
-                update_in_parallel(&self.optimizer, parameters, gradients, head.learns_alpha(), &mut self.moments);
+                update_in_parallel(&self.optimizer, head, parameters, gradients, &mut self.moments);
             }
         }
         Ok(())
@@ -255,12 +252,12 @@ fn products_in_blocks<F: Real>(features: ArrayView2<F>, weights: &Array2<F>, d_w
 /// The optimizer's step after the gradients, on all threads.
 fn update_in_parallel<F: Real>(
     optimizer: &Optimizer,
+    head: &AnyHead,
     parameters: &mut Parameters<F>,
     gradients: &Gradients<F>,
-    learn_alpha: bool,
     moments: &mut [Moments<F>],
 ) {
-    for (tensor, moments) in parameters.trained_mut(gradients, learn_alpha).into_iter().zip(moments) {
+    for (tensor, moments) in parameters.trained_mut(head, gradients).into_iter().zip(moments) {
         let share = tensor.values.len().div_ceil(rayon::current_num_threads());
         let values = tensor.values.par_chunks_mut(share).zip(tensor.gradient.par_chunks(share));
         values.zip(moments.first.par_chunks_mut(share)).for_each(|((values, gradient), first)| {

@@ -133,7 +133,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
 }
 
 fn measure<F: Real + WritableElement>(args: &Args, classes: usize) -> Result<Report> {
-    let head = head(&args.head, borrowed(&args.head_args.given()))?;
+    let head = head(&args.head, borrowed(args.head_args.given()))?;
     let case = Case::<F>::new(head, args.batch, args.dim, classes, args.regime)?;
     args.save_arrays.as_deref().map_or(Ok(()), |directory| case.save(directory))?;
     let kernel = args.kernel.options()?;

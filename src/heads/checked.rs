@@ -1,0 +1,104 @@
+//! A head with its parameters, checked: where both engines begin.
+
+use super::scale::SCALE_STATE;
+use super::{Geometry, Head, Parameters, State};
+use crate::ops::linear;
+use crate::ops::softmax_cross_entropy::check_classes;
+use crate::{Error, Real, Result};
+use ndarray::{Array1, ArrayView1, ArrayView2};
+use std::collections::BTreeMap;
+
+/// What the engines need of a head and its parameters besides weights.
+#[derive(Debug)]
+pub(crate) struct Checked<'a, F> {
+    pub geometry: Geometry,
+    pub classes: usize,
+    pub centres: usize,
+    /// The scale; where it follows the batch, that of the step before.
+    pub scale: F,
+    /// (C,) where the geometry has one.
+    pub bias: Option<ArrayView1<'a, F>>,
+    /// In the order of [`Head::state`].
+    pub state: Vec<f64>,
+}
+
+impl<'a, F: Real> Checked<'a, F> {
+    /// Checks hyper-parameters, shapes, and all values but those of features and weights.
+    ///
+    /// # Errors
+    /// [`Error::Shape`], [`Error::Empty`], [`Error::HyperParameter`], [`Error::TooFewClasses`], [`Error::MissingParameter`],
+    /// [`Error::NotFinite`].
+    pub fn new(head: &impl Head, features: ArrayView2<F>, parameters: &'a Parameters<F>) -> Result<Self> {
+        let Parameters { weights, vectors, state } = parameters;
+        Self::of_parts(head, features, weights.view(), vectors, state)
+    }
+
+    /// [`new`](Self::new) that leaves the class vectors free to be changed.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn of_parts(
+        head: &impl Head,
+        features: ArrayView2<F>,
+        weights: ArrayView2<F>,
+        vectors: &'a BTreeMap<String, Array1<F>>,
+        state: &State,
+    ) -> Result<Self> {
+        linear::check_shapes(features, weights)?;
+        let classes = check_centres(head, weights.dim())?;
+        check_head(head, classes)?;
+        let geometry = head.geometry();
+        let vector = |name: &'static str| {
+            let missing = || {
+                let expected = format!("shape ({classes},), one element for each class");
+                Error::MissingParameter { head: head.name(), name, expected }
+            };
+            vectors.get(name).ok_or_else(missing)
+        };
+        let bias = geometry.has_bias().then(|| vector("bias")).transpose()?;
+        bias.map_or(Ok(()), |bias| linear::check_bias(bias.view(), classes))?;
+        Ok(Self {
+            geometry,
+            classes,
+            centres: head.centres(),
+            scale: head.scale().with(head.name(), classes, vectors, state)?,
+            bias: bias.map(|bias| bias.view()),
+            state: head.state().iter().map(|&(name, first)| state_value(state, name, first)).collect::<Result<_>>()?,
+        })
+    }
+
+    /// The state after a step, from what [`Head::observe`] has left and the step's scale.
+    pub fn state_after(head: &impl Head, state: &[f64], scale: F) -> State {
+        let of_scale = head.scale().follows_batch().then(|| (SCALE_STATE.to_owned(), scale.to_double()));
+        let of_head = head.state().iter().zip(state).map(|(&(name, _), &value)| (name.to_owned(), value));
+        of_head.chain(of_scale).collect()
+    }
+}
+
+fn state_value(state: &State, name: &'static str, first: f64) -> Result<f64> {
+    let value = state.get(name).copied().unwrap_or(first);
+    let expected = "a finite number, as a step leaves it";
+    crate::optim::check_setting(name, value, value.is_finite(), expected)?;
+    Ok(value)
+}
+
+/// Checks hyper-parameters, scale, and that there are other classes.
+pub(crate) fn check_head(head: &impl Head, classes: usize) -> Result<()> {
+    head.check(classes)?;
+    head.scale().check(head.name(), classes)?;
+    check_classes(head.name(), classes)
+}
+
+/// The number of classes that `weights` of this shape are of.
+///
+/// # Errors
+/// [`Error::Shape`] for class vectors that do not come in whole classes.
+pub(super) fn check_centres(head: &impl Head, shape: (usize, usize)) -> Result<usize> {
+    let (rows, dimension) = shape;
+    let centres = head.centres();
+    if centres > 0 && rows % centres == 0 {
+        return Ok(rows / centres);
+    }
+    let expected = format!("a multiple of {centres} rows, the centres of a class");
+    Err(Error::Shape { what: "weights", found: vec![rows, dimension], expected })
+}

@@ -1,0 +1,282 @@
+//! The explicit engine: loss and gradients of any head from whole arrays, in the order of the formulas. The reference that the
+//! [streaming kernel](crate::streaming) is held to.
+//!
+//! With x̃ and w̃ as the head's [`Geometry`] has them and inner products `c = x̃ w̃ᵀ`:
+//!
+//! `z_ij = s φ(c_ij) + b_j` for `j ≠ y_i`, `z_iy = s ψ + b_y`, `loss = mean_i (logsumexp(z_i) - z_iy + g(‖x_i‖))`.
+//!
+//! Backward, with `r = (softmax(z) - onehot(y)) / n` (B, C), n the number of labelled rows:
+//!
+//! - `d_c = s r φ'` for the others, `s r ψ'` for the labelled class, `d_b = Σ_i r_i`, `d_s = Σ r φ` (ψ for the labelled class);
+//! - `d_x̃ = d_c w̃`, `d_w̃ = d_cᵀ x̃`, and the Jacobian of the normalisation for what is normalised;
+//! - `d_x_i` gets `(s r_iy ∂ψ/∂‖x‖ + g'/n) x̂_i` besides.
+//!
+//! Of several centres a class, `c_ij` is the largest product with one of them, and the gradient goes to that one.
+
+use super::checked::Checked;
+use super::gradient_bound::{Lengths, check_gradients};
+use super::rules::{RowRules, rules_of, steepest};
+use super::scale::ln_b_avg;
+use super::{BatchStatistics, Geometry, Gradients, Head, Logit, Parameters, Row, Scale, State};
+use crate::metrics::accuracy;
+use crate::ops::l2_normalize::{self, Normalized, check_finite};
+use crate::ops::softmax_cross_entropy::{self as cross_entropy, CrossEntropyCache};
+use crate::ops::{Angle, Targets, linear, rows};
+use crate::{Error, Real, Result};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip};
+use std::collections::BTreeMap;
+
+/// What the backward pass needs of the forward pass, and what a step is to remember.
+#[derive(Clone, Debug)]
+pub struct Cache<F> {
+    /// What was normalised.
+    pub geometry: Geometry,
+    /// `x̃` (B, D) and `‖x‖` (B,).
+    pub features: Normalized<F>,
+    /// `w̃` (C·K, D) and `‖w‖` (C·K,).
+    pub weights: Normalized<F>,
+    /// `p - onehot(y)` (B, C).
+    pub cross_entropy: CrossEntropyCache<F>,
+    /// (row, class, ψ with its derivatives, `g'`) of each labelled row of a head with rules.
+    pub targets: Vec<(usize, usize, Logit<F>, F)>,
+    /// (B, C) `φ'`, 1 for the labelled class; where the head changes others.
+    pub slopes_of_others: Option<Array2<F>>,
+    /// (B, C) what s multiplies: φ, or ψ; where s has a gradient.
+    pub unscaled: Option<Array2<F>>,
+    /// (B, C) the row of `weights` that was nearest, where there are several a class.
+    pub nearest: Option<Array2<usize>>,
+    /// The rule of the scale.
+    pub scale_rule: Scale,
+    /// The scale of the logits.
+    pub scale: F,
+    /// What to put into [`Parameters::state`] once the step is taken.
+    pub state: State,
+    /// For logs; the backward pass does not use them.
+    pub statistics: BatchStatistics,
+}
+
+/// Inner products of features and classes.
+struct Products<F> {
+    features: Normalized<F>,
+    weights: Normalized<F>,
+    /// (B, C)
+    products: Array2<F>,
+    nearest: Option<Array2<usize>>,
+}
+
+impl<F: Real> Products<F> {
+    fn forward(checked: &Checked<F>, features: ArrayView2<F>, weights: ArrayView2<F>) -> Result<Self> {
+        let operand = |what, rows: ArrayView2<F>, normalizes| match normalizes {
+            true => l2_normalize::forward(what, rows),
+            false => with_norms(what, rows),
+        };
+        let features = operand("features", features, checked.geometry.normalizes_features())?;
+        let weights = operand("weights", weights, checked.geometry.normalizes_weights())?;
+        let mut products = features.unit.dot(&weights.unit.t());
+        if checked.geometry == Geometry::Sphere {
+            products.mapv_inplace(|cosine| cosine.max(-F::one()).min(F::one()));
+        }
+        let (products, nearest) = match checked.centres {
+            1 => (products, None),
+            centres => {
+                let (products, nearest) = nearest_centres(&products, centres);
+                (products, Some(nearest))
+            }
+        };
+        Ok(Self { features, weights, products, nearest })
+    }
+}
+
+/// Rows as they are, with their norms; infinite where this precision does not hold one.
+fn with_norms<F: Real>(what: &'static str, x: ArrayView2<F>) -> Result<Normalized<F>> {
+    check_finite(what, x)?;
+    let unit = x.as_standard_layout().into_owned();
+    let norm = |row: ArrayView1<F>| F::of(rows::norm(row.to_slice().expect("in standard layout")));
+    let norms = unit.rows().into_iter().map(norm).collect();
+    Ok(Normalized { unit, norms })
+}
+
+/// The largest product of each class's centres, (B, C), and which row of the class vectors it is with.
+fn nearest_centres<F: Real>(products: &Array2<F>, centres: usize) -> (Array2<F>, Array2<usize>) {
+    let shape = (products.nrows(), products.ncols() / centres);
+    let nearest = Array2::from_shape_fn(shape, |(row, class)| {
+        let of_class = class * centres..(class + 1) * centres;
+        let nearer = |best, column| if products[[row, column]] > products[[row, best]] { column } else { best };
+        of_class.clone().fold(of_class.start, nearer)
+    });
+    (Array2::from_shape_fn(shape, |(row, class)| products[[row, nearest[[row, class]]]]), nearest)
+}
+
+pub(super) fn forward<F: Real, H: Head>(
+    head: &H,
+    features: ArrayView2<F>,
+    parameters: &Parameters<F>,
+    labels: ArrayView1<i64>,
+) -> Result<(F, Cache<F>)> {
+    let checked = Checked::new(head, features, parameters)?;
+    let (geometry, scale_rule) = (checked.geometry, head.scale());
+    let Products { features, weights, products, nearest } =
+        Products::forward(&checked, features, parameters.weights.view())?;
+    let targets = Targets::new(labels, products.nrows(), checked.classes)?;
+
+    let angles: Vec<_> = targets
+        .iter()
+        .map(|(row, class)| {
+            let class_vector = nearest.as_ref().map_or(class, |nearest| nearest[[row, class]]);
+            let (x, w) = (features.unit.row(row), weights.unit.row(class_vector));
+            if geometry == Geometry::Sphere { Some(Angle::between(x, w)) } else { Angle::of_rows(x, w) }
+        })
+        .collect();
+    let mut state = checked.state.clone();
+    let rules = match geometry {
+        Geometry::Sphere => {
+            let row = |((row, class), angle): (_, &Option<_>)| {
+                Some(Row { angle: (*angle)?, norm: features.norms[row], class })
+            };
+            let labelled: Vec<_> = targets.iter().zip(&angles).filter_map(row).collect();
+            rules_of(head, &labelled, &mut state)
+        }
+        Geometry::Plain | Geometry::UnitFeatures => Vec::new(),
+    };
+
+    let with_bias = |logits: Array2<F>| match checked.bias {
+        Some(bias) => logits + bias,
+        None => logits,
+    };
+    let correct = match checked.bias {
+        Some(_) => accuracy::top_k_correct(with_bias(&products * checked.scale).view(), &targets, 1),
+        None => accuracy::top_k_correct(products.view(), &targets, 1),
+    };
+    let (mut unscaled, slopes_of_others) = change_others(products, &targets, &rules);
+    let scale = match scale_rule.follows_batch() {
+        true => {
+            let parts = targets.iter().map(|(row, class)| largest_and_sum(unscaled.row(row), class, checked.scale));
+            let ln_b_avg = ln_b_avg(checked.scale, targets.labelled(), parts);
+            scale_rule.after_batch(head.name(), checked.scale, ln_b_avg, angles.iter().copied().flatten())?
+        }
+        false => checked.scale,
+    };
+    for ((row, class), rules) in targets.iter().zip(&rules) {
+        unscaled[[row, class]] = rules.target.value;
+    }
+
+    let length = |normalizes, norms: &Array1<F>| match normalizes {
+        true => norms.fold(F::infinity(), |shortest, &norm| shortest.min(norm)).to_double(),
+        false => norms.fold(F::zero(), |longest, &norm| longest.max(norm)).to_double(),
+    };
+    let lengths = Lengths {
+        features: length(geometry.normalizes_features(), &features.norms),
+        weights: length(geometry.normalizes_weights(), &weights.norms),
+    };
+    check_gradients(geometry, scale, steepest(&rules), features.norms.len(), lengths, true)?;
+    let statistics = BatchStatistics::new(&targets, correct, angles.into_iter(), scale);
+    let logits = with_bias(&unscaled * scale);
+    let (cross_entropy_loss, cross_entropy) = cross_entropy::forward(logits, &targets)?;
+    let penalties: F = rules.iter().map(|rules| rules.penalty.value).sum();
+    let loss = cross_entropy_loss + penalties / F::of(targets.labelled() as f64);
+    if !loss.is_finite() {
+        return Err(Error::LossNotFinite { loss: loss.to_double() });
+    }
+    let targets = targets.iter().zip(&rules);
+    let cache = Cache {
+        geometry,
+        features,
+        weights,
+        cross_entropy,
+        targets: targets.map(|((row, class), rules)| (row, class, rules.target, rules.penalty.slope)).collect(),
+        slopes_of_others,
+        unscaled: scale_rule.vector().map(|_| unscaled),
+        nearest,
+        scale_rule,
+        scale,
+        state: Checked::state_after(head, &state, scale),
+        statistics,
+    };
+    Ok((loss, cache))
+}
+
+/// φ of the products in the rows whose rules change others, and (B, C) φ' if there is such a row.
+fn change_others<F: Real>(
+    mut products: Array2<F>,
+    targets: &Targets,
+    rules: &[RowRules<F>],
+) -> (Array2<F>, Option<Array2<F>>) {
+    if rules.iter().all(|rules| rules.others.is_none()) {
+        return (products, None);
+    }
+    let mut slopes = Array2::ones(products.dim());
+    for ((row, class), rules) in targets.iter().zip(rules) {
+        let Some(others) = rules.others else { continue };
+        let changed = Zip::indexed(products.row_mut(row)).and(slopes.row_mut(row));
+        changed.for_each(|column, product, slope| {
+            if column != class {
+                *slope = others.slope_at(*product);
+                *product = others.value_at(*product);
+            }
+        });
+    }
+    (products, Some(slopes))
+}
+
+/// The largest of a row but for `class`, and `Σ exp(s (c - largest))` over them.
+fn largest_and_sum<F: Real>(row: ArrayView1<F>, class: usize, scale: F) -> (F, F) {
+    let others = || row.into_iter().enumerate().filter(|&(column, _)| column != class).map(|(_, &product)| product);
+    let largest = others().fold(F::neg_infinity(), |largest, product| largest.max(product));
+    (largest, others().map(|product| (scale * (product - largest)).exp()).sum())
+}
+
+pub(super) fn backward<F: Real>(cache: Cache<F>) -> Gradients<F> {
+    let Cache { geometry, features, weights, scale, scale_rule, .. } = cache;
+    let labelled = F::of(cache.cross_entropy.labelled as f64);
+    let residual = cross_entropy::backward(cache.cross_entropy);
+    let mut d_vectors = BTreeMap::new();
+    if geometry.has_bias() {
+        d_vectors.insert("bias".to_owned(), residual.sum_axis(Axis(0)));
+    }
+    if let (Some(name), Some(unscaled)) = (scale_rule.vector(), &cache.unscaled) {
+        let d_scale = (&residual * unscaled).sum();
+        d_vectors.insert(name.to_owned(), ndarray::array![scale_rule.d_vector(scale, d_scale)]);
+    }
+    let mut d_products = residual * scale;
+    if let Some(slopes) = cache.slopes_of_others {
+        d_products *= &slopes;
+    }
+    // (row, derivative by ‖x‖)
+    let mut d_norms = Vec::new();
+    for (row, class, target, d_penalty) in cache.targets {
+        let d_target = &mut d_products[[row, class]];
+        d_norms.push((row, *d_target * target.slope_of_norm + d_penalty / labelled));
+        *d_target *= target.slope;
+    }
+    if let Some(nearest) = cache.nearest {
+        let mut of_centres = Array2::zeros((features.norms.len(), weights.norms.len()));
+        Zip::indexed(&nearest).and(&d_products).for_each(|(row, _), &column, &d| of_centres[[row, column]] = d);
+        d_products = of_centres;
+    }
+    let linear = linear::backward(d_products.view(), features.unit.view(), weights.unit.view());
+    let of_rows = |gradient, operand: &Normalized<F>, normalizes| match normalizes {
+        true => l2_normalize::backward(gradient, operand),
+        false => gradient,
+    };
+    let mut d_features = of_rows(linear.d_features, &features, geometry.normalizes_features());
+    for (row, d_norm) in d_norms {
+        // Rules are asked on the sphere alone, where x̃ is x̂.
+        d_features.row_mut(row).scaled_add(d_norm, &features.unit.row(row));
+    }
+    Gradients { d_features, d_weights: of_rows(linear.d_weights, &weights, geometry.normalizes_weights()), d_vectors }
+}
+
+pub(super) fn logits<F: Real>(
+    head: &impl Head,
+    features: ArrayView2<F>,
+    parameters: &Parameters<F>,
+) -> Result<Array2<F>> {
+    let checked = Checked::new(head, features, parameters)?;
+    let products = Products::forward(&checked, features, parameters.weights.view())?.products * checked.scale;
+    let logits = match checked.bias {
+        Some(bias) => products + bias,
+        None => products,
+    };
+    check_finite("logits", logits.view())?;
+    Ok(logits)
+}

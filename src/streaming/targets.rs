@@ -1,0 +1,89 @@
+//! Before the first pass: the labelled rows with their own class vectors, exactly, and what the head says of them.
+
+use super::prepare::Inputs;
+use crate::heads::{Geometry, Row};
+use crate::ops::{Angle, Targets, l2_normalize, rows};
+use crate::{Real, Result};
+use ndarray::{ArrayView2, s};
+use rayon::prelude::*;
+
+/// A labelled row and the nearest of its class's centres.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LabelledRow<F> {
+    pub row: usize,
+    pub class: usize,
+    /// The centre's row of the class vectors.
+    pub column: usize,
+    /// The inner product `x̃·w̃`.
+    pub product: F,
+    /// `None` if the feature or the class vector has no direction.
+    pub angle: Option<Angle<F>>,
+}
+
+/// The labelled rows, in their order. `operand` is x̃, `weights` are those of all classes, in row-major order.
+///
+/// # Errors
+/// Of class vectors without direction the first, labelled or not, where the head normalises them.
+pub(super) fn labelled_rows<F: Real>(
+    inputs: &Inputs<F>,
+    operand: ArrayView2<F>,
+    weights: &[F],
+    targets: &Targets,
+) -> Result<Vec<LabelledRow<F>>> {
+    let checked = inputs.checked;
+    let dimension = operand.ncols();
+    let labelled: Vec<_> = targets.iter().collect();
+    let found = labelled.par_iter().with_min_len(16).map(|&(row, class)| {
+        let x = operand.row(row).to_slice().expect("x̃ is in row-major order");
+        let columns = class * checked.centres..(class + 1) * checked.centres;
+        let vectors = &weights[columns.start * dimension..columns.end * dimension];
+        let (mut unit, mut norms) = (vec![F::zero(); vectors.len()], vec![F::zero(); columns.len()]);
+        let vectors = match checked.geometry.normalizes_weights() {
+            true => {
+                let view = ArrayView2::from_shape((columns.len(), dimension), vectors).expect("whole rows");
+                l2_normalize::normalize_rows("weights", columns.start, view, &mut unit, &mut norms).ok()?;
+                &unit
+            }
+            false => vectors,
+        };
+        let products = vectors.chunks_exact(dimension).map(|vector| rows::dot(x, vector));
+        let nearer = |best: (usize, F), next: (usize, F)| if next.1 > best.1 { next } else { best };
+        let (centre, product) = products.enumerate().reduce(nearer).expect("at least one centre");
+        let vector = &vectors[centre * dimension..][..dimension];
+        let angle = match checked.geometry {
+            Geometry::Sphere => Some(Angle::between_rows(x, vector)),
+            Geometry::Plain | Geometry::UnitFeatures => Angle::of_rows(inputs.features.row(row), vector.into()),
+        };
+        Some(LabelledRow { row, class, column: columns.start + centre, product, angle })
+    });
+    match found.collect() {
+        Some(rows) => Ok(rows),
+        None => {
+            let all = ArrayView2::from_shape((weights.len() / dimension, dimension), weights).expect("whole rows");
+            let (mut unit, mut norm) = (vec![F::zero(); dimension], [F::zero()]);
+            for class_vector in 0..all.nrows() {
+                let row = all.slice(s![class_vector..class_vector + 1, ..]);
+                l2_normalize::normalize_rows("weights", class_vector, row, &mut unit, &mut norm)?;
+            }
+            unreachable!("one of the labelled class vectors was refused above")
+        }
+    }
+}
+
+/// The rows that the head's rules are asked of; none unless it is on the sphere.
+pub(super) fn rows_of<F: Real>(geometry: Geometry, labelled: &[LabelledRow<F>], norms: &[F]) -> Vec<Row<F>> {
+    if geometry != Geometry::Sphere {
+        return Vec::new();
+    }
+    let row = |labelled: &LabelledRow<F>| {
+        Some(Row { angle: labelled.angle?, norm: norms[labelled.row], class: labelled.class })
+    };
+    labelled.iter().filter_map(row).collect()
+}
+
+/// (column, row) of the labelled rows, by column.
+pub(super) fn by_column<F: Real>(labelled: &[LabelledRow<F>]) -> Vec<(usize, usize)> {
+    let mut by_column: Vec<_> = labelled.iter().map(|labelled| (labelled.column, labelled.row)).collect();
+    by_column.sort_unstable();
+    by_column
+}

@@ -1,0 +1,295 @@
+//! Heads from outside the crate, which use what no listed head does: state, rules for the other classes, margins and penalties by norm,
+//! several centres a class, and scales of every kind with them.
+
+use super::case::{moments, rows_by_name};
+use super::streaming::{kernel, pool};
+use arcos::heads::{Gradients, Logit, OthersRule, Penalty, Row, Scale};
+use arcos::ops::IGNORE_LABEL;
+use arcos::optim::{Optimizer, Sgd};
+use arcos::streaming::{GradientFilter, Update};
+use arcos::{Head, Parameters, Real, Result};
+use ndarray::{Array1, Array2, Axis};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+/// Every rule at once, each of which can be left out.
+#[derive(Clone, Copy, Debug)]
+struct Everything {
+    scale: Scale,
+    centres: usize,
+    /// CurricularFace's: cosines past the target's logit become `c (t + c)`, with a running mean t.
+    curricular: bool,
+    /// MagFace's: a margin that grows with the norm, and a penalty on it.
+    by_norm: bool,
+    /// How far a step moves t; 0 holds it for differences.
+    momentum: f64,
+}
+
+const PLAIN: Everything =
+    Everything { scale: Scale::Fixed(8.0), centres: 1, curricular: false, by_norm: false, momentum: 0.1 };
+
+impl Everything {
+    fn margin<F: Real>(&self, norm: F) -> (F, F) {
+        if self.by_norm { (F::of(0.1) + F::of(0.05) * norm, F::of(0.05)) } else { (F::of(0.3), F::zero()) }
+    }
+}
+
+impl Head for Everything {
+    fn name(&self) -> &'static str {
+        "everything"
+    }
+
+    fn check(&self, _: usize) -> Result<()> {
+        Ok(())
+    }
+
+    fn scale(&self) -> Scale {
+        self.scale
+    }
+
+    fn centres(&self) -> usize {
+        self.centres
+    }
+
+    fn state(&self) -> &'static [(&'static str, f64)] {
+        if self.curricular { &[("t", 0.2)] } else { &[] }
+    }
+
+    fn observe<F: Real>(&self, rows: &[Row<F>], state: &mut [f64]) {
+        if let [t] = state {
+            let mean = rows.iter().map(|row| row.angle.cos.to_double()).sum::<f64>() / rows.len() as f64;
+            *t += self.momentum * (mean - *t);
+        }
+    }
+
+    fn target<F: Real>(&self, row: &Row<F>, _: &[f64]) -> Logit<F> {
+        let (margin, rise) = self.margin(row.norm);
+        let (sin, cos) = (margin.sin(), margin.cos());
+        let of_sum = row.angle.sin * cos + row.angle.cos * sin;
+        Logit {
+            value: row.angle.cos * cos - row.angle.sin * sin,
+            slope: of_sum / row.angle.sin_at_least_floor(),
+            slope_of_norm: -of_sum * rise,
+        }
+    }
+
+    fn others<F: Real>(&self, row: &Row<F>, state: &[f64]) -> Option<OthersRule<F>> {
+        let t = F::of(*state.first()?);
+        let threshold = self.target(row, state).value;
+        Some(OthersRule { threshold, value: [F::zero(), t, F::one()], slope: [t, F::of(2.0)] })
+    }
+
+    fn penalty<F: Real>(&self, norm: F) -> Penalty<F> {
+        match self.by_norm {
+            true => Penalty { value: F::of(0.5) / norm, slope: -F::of(0.5) / (norm * norm) },
+            false => Penalty::default(),
+        }
+    }
+}
+
+fn heads() -> Vec<Everything> {
+    let scales = [Scale::Fixed(8.0), Scale::AdaCos { max: None }, Scale::LEARNED];
+    let mut heads = Vec::new();
+    for scale in scales {
+        for centres in [1, 3] {
+            for (curricular, by_norm) in [(false, false), (true, false), (false, true), (true, true)] {
+                heads.push(Everything { scale, centres, curricular, by_norm, ..PLAIN });
+            }
+        }
+    }
+    heads
+}
+
+struct Batch {
+    features: Array2<f64>,
+    parameters: Parameters<f64>,
+    labels: Array1<i64>,
+}
+
+fn batch(head: &Everything, rows: usize, dimension: usize, classes: usize, seed: u64) -> Batch {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut gaussian = |shape| Array2::from_shape_simple_fn(shape, || -> f64 { StandardNormal.sample(&mut rng) });
+    let weights = gaussian((classes * head.centres, dimension));
+    let noise = gaussian((rows, dimension));
+    let mut labels = Array1::from_shape_simple_fn(rows, || rng.random_range(0..classes) as i64);
+    // Near one of the class's centres, so that some cosines are below the margin's threshold and some above it.
+    let own: Vec<_> = labels.iter().map(|&label| label as usize * head.centres).collect();
+    let features = noise + weights.select(Axis(0), &own);
+    labels[rows - 1] = IGNORE_LABEL;
+    let parameters = head.initial_parameters(weights).expect("enough classes");
+    Batch { features, parameters, labels }
+}
+
+/// The largest difference, relative to the largest element.
+fn difference<F: Real>(found: &Array2<F>, expected: &Array2<F>) -> f64 {
+    let largest = |values: &Array2<F>| values.fold(0.0, |largest: f64, value| largest.max(value.abs().to_double()));
+    assert_eq!(found.dim(), expected.dim());
+    largest(&(found - expected)) / largest(expected).max(1e-3)
+}
+
+fn assert_close<F: Real>(context: &str, found: &Gradients<F>, expected: &Gradients<F>, tolerance: f64) {
+    let (of_found, of_expected) = (rows_by_name(found), rows_by_name(expected));
+    assert_eq!(of_found.len(), of_expected.len(), "{context}");
+    let of_vectors = of_found.iter().zip(&of_expected).map(|((name, found), (_, expected))| (*name, found, expected));
+    let of_matrices =
+        [("d_features", &found.d_features, &expected.d_features), ("d_weights", &found.d_weights, &expected.d_weights)];
+    for (name, found, expected) in of_matrices.into_iter().chain(of_vectors) {
+        let difference = difference(found, expected);
+        assert!(difference <= tolerance, "{context}: {name} differs by {difference:e}\n{found}\n{expected}");
+    }
+}
+
+#[test]
+fn gradients_are_those_of_finite_differences() {
+    for head in heads() {
+        let batch = batch(&head, 5, 4, 6, 3);
+        let (_, cache) =
+            head.forward(batch.features.view(), &batch.parameters, batch.labels.view()).expect("a good batch");
+        if head.curricular {
+            let slopes = cache.slopes_of_others.as_ref().expect("a head that changes others");
+            assert!(slopes.iter().any(|&slope| slope != 1.0), "no hard negative in the batch");
+        }
+        // State is a constant to the gradient: what the step has observed, and the scale that it found.
+        let mut frozen = Everything { momentum: 0.0, ..head };
+        if let Scale::AdaCos { .. } = head.scale {
+            frozen.scale = Scale::Fixed(cache.scale);
+        }
+        let parameters = Parameters { state: cache.state.clone(), ..batch.parameters.clone() };
+        let found = head.backward(cache);
+        let loss = |features: &Array2<f64>, parameters: &Parameters<f64>| {
+            frozen.forward(features.view(), parameters, batch.labels.view()).expect("a good batch").0
+        };
+        let quotients = |of: &Array2<f64>, loss: &dyn Fn(&Array2<f64>) -> f64| {
+            Array2::from_shape_fn(of.dim(), |place| {
+                let at = |offset: f64| {
+                    let mut moved = of.clone();
+                    moved[place] += offset;
+                    loss(&moved)
+                };
+                let step = 1e-4;
+                (8.0 * (at(step) - at(-step)) - (at(2.0 * step) - at(-2.0 * step))) / (12.0 * step)
+            })
+        };
+        let d_features = quotients(&batch.features, &|features| loss(features, &parameters));
+        let d_weights = quotients(&parameters.weights, &|weights| {
+            loss(&batch.features, &Parameters { weights: weights.clone(), ..parameters.clone() })
+        });
+        let d_vectors = parameters.vectors.iter().map(|(name, vector)| {
+            let row = vector.clone().insert_axis(Axis(0));
+            let gradient = quotients(&row, &|row| {
+                let mut parameters = parameters.clone();
+                parameters.vectors.insert(name.clone(), row.row(0).to_owned());
+                loss(&batch.features, &parameters)
+            });
+            (name.clone(), gradient.remove_axis(Axis(0)))
+        });
+        let expected = Gradients { d_features, d_weights, d_vectors: d_vectors.collect() };
+        assert_close(&format!("{head:?}"), &found, &expected, 1e-7);
+    }
+}
+
+/// Both engines on the same batch: loss, gradients, state, statistics.
+fn assert_engines_agree<F: Real>(head: &Everything, batch: &Batch, workspace: usize, threads: usize, tolerance: f64) {
+    let context = format!("{head:?}, workspace {workspace}, {threads} threads");
+    let features = batch.features.mapv(F::of);
+    let parameters = super::case::converted::<F>(&batch.parameters);
+    let labels = batch.labels.view();
+    let (loss, cache) = head.forward(features.view(), &parameters, labels).expect("a good batch");
+    let run = || kernel(workspace, GradientFilter::Off).forward_backward(head, features.view(), &parameters, labels);
+    let (step, found) = pool(threads).install(run).expect("a good batch");
+    let relative = (step.loss - loss).abs().to_double() / loss.to_double();
+    assert!(relative <= tolerance, "{context}: loss {} and {loss}", step.loss);
+    assert_eq!(step.state.keys().collect::<Vec<_>>(), cache.state.keys().collect::<Vec<_>>());
+    for (found, expected) in step.state.values().zip(cache.state.values()) {
+        assert!(
+            (found - expected).abs() <= tolerance * expected.abs(),
+            "{context}: {:?} {:?}",
+            step.state,
+            cache.state
+        );
+    }
+    assert_eq!(
+        (step.statistics.correct, step.statistics.labelled),
+        (cache.statistics.correct, cache.statistics.labelled)
+    );
+    assert_close(&context, &found, &head.backward(cache), tolerance);
+    let inference = head.logits(features.view(), &parameters).expect("a good batch");
+    let evaluated = kernel(0, GradientFilter::Off).evaluate(head, features.view(), &parameters, labels);
+    assert_eq!(inference.dim(), (features.nrows(), parameters.classes(head)));
+    assert_eq!(evaluated.expect("a good batch").correct, step.statistics.correct, "{context}");
+}
+
+#[test]
+fn both_engines_agree() {
+    for (number, head) in heads().into_iter().enumerate() {
+        let small = batch(&head, 7, 5, 9, number as u64);
+        // Several blocks in each of several groups.
+        let large = batch(&head, 6, 8, 700, number as u64);
+        for batch in [&small, &large] {
+            for (workspace, threads) in [(0, 1), (0, 3), (1 << 28, 2)] {
+                assert_engines_agree::<f64>(&head, batch, workspace, threads, 1e-10);
+            }
+            assert_engines_agree::<f32>(&head, batch, 0, 2, 3e-4);
+        }
+    }
+}
+
+#[test]
+fn the_filter_loses_no_more_than_its_mass() {
+    for head in heads() {
+        let batch = batch(&Everything { centres: head.centres, ..head }, 6, 8, 1200, 1);
+        let mass = 0.05;
+        let run = |filter| {
+            let mut kernel = kernel::<f64>(0, filter);
+            kernel.forward_backward(&head, batch.features.view(), &batch.parameters, batch.labels.view())
+        };
+        let (exact, expected) = run(GradientFilter::Off).expect("a good batch");
+        let (step, found) = run(GradientFilter::Mass(mass)).expect("a good batch");
+        assert_eq!((step.loss, &step.state), (exact.loss, &exact.state));
+        let labelled = exact.statistics.labelled as f64;
+        for (row, x) in batch.features.rows().into_iter().enumerate() {
+            let change = &found.d_features.row(row) - &expected.d_features.row(row);
+            let bound = exact.statistics.scale * mass / (labelled * x.dot(&x).sqrt());
+            assert!(change.dot(&change).sqrt() <= bound + 1e-12, "{head:?}");
+        }
+    }
+}
+
+#[test]
+fn a_training_step_is_the_gradients_and_then_the_update() {
+    let optimizer = Optimizer::Sgd(Sgd::default());
+    for head in heads() {
+        let Batch { features, parameters, labels } = batch(&head, 7, 5, 300, 2);
+        let (mut fused, mut separate) = (parameters.clone(), parameters);
+        let mut of_fused = moments(&optimizer, &head, &fused);
+        let mut of_separate = of_fused.clone();
+        let mut kernel = kernel::<f64>(0, GradientFilter::Off);
+        for step in 1..=3 {
+            let update =
+                Update { optimizer: &optimizer, moments: &mut of_fused, step, learning_rate: 0.05, d_features: None };
+            let found = kernel.train_step(&head, features.view(), &mut fused, labels.view(), update);
+            let (expected, gradients) =
+                kernel.forward_backward(&head, features.view(), &separate, labels.view()).expect("a good batch");
+            separate.state = expected.state.clone();
+            for (tensor, moments) in separate.trained_mut(&head, &gradients).into_iter().zip(&mut of_separate) {
+                tensor.update(optimizer, moments.view_mut(), step, 0.05).expect("moments of this optimizer");
+            }
+            assert_eq!(found.expect("a good batch").loss, expected.loss, "{head:?}");
+            assert_eq!((&fused, &of_fused), (&separate, &of_separate), "{head:?}");
+        }
+    }
+}
+
+#[test]
+fn class_vectors_come_in_whole_classes() {
+    let head = Everything { centres: 3, ..PLAIN };
+    let error = head.initial_parameters(Array2::<f32>::ones((7, 2))).expect_err("seven rows").to_string();
+    assert_eq!(error, "weights has shape [7, 2]; expected a multiple of 3 rows, the centres of a class");
+    let features = Array2::<f32>::ones((1, 2));
+    let parameters = Parameters::from(Array2::<f32>::ones((7, 2)));
+    assert!(head.forward(features.view(), &parameters, ndarray::array![0].view()).is_err());
+    let step =
+        kernel(0, GradientFilter::Off).forward_backward(&head, features.view(), &parameters, ndarray::array![0].view());
+    assert!(step.is_err());
+}
