@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use arcos::embedder::{EmbedBlock, Embedder};
-//! use arcos::{ClassificationHead, heads::ArcFace, init};
+//! use arcos::{Head, heads::ArcFace, init};
 //! use ndarray::array;
 //! use rand::SeedableRng;
 //!

@@ -48,7 +48,7 @@ impl NamedHead for AdaCos {
     const FORMULA: &'static str = "s cosθ, s = ln(B_avg) / cos(min(π/4, θ_med))";
     const OPTIONS: &'static [HeadOption<Self>] = &[HeadOption {
         name: "max-scale",
-        help: "largest scale that s may reach, or none",
+        help: "largest scale that s may reach, in training 64 unless given",
         range: Some(OptionRange::POSITIVE),
         field: |head| &mut head.max_scale,
     }];

@@ -105,7 +105,7 @@ impl NamedHead for ArcFace {
     const OPTIONS: &'static [HeadOption<Self>] = &[
         HeadOption {
             name: "scale",
-            help: "scale s of the logits",
+            help: "scale s of the logits: a number, fixed-adacos, adacos or learned",
             range: Some(OptionRange::POSITIVE),
             field: |head| &mut head.scale,
         },
@@ -117,7 +117,7 @@ impl NamedHead for ArcFace {
         },
         HeadOption {
             name: "past-pi",
-            help: "what stands for cos(θ + m) past θ = π - m",
+            help: "what stands for cos(θ + m) past θ = π - m: monotone, continuous, easy or plain",
             range: None,
             field: |head| &mut head.past_pi,
         },

@@ -45,7 +45,7 @@ impl NamedHead for NormSoftmax {
     const FORMULA: &'static str = "s cosθ";
     const OPTIONS: &'static [HeadOption<Self>] = &[HeadOption {
         name: "scale",
-        help: "scale s of the logits",
+        help: "scale s of the logits: a number, fixed-adacos, adacos or learned",
         range: Some(OptionRange::POSITIVE),
         field: |head| &mut head.scale,
     }];

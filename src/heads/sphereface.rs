@@ -67,7 +67,7 @@ impl NamedHead for SphereFace {
     const OPTIONS: &'static [HeadOption<Self>] = &[
         HeadOption {
             name: "scale",
-            help: "scale s of the logits",
+            help: "scale s of the logits: a number, fixed-adacos, adacos or learned",
             range: Some(OptionRange::POSITIVE),
             field: |head| &mut head.scale,
         },
