@@ -53,10 +53,10 @@ fn main() -> Result<()> {
             trainer.run_epoch(|_| ())?;
         }
         let accuracy = trainer.history().last().and_then(|epoch| epoch.test_accuracy);
-        measure(name, trainer.model().embeddings(unseen.features.view())?.view(), accuracy)?;
+        measure(name, trainer.model().embeddings(&unseen.features)?.view(), accuracy)?;
     }
-    let centred = Transform::fit(config(AnyHead::Softmax(Softmax {})).transform, train.features.view())?;
-    measure("(features)", centred.apply(unseen.features.view())?.view(), None)
+    let centred = Transform::fit(config(AnyHead::Softmax(Softmax {})).transform, &train.features)?;
+    measure("(features)", centred.apply_to_all(&unseen.features)?.view(), None)
 }
 
 /// Birds whose features vary more with pose and light than with the species.

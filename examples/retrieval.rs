@@ -12,7 +12,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [embeddings, labels] = &arguments[..] else {
         return Err("usage: retrieval EMBEDDINGS.npy LABELS.npy".into());
     };
-    let embeddings = read_features(Path::new(embeddings))?; // (N, D), any length but zero
+    let embeddings = read_features(Path::new(embeddings))?;
+    let embeddings = embeddings.rows().all()?; // (N, D), any length but zero
     let labels = read_labels(Path::new(labels), 0)?; // (N,)
 
     let start = Instant::now();

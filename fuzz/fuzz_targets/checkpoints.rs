@@ -17,7 +17,7 @@ fuzz_target!(|bytes: &[u8]| {
     let features = Array2::from_shape_fn((20, dimension), |(row, column)| ((7 * row + 5 * column) % 13) as f32 - 6.0);
     let data = Dataset::new(features.into(), (0..20).map(|row| row % 5).collect()).expect("well-formed");
     let _ = checkpoint.model.evaluate(&data);
-    let _ = checkpoint.model.embeddings(data.features.view());
+    let _ = checkpoint.model.embeddings(&data.features);
     let config = checkpoint.config.clone();
     if config.batch_size <= 64 && let Ok(mut trainer) = Trainer::resume(checkpoint, config, data, None) {
         let _ = trainer.run_epoch(|_| ());

@@ -107,8 +107,8 @@ pub(super) fn compare(
     let inputs = files.map(DataArgs::files).unwrap_or_default();
     let mut comparison = Comparison::begin(out, &names, &figures, &inputs)?;
     let features = unseen.as_ref().zip(configs.first()).map(|(unseen, (_, config))| {
-        let transform = Transform::fit(config.transform, train.features.view())?;
-        let features = transform.apply(unseen.features.view())?;
+        let transform = Transform::fit(config.transform, &train.features)?;
+        let features = transform.apply_to_all(&unseen.features)?;
         open_set::measure_unseen(features.view(), unseen)
     });
     let features = features.transpose()?;

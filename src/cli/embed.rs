@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let model = read_model(&args.run)?;
     let features = read_features(&args.features)?;
     let embed = || {
-        let embeddings = model.embeddings(features.view())?;
+        let embeddings = model.embeddings(&features)?;
         l2_normalize::check_finite("embeddings", embeddings.view())?;
         match args.normalize {
             true => Ok(l2_normalize::forward("embeddings", embeddings.view())?.unit),

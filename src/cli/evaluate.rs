@@ -101,8 +101,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let (report, text) = match &model {
         Some(model) => {
             let features = read_features(path)?;
-            let rows = rows("features", features.view().shape())?;
-            let features = rows.of(features, Features::select);
+            let rows = rows("features", &features.rows().shape())?;
+            let features = rows.of(features, Features::select)?;
             match measures_embeddings {
                 true => {
                     let (embeddings, distractors) = embeddings_of_model(model, &features, &rows, args)?;
@@ -114,7 +114,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         None => {
             let embeddings = read_matrix(path)?;
             let rows = rows("embeddings", embeddings.shape())?;
-            let embeddings = rows.of(embeddings, Matrix::select);
+            let embeddings = rows.of(embeddings, |embeddings, rows| Ok(embeddings.select(rows)))?;
             let distractors = args.distractors.as_deref().map(read_matrix).transpose()?;
             // In double precision where one of the files is.
             match (embeddings, distractors) {
@@ -188,11 +188,11 @@ fn embeddings_of_model(
     rows: &MeasuredRows,
     args: &Args,
 ) -> Result<(Array2<f32>, Option<Array2<f32>>)> {
-    let embeddings = model.embeddings(features.view()).map_err(|error| rows.located(error, "features"))?;
+    let embeddings = model.embeddings(features).map_err(|error| rows.located(error, "features"))?;
     features.check_unchanged()?;
     let of_distractors = |path: &Path| {
         let distractors = read_features(path)?;
-        let embeddings = model.embeddings(distractors.view()).map_err(|error| error.in_file(path))?;
+        let embeddings = model.embeddings(&distractors).map_err(|error| error.in_file(path))?;
         distractors.check_unchanged()?;
         Ok::<_, Error>(embeddings)
     };

@@ -50,10 +50,13 @@ impl<'a> MeasuredRows<'a> {
     }
 
     /// These rows of `all` that the file has.
-    pub fn of<M>(&self, all: M, select: impl Fn(&M, &[usize]) -> M) -> M {
+    ///
+    /// # Errors
+    /// Those of `select`.
+    pub fn of<M>(&self, all: M, select: impl Fn(&M, &[usize]) -> Result<M>) -> Result<M> {
         match &self.numbers {
             Some(numbers) => select(&all, numbers),
-            None => all,
+            None => Ok(all),
         }
     }
 

@@ -48,8 +48,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
         return Err(Error::Setting { name: "--top", value: args.top.to_string(), expected });
     }
     let features = read_features(&args.features)?;
-    if features.view().is_empty() {
-        return Err(Error::Empty { what: "features", found: features.view().shape().to_vec() }.in_file(&args.features));
+    if features.rows().is_empty() {
+        return Err(Error::Empty { what: "features", found: features.rows().shape().to_vec() }.in_file(&args.features));
     }
     let Some(out) = &args.out else {
         let failed = |error| Error::io("write to", "standard output", error);
@@ -85,7 +85,7 @@ fn write(
         false => csv_text(text).into_owned(),
     };
     let mut writer = csv::Writer::from_writer(writer);
-    let written = model.for_logits(features.view(), |first, logits| {
+    let written = model.for_logits(features, |first, logits| {
         if first == 0 {
             let name = has_names.then_some("name");
             let heading = ["row", "rank", "label"].into_iter().chain(name).chain(["probability"]);

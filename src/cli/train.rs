@@ -245,7 +245,7 @@ pub(super) fn remark_on_few_rows(trainer: &Trainer) {
 
 /// Measures a model on rows of classes that it was not trained on, and leaves `open_set.json` and `open_set.png` in its run directory.
 pub(super) fn retrieve(model: &Model, unseen: &Dataset, directory: &Path) -> Result<OpenSet> {
-    let embeddings = model.embeddings(unseen.features.view());
+    let embeddings = model.embeddings(&unseen.features);
     let embeddings = embeddings.map_err(|error| unseen.located(error, "features", |row| row))?;
     let measures = open_set::measure_unseen(embeddings.view(), unseen)?;
     atomic_file::write(&directory.join("open_set.json"), |file| {

@@ -1,5 +1,6 @@
 //! Features with their labels.
 
+use super::features::ROWS_AT_A_TIME;
 use super::{ClassTable, Features, Labels, Transform, TransformKind, read_class_labels, read_features};
 use crate::ops::{IGNORE_LABEL, l2_normalize};
 use crate::{Error, Result};
@@ -66,18 +67,22 @@ impl Dataset {
 
     /// Features with the class of each row.
     pub(crate) fn labelled(features: Features, labels: Array1<i64>, class_table: ClassTable) -> Result<Self> {
-        let view = features.view();
-        if view.is_empty() {
-            return Err(Error::Empty { what: "features", found: view.shape().to_vec() });
+        let rows = features.rows();
+        if rows.is_empty() {
+            return Err(Error::Empty { what: "features", found: rows.shape().to_vec() });
         }
-        if labels.len() != view.nrows() {
+        if labels.len() != rows.dim().0 {
             return Err(Error::Shape {
                 what: "labels",
                 found: labels.shape().to_vec(),
-                expected: format!("({},), one label for each row of features", view.nrows()),
+                expected: format!("({},), one label for each row of features", rows.dim().0),
             });
         }
-        l2_normalize::check_finite("features", view)?;
+        rows.chunks(ROWS_AT_A_TIME).try_for_each(|chunk| {
+            let (first, rows) = chunk?;
+            let finite = l2_normalize::check_finite("features", rows.view());
+            finite.map_err(|error| error.of_row("features", |row| first + row))
+        })?;
         if labels.iter().all(|&label| label == IGNORE_LABEL) {
             return Err(Error::NothingLabelled { rows: labels.len(), ignore: IGNORE_LABEL });
         }
@@ -117,7 +122,7 @@ impl Dataset {
 
     /// D
     pub fn dimension(&self) -> usize {
-        self.features.view().ncols()
+        self.features.rows().dim().1
     }
 
     /// C
@@ -199,7 +204,7 @@ impl Dataset {
     /// [`Error::Empty`] if there is none, [`Error::NothingLabelled`] if none has a label.
     pub fn select(&self, is_wanted: impl Fn(i64) -> bool) -> Result<Self> {
         let rows: Vec<usize> = (0..self.rows()).filter(|&row| is_wanted(self.labels[row])).collect();
-        let features = self.features.select(&rows);
+        let features = self.features.select(&rows)?;
         let labels = self.labels.select(Axis(0), &rows);
         let selected = Self::labelled(features, labels, self.class_table.clone())?;
         let places = rows.iter().filter_map(|&row| self.place(row)).collect::<Vec<_>>();
@@ -216,8 +221,8 @@ impl Dataset {
     /// # Errors
     /// [`Error::Shape`] unless both have the same dimension; [`Error::Label`] for a class that this data set does not have.
     pub fn joined(&self, other: &Self) -> Result<Self> {
-        let (features, others) = (self.features.view(), other.features.view());
-        let joined = concatenate(Axis(0), &[features, others]).map_err(|_| Error::Shape {
+        let (features, others) = (self.features.rows().all()?, other.features.rows().all()?);
+        let joined = concatenate(Axis(0), &[features.view(), others.view()]).map_err(|_| Error::Shape {
             what: "features",
             found: others.shape().to_vec(),
             expected: format!("(rows, {}), the dimension of the others", features.ncols()),
@@ -237,7 +242,7 @@ impl Dataset {
             return Ok(self);
         }
         let features =
-            transform.apply(self.features.view()).map_err(|error| self.located(error, "features", |row| row))?;
+            transform.apply_to_all(self.features.rows()).map_err(|error| self.located(error, "features", |row| row))?;
         Ok(Self { features: features.into(), ..self })
     }
 
@@ -248,7 +253,7 @@ impl Dataset {
 
     /// Checks that features have the dimension of the training rows.
     pub(crate) fn check_dimension(&self, dimension: usize) -> Result<()> {
-        let found = self.features.view().shape().to_vec();
+        let found = self.features.rows().shape().to_vec();
         match self.dimension() == dimension {
             true => Ok(()),
             false => {
@@ -258,7 +263,7 @@ impl Dataset {
         }
     }
 
-    /// Checks that a file from which features are mapped is what it was.
+    /// Checks that a file from which features are read as they are used is what it was.
     ///
     /// # Errors
     /// Those of [`Features::check_unchanged`].

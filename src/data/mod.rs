@@ -13,6 +13,7 @@ mod class_names;
 mod class_table;
 mod dataset;
 mod element;
+mod feature_file;
 mod features;
 #[cfg(feature = "images")]
 mod image_set;
@@ -29,7 +30,7 @@ pub(crate) use arrays::{file_of, read_f32_vector};
 pub use class_names::{names_by_label, read_class_names};
 pub use class_table::ClassTable;
 pub use dataset::Dataset;
-pub use features::{Features, read_features};
+pub use features::{FeatureRows, Features, read_features};
 #[cfg(feature = "images")]
 pub use image_set::{ImageSet, LabelledImage, PassedOver, Split};
 pub use labels::{Label, Labels};

@@ -2,6 +2,8 @@
 //! ones, and trusts lengths and shapes; so they are looked at first. Nor does it know the long integers of Python 2.
 
 use crate::wording::counted;
+use num_traits::ToPrimitive;
+use py_literal::Value;
 
 /// Bytes of a header, at most: NumPy's own are some 118.
 const LONGEST: usize = 1 << 16;
@@ -28,12 +30,7 @@ pub(super) fn without_long_suffixes(start: &mut [u8]) {
 /// Checks the header at the start of a file, of which the first [`START`] bytes are given or all there are. What is no header passes: whoever
 /// parses it says so.
 pub(super) fn check(start: &[u8]) -> Result<(), String> {
-    let Some((b"\x93NUMPY", rest)) = start.split_at_checked(6) else { return Ok(()) };
-    let (length, header) = match *rest {
-        [1, _, low, high, ref header @ ..] => (u16::from_le_bytes([low, high]).into(), header),
-        [2 | 3, _, a, b, c, d, ref header @ ..] => (u32::from_le_bytes([a, b, c, d]) as usize, header),
-        _ => return Ok(()),
-    };
+    let Some((length, header)) = length_and_rest(start) else { return Ok(()) };
     if length > LONGEST {
         return Err(format!("claims a header of {}", counted(length, "byte")));
     }
@@ -44,6 +41,36 @@ pub(super) fn check(start: &[u8]) -> Result<(), String> {
     match shape(&header) {
         Some(shape) if elements(&shape).is_none() => Err(format!("claims the shape {shape:?}")),
         _ => Ok(()),
+    }
+}
+
+/// The shape (N, D) that a header claims, and how many bytes come before the elements, if these are f32 in C order and of this machine's
+/// endianness.
+pub(super) fn native_f32_matrix(start: &[u8]) -> Option<((usize, usize), usize)> {
+    check(start).ok()?;
+    let (length, rest) = length_and_rest(start)?;
+    let header = str::from_utf8(rest.get(..length)?).ok()?.strip_suffix('\n')?;
+    let Value::Dict(entries) = header.trim().parse().ok()? else { return None };
+    let entry =
+        |key: &str| entries.iter().find(|(found, _)| *found == Value::String(key.into())).map(|(_, value)| value);
+    let dtype = if cfg!(target_endian = "little") { "<f4" } else { ">f4" };
+    let (Value::String(found), Value::Boolean(false), Value::Tuple(shape)) =
+        (entry("descr")?, entry("fortran_order")?, entry("shape")?)
+    else {
+        return None;
+    };
+    let [Value::Integer(rows), Value::Integer(columns)] = &shape[..] else { return None };
+    let is_plain = found == dtype && entries.len() == 3;
+    is_plain.then_some(((rows.to_usize()?, columns.to_usize()?), start.len() - rest.len() + length))
+}
+
+/// The length of a header, and what follows in the start of a file.
+fn length_and_rest(start: &[u8]) -> Option<(usize, &[u8])> {
+    let (b"\x93NUMPY", rest) = start.split_at_checked(6)? else { return None };
+    match *rest {
+        [1, _, low, high, ref rest @ ..] => Some((u16::from_le_bytes([low, high]).into(), rest)),
+        [2 | 3, _, a, b, c, d, ref rest @ ..] => Some((u32::from_le_bytes([a, b, c, d]) as usize, rest)),
+        _ => None,
     }
 }
 

@@ -6,6 +6,8 @@
 //! carry the common mean, settles.
 //! `docs/adacos-in-practice.md` has figures.
 
+use super::FeatureRows;
+use super::features::ROWS_AT_A_TIME;
 use crate::wording::number;
 use crate::{Error, Result, linalg};
 use ndarray::{Array, Array1, Array2, ArrayD, ArrayView2, Axis, Dimension, Zip, s};
@@ -58,7 +60,8 @@ impl Transform {
     /// # Errors
     /// [`Error::Empty`]; for whitening [`Error::NeedsFeature`], and [`Error::Setting`] where there are fewer usable
     /// components than asked for.
-    pub fn fit(kind: TransformKind, features: ArrayView2<f32>) -> Result<Self> {
+    pub fn fit<'a>(kind: TransformKind, features: impl Into<FeatureRows<'a>>) -> Result<Self> {
+        let features = features.into();
         let fitted = Self { kind, mean: None, factor: None, projection: None };
         if kind == TransformKind::None {
             return Ok(fitted);
@@ -66,11 +69,11 @@ impl Transform {
         if features.is_empty() {
             return Err(Error::Empty { what: "features", found: features.shape().to_vec() });
         }
-        let mean = mean_of_rows(features, |rows| rows.sum_axis(Axis(0)));
+        let mean = mean_of_rows(features, |rows| rows.sum_axis(Axis(0)))?;
         let fitted = Self { mean: Some(mean.mapv(|mean| mean as f32)), ..fitted };
         Ok(match kind {
             TransformKind::None | TransformKind::Centre => fitted,
-            TransformKind::Standardise => Self { factor: Some(one_over_deviation(features, &mean)), ..fitted },
+            TransformKind::Standardise => Self { factor: Some(one_over_deviation(features, &mean)?), ..fitted },
             TransformKind::Whiten { dimensions, ridge } => {
                 Self { projection: Some(whitening_projection(features, &mean, dimensions, ridge)?), ..fitted }
             }
@@ -97,20 +100,42 @@ impl Transform {
     /// # Errors
     /// [`Error::Shape`] where D is not that of the rows it was fitted to.
     pub fn apply(&self, features: ArrayView2<f32>) -> Result<Array2<f32>> {
+        self.check_shape(features.shape())?;
         let Some(mean) = &self.mean else { return Ok(features.to_owned()) };
-        if features.ncols() != mean.len() {
-            return Err(Error::Shape {
-                what: "features",
-                found: features.shape().to_vec(),
-                expected: format!("(rows, {}), the dimension that the transform was fitted to", mean.len()),
-            });
-        }
         let centred = &features - mean;
         Ok(match (&self.factor, &self.projection) {
             (Some(factor), _) => centred * factor,
             (_, Some(projection)) => centred.dot(projection),
             (None, None) => centred,
         })
+    }
+
+    /// [`apply`](Self::apply) to all rows of features (N, D), of which those in a file are read a few at a time: (N, K).
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply); those of [`FeatureRows::all`].
+    pub fn apply_to_all<'a>(&self, features: impl Into<FeatureRows<'a>>) -> Result<Array2<f32>> {
+        let features = features.into();
+        self.check_shape(&features.shape())?;
+        let (rows, dimension) = features.dim();
+        let mut transformed = Array2::zeros((rows, self.dimension(dimension)));
+        for chunk in features.chunks(ROWS_AT_A_TIME) {
+            let (first, rows) = chunk?;
+            let part = self.apply(rows.view())?;
+            transformed.slice_mut(s![first..first + part.nrows(), ..]).assign(&part);
+        }
+        Ok(transformed)
+    }
+
+    fn check_shape(&self, shape: &[usize]) -> Result<()> {
+        match self.input_dimension() {
+            Some(dimension) if shape[1] != dimension => Err(Error::Shape {
+                what: "features",
+                found: shape.to_vec(),
+                expected: format!("(rows, {dimension}), the dimension that the transform was fitted to"),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The fitted values by name, for a checkpoint.
@@ -161,25 +186,29 @@ impl Transform {
 
 /// The mean over the rows of features (N, D) of what `sum` adds up, in double precision and a few rows at a time: features can
 /// be larger than memory.
-fn mean_of_rows<D: Dimension>(features: ArrayView2<f32>, sum: impl Fn(Array2<f64>) -> Array<f64, D>) -> Array<f64, D> {
-    let chunks = features.axis_chunks_iter(Axis(0), 1024).map(|rows| sum(rows.mapv(f64::from)));
-    let total = chunks.reduce(|total, chunk| total + chunk).expect("features are not empty");
-    total / features.nrows() as f64
+fn mean_of_rows<D: Dimension>(
+    features: FeatureRows,
+    sum: impl Fn(Array2<f64>) -> Array<f64, D>,
+) -> Result<Array<f64, D>> {
+    let mut chunks = features.chunks(ROWS_AT_A_TIME).map(|chunk| Ok::<_, Error>(sum(chunk?.1.mapv(f64::from))));
+    let first = chunks.next().expect("features are not empty")?;
+    let total = chunks.try_fold(first, |total, chunk| Ok::<_, Error>(total + chunk?))?;
+    Ok(total / features.dim().0 as f64)
 }
 
 /// One over the standard deviation of each column; 0 for a column that is constant but for rounding.
-fn one_over_deviation(features: ArrayView2<f32>, mean: &Array1<f64>) -> Array1<f32> {
-    let variance = mean_of_rows(features, |rows| (rows - mean).mapv_into(|x| x * x).sum_axis(Axis(0)));
+fn one_over_deviation(features: FeatureRows, mean: &Array1<f64>) -> Result<Array1<f32>> {
+    let variance = mean_of_rows(features, |rows| (rows - mean).mapv_into(|x| x * x).sum_axis(Axis(0)))?;
     let noise = f64::from(f32::EPSILON);
-    Zip::from(&variance).and(mean).map_collect(|&variance, &mean| {
+    Ok(Zip::from(&variance).and(mean).map_collect(|&variance, &mean| {
         let deviation = variance.sqrt();
         if deviation > noise * mean.abs() { (1.0 / deviation) as f32 } else { 0.0 }
-    })
+    }))
 }
 
 /// The first `dimensions` eigenvectors of the covariance, each over the root of its eigenvalue and the ridge: (D, K).
 fn whitening_projection(
-    features: ArrayView2<f32>,
+    features: FeatureRows,
     mean: &Array1<f64>,
     dimensions: Option<usize>,
     ridge: f64,
@@ -191,7 +220,7 @@ fn whitening_projection(
     let covariance = mean_of_rows(features, |rows| {
         let centred = rows - mean;
         centred.t().dot(&centred)
-    });
+    })?;
     let (variances, components) = linalg::symmetric_eigen(covariance)?;
     // Rounding can leave a component that has no variance a negative one.
     let variances = variances.mapv(|variance| variance.max(0.0));

@@ -77,7 +77,7 @@ pub(super) fn assemble(
 /// Whether `directory` has the arrays of a split, with so many rows.
 pub(super) fn are_whole(split: Split, rows: usize, directory: &Path) -> bool {
     let [features, labels] = array_names(split).map(|name| directory.join(name));
-    read_features(&features).is_ok_and(|features| features.view().nrows() == rows)
+    read_features(&features).is_ok_and(|features| features.rows().dim().0 == rows)
         && read_labels(&labels, 0).is_ok_and(|labels| labels.len() == rows)
 }
 

@@ -1,6 +1,6 @@
 //! A trained head with its embedder and feature transform: what is left of a run.
 
-use crate::data::{ClassTable, Dataset, Transform, TransformKind};
+use crate::data::{ClassTable, Dataset, FeatureRows, Transform, TransformKind};
 use crate::embedder::{Embedder, EmbedderParameters};
 use crate::metrics::accuracy::predict;
 use crate::metrics::confusion::Confusion;
@@ -58,17 +58,18 @@ impl<H: Head> Model<H> {
     ///
     /// # Errors
     /// [`Error::Shape`].
-    pub fn embeddings(&self, features: ArrayView2<f32>) -> Result<Array2<f32>> {
+    pub fn embeddings<'a>(&self, features: impl Into<FeatureRows<'a>>) -> Result<Array2<f32>> {
+        let features = features.into();
         if features.is_empty() {
             return Err(Error::Empty { what: "features", found: features.shape().to_vec() });
         }
-        let mut embeddings = Array2::zeros((features.nrows(), self.parameters.weights.ncols()));
+        let mut embeddings = Array2::zeros((features.dim().0, self.parameters.weights.ncols()));
         let targets = embeddings.axis_chunks_iter_mut(Axis(0), ROWS_AT_A_TIME);
-        let chunks = features.axis_chunks_iter(Axis(0), ROWS_AT_A_TIME);
-        for (chunk, (features, mut target)) in chunks.zip(targets).enumerate() {
-            let transformed = self.transform.apply(features)?;
+        for (chunk, mut target) in features.chunks(ROWS_AT_A_TIME).zip(targets) {
+            let (first, features) = chunk?;
+            let transformed = self.transform.apply(features.view())?;
             let embeddings = self.embed(transformed.view());
-            target.assign(&embeddings.map_err(|error| error.of_row("features", |row| chunk * ROWS_AT_A_TIME + row))?);
+            target.assign(&embeddings.map_err(|error| error.of_row("features", |row| first + row))?);
         }
         Ok(embeddings)
     }
@@ -123,16 +124,15 @@ impl<H: Head> Model<H> {
     ///
     /// # Errors
     /// As [`logits`](Self::logits), and what `each` returns.
-    pub fn for_logits(
+    pub fn for_logits<'a>(
         &self,
-        features: ArrayView2<f32>,
+        features: impl Into<FeatureRows<'a>>,
         mut each: impl FnMut(usize, Array2<f32>) -> Result<()>,
     ) -> Result<()> {
         let rows_at_a_time = (MOST_LOGITS / self.parameters.classes(&self.head)).clamp(1, ROWS_AT_A_TIME);
-        let chunks = features.axis_chunks_iter(Axis(0), rows_at_a_time);
-        chunks.enumerate().try_for_each(|(chunk, rows)| {
-            let first = chunk * rows_at_a_time;
-            let logits = self.logits(rows).map_err(|error| error.of_row(self.head_input(), |row| first + row));
+        features.into().chunks(rows_at_a_time).try_for_each(|chunk| {
+            let (first, rows) = chunk?;
+            let logits = self.logits(rows.view()).map_err(|error| error.of_row(self.head_input(), |row| first + row));
             each(first, logits?)
         })
     }
@@ -154,7 +154,7 @@ impl<H: Head> Model<H> {
         let labels = data.labels_as(&self.class_table)?;
         let targets = Targets::new(labels.view(), data.rows(), self.parameters.classes(&self.head))?;
         let mut confusion = Confusion::default();
-        self.for_logits(data.features.view(), |first, logits| {
+        self.for_logits(&data.features, |first, logits| {
             let classes = targets.class_of_row().iter().skip(first);
             for (class, predicted) in classes.zip(predict(logits.view())) {
                 class.iter().for_each(|&class| confusion.add(class, predicted));
@@ -174,12 +174,12 @@ impl<H: Head> Model<H> {
     ) -> Result<Evaluation> {
         let mut sums = Sums::default();
         data.check_unchanged()?;
-        let features = data.features.view();
-        let chunks = features.axis_chunks_iter(Axis(0), ROWS_AT_A_TIME);
         let labels = data.labels.axis_chunks_iter(Axis(0), ROWS_AT_A_TIME);
-        for (chunk, (features, labels)) in chunks.zip(labels).enumerate() {
+        for (chunk, labels) in data.features.rows().chunks(ROWS_AT_A_TIME).zip(labels) {
+            let (first, features) = chunk?;
+            let features = features.view();
             if labels.iter().any(|&label| label != IGNORE_LABEL) {
-                let located = |error, name| data.located(error, name, |row| chunk * ROWS_AT_A_TIME + row);
+                let located = |error, name| data.located(error, name, |row| first + row);
                 let transformed = transform.map(|transform| transform.apply(features)).transpose();
                 let transformed = transformed.map_err(|error| located(error, "features"))?;
                 let transformed = transformed.as_ref().map_or(features, |transformed| transformed.view());

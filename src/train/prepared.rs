@@ -2,8 +2,7 @@
 
 use crate::data::{Dataset, Transform, TransformKind};
 use crate::{Error, Result};
-use ndarray::parallel::prelude::*;
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::Array2;
 
 /// A data set, transformed or not yet.
 #[derive(Debug)]
@@ -13,11 +12,11 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Features in memory are transformed at once. Those mapped from a file, which may be larger than memory, stay there: to centre and
+    /// Features in memory are transformed at once. Those of a file that may be larger than memory stay there: to centre and
     /// standardise a batch costs little. Whitening is a product, and worth a copy.
     pub fn new(data: Dataset, transform: &Transform) -> Result<Self> {
         let by_batch = matches!(transform.kind(), TransformKind::Centre | TransformKind::Standardise);
-        match data.features.is_mapped() && by_batch {
+        match data.features.is_in_file() && by_batch {
             true => Ok(Self { data, is_transformed: false }),
             false => Ok(Self { data: data.transformed(transform)?, is_transformed: true }),
         }
@@ -30,14 +29,7 @@ impl Prepared {
 
     /// Some rows, transformed.
     pub fn batch(&self, rows: &[usize], transform: &Transform) -> Result<Array2<f32>> {
-        let gathered = gather(self.data.features.view(), rows);
+        let gathered = self.data.features.rows().select(rows)?;
         if self.is_transformed { Ok(gathered) } else { transform.apply(gathered.view()) }
     }
-}
-
-fn gather(features: ArrayView2<f32>, rows: &[usize]) -> Array2<f32> {
-    let mut gathered = Array2::zeros((rows.len(), features.ncols()));
-    let pairs = gathered.axis_iter_mut(Axis(0)).into_par_iter().zip(rows);
-    pairs.with_min_len(16).for_each(|(mut target, &row)| target.assign(&features.row(row)));
-    gathered
 }

@@ -83,7 +83,7 @@ impl<H: StoredHead> Trainer<H> {
             return Err(train.located(error, "features", |row| row));
         }
         config.check(classes)?;
-        let transform = Transform::fit(config.transform, train.features.view())?;
+        let transform = Transform::fit(config.transform, &train.features)?;
         let dimension = transform.dimension(train.dimension());
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
         let embedding_dimension = config.embedder.map_or(dimension, |embedder| embedder.dimension);
@@ -97,7 +97,7 @@ impl<H: StoredHead> Trainer<H> {
         let class_table = train.class_table().clone();
         let model = Model { head: config.head.clone(), parameters, transform, embedder, class_table };
         let moments = model.trained().into_iter().map(|(_, length)| config.optimizer.moments(length)).collect();
-        let (train_rows, data) = (train.rows(), Some(run_data(&train, test.as_ref())));
+        let (train_rows, data) = (train.rows(), Some(run_data(&train, test.as_ref())?));
         let state = Checkpoint { config, model, moments, history: Vec::new(), paused: None, train_rows, data };
         Self::assemble(state, train, test)
     }
@@ -116,7 +116,7 @@ impl<H: StoredHead> Trainer<H> {
         test: Option<Dataset>,
     ) -> Result<Self> {
         config.check(train.classes())?;
-        let data = run_data(&train, test.as_ref());
+        let data = run_data(&train, test.as_ref())?;
         checkpoint.check_same_run(&config, &train, &data)?;
         let done = checkpoint.history.len();
         if config.epochs < done {
@@ -397,8 +397,8 @@ impl<H: StoredHead> Trainer<H> {
     }
 }
 
-fn run_data(train: &Dataset, test: Option<&Dataset>) -> RunData {
-    RunData { train: DataChecksum::new(train), test: test.map(DataChecksum::new) }
+fn run_data(train: &Dataset, test: Option<&Dataset>) -> Result<RunData> {
+    Ok(RunData { train: DataChecksum::new(train)?, test: test.map(DataChecksum::new).transpose()? })
 }
 
 /// A step's number, counted from 1, and its learning rate.

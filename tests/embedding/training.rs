@@ -87,14 +87,14 @@ fn embeddings_are_what_the_head_sees() {
     run(&mut trainer);
     let (_, test) = birds();
     let model = trainer.model();
-    let embeddings = model.embeddings(test.features.view()).expect("embeddings");
+    let embeddings = model.embeddings(&test.features).expect("embeddings");
     assert_eq!(embeddings.dim(), (100, 16));
     use arcos::Head;
     let logits = model.head.logits(embeddings.view(), &model.parameters).expect("logits");
-    assert_eq!(logits, model.logits(test.features.view()).expect("logits"));
+    assert_eq!(logits, model.logits(test.features.rows().all().expect("readable").view()).expect("logits"));
     for embedder in [model.embedder.clone(), None] {
         // Without an embedder and a transform, nothing else would know the dimension.
-        let transform = Transform::fit(TransformKind::None, test.features.view()).expect("nothing to fit");
+        let transform = Transform::fit(TransformKind::None, &test.features).expect("nothing to fit");
         let model = Model { transform, embedder, ..model.clone() };
         for dimension in [1, 17] {
             let error =

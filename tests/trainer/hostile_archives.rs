@@ -105,8 +105,8 @@ fn a_byte_of_an_archive_that_has_changed_does_no_harm() {
 fn arrays_that_are_not_in_the_archive_are_refused() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let archive = written(directory.path(), "one.npz", &Archive::of(&array()).bytes());
-    assert_eq!(read_features(&archive).expect("the only one").view().dim(), (4, 3));
-    assert_eq!(read_features(&named(&archive, "x")).expect("by name").view().dim(), (4, 3));
+    assert_eq!(read_features(&archive).expect("the only one").rows().dim(), (4, 3));
+    assert_eq!(read_features(&named(&archive, "x")).expect("by name").rows().dim(), (4, 3));
     for name in ["", "y", "x.npy.npy", "../x", ":", "x.npz:x"] {
         let path = named(&archive, name);
         refusal(read_features(&path), &path);

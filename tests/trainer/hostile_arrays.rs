@@ -123,7 +123,7 @@ fn of_duplicate_keys_the_last_counts_as_in_python() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let header = "{'descr': '<i8', 'descr': '<f4', 'fortran_order': False, 'shape': (9, 9), 'shape': (4, 3)}";
     let path = written(directory.path(), "duplicates.npy", &npy(header, &[0; 48]));
-    assert_eq!(read_features(&path).expect("four rows").view().dim(), (4, 3));
+    assert_eq!(read_features(&path).expect("four rows").rows().dim(), (4, 3));
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn features_without_columns_have_no_embeddings() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let path = written(directory.path(), "tall.npy", &npy(&header("'<f4'", "(1152921504606846976, 0)"), &[]));
     let trainer = trained(TrainConfig::new(adacos()));
-    let result = read_features(&path).and_then(|features| trainer.model().embeddings(features.view()));
+    let result = read_features(&path).and_then(|features| trainer.model().embeddings(&features));
     assert!(matches!(result, Err(Error::File { .. } | Error::Shape { .. } | Error::Empty { .. })), "{result:?}");
 }
 

@@ -22,7 +22,7 @@ fn sparse_features(path: &Path, fortran_order: &str) {
     file.set_len((10 + header.len() + ROWS * DIMENSION * size_of::<f32>()) as u64).expect("sparse files");
 }
 
-/// Trains where a process may have 100 MB of its own: mapped files do not count.
+/// Trains where a process may have 100 MB.
 fn train_in_100_megabytes(directory: &Path, features: &str, transform: &str) -> Output {
     let program = env!("CARGO_BIN_EXE_arcos");
     // Softmax, since rows of zeros have no direction.

@@ -234,7 +234,10 @@ fn the_first_half_trains_and_the_second_is_retrieved() {
     assert_eq!(split.train.labels.to_vec(), [0, 1, 2]);
     assert_eq!(split.test.expect("test rows").labels.to_vec(), [2, 0]);
     assert_eq!(split.unseen.labels.to_vec(), [3, 4, 3, 4, 3]);
-    assert_eq!(split.unseen.features.view().slice(s![.., 0]).to_vec(), [30.0, 40.0, 60.0, 0.0, 30.0]);
+    assert_eq!(
+        split.unseen.features.rows().all().expect("readable").slice(s![.., 0]).to_vec(),
+        [30.0, 40.0, 60.0, 0.0, 30.0]
+    );
     // The files may be split as the classes are.
     let apart = open_set_split(&dataset(&[0, 1, 0]), Some(&dataset(&[2, 3, 3]))).expect("both halves");
     assert!(apart.test.is_none());

@@ -153,7 +153,7 @@ fn each_step_has_the_rate_of_the_schedule() {
 fn moments_that_are_not_finite_stop_training() {
     // The squares of gradients of 1e20 are past single precision; the steps themselves, over the roots of these, are 0.
     let (train, _) = birds();
-    let huge = train.features.view().mapv(|value| 1e20 * value);
+    let huge = train.features.rows().all().expect("readable").mapv(|value| 1e20 * value);
     let train = Dataset::new(huge.into(), train.labels).expect("finite");
     let softmax = AnyHead::new("softmax", &[]).expect("a head");
     for kernel in [Kernel::default(), Kernel::Explicit] {
@@ -221,7 +221,7 @@ fn other_data_are_told_from_those_of_the_run() {
     let dataset = |features: ndarray::ArrayView2<f32>, labels: ndarray::ArrayView1<i64>| {
         Dataset::new(features.to_owned().into(), labels.to_owned()).expect("well-formed")
     };
-    let of = |data: &Dataset| (data.features.view().to_owned(), data.labels.clone());
+    let of = |data: &Dataset| (data.features.rows().all().expect("readable").into_owned(), data.labels.clone());
     let (features, labels) = of(&train);
     let end = "; expected the data that the run to resume was trained on";
 
@@ -313,7 +313,7 @@ fn ignored_rows_take_no_part() {
     let mut labels = train.labels.clone();
     labels.slice_mut(ndarray::s![..100]).fill(-100);
     let kept: Vec<usize> = (100..205).collect();
-    let rows = train.features.view().select(ndarray::Axis(0), &kept);
+    let rows = train.features.rows().all().expect("readable").select(ndarray::Axis(0), &kept);
     let with = Dataset::new(train.features.clone(), labels.clone()).expect("well-formed");
     let without = Dataset::new(rows.into(), labels.slice(ndarray::s![100..]).to_owned()).expect("well-formed");
     // The transform is fitted on all rows, labelled or not: leave it out.
