@@ -113,14 +113,14 @@ mod with_onnx {
         assert!(ARRAYS.iter().all(|name| !directory.path().join("features").join(name).exists()));
         let text = stdout(&arcos(directory.path(), &[&extract[..], &["--skip-bad"]].concat()));
         assert!(text.contains("skipped: cub/images/003.Cuckoo/Cuckoo_0003.jpg: "), "{text}");
-        assert!(text.contains("test: 2 rows, 1 unusable images left out\n"), "{text}");
+        assert!(text.contains("test: 2 rows, 1 unusable image left out\n"), "{text}");
         fs::remove_file(directory.path().join("cub/images/001.Albatross/Albatross_0001.jpg")).expect("there");
         says(
             &[&extract[..], &["--skip-bad"]].concat(),
             "1 missing of 4 train images, cub/images/001.Albatross/Albatross_0001.jpg",
         );
         let text = stdout(&arcos(directory.path(), &[&extract[..], &["--skip-bad", "--allow-missing"]].concat()));
-        assert!(text.contains("train: 3 rows, 1 missing images left out\n"), "{text}");
+        assert!(text.contains("train: 3 rows, 1 missing image left out\n"), "{text}");
         let complaint = super::complaint(&arcos(directory.path(), &[&extract[..], &["--views", "0"]].concat()), 2);
         assert!(complaint.contains("views is 0; expected at least 1"), "{complaint}");
         let too_many = arcos(directory.path(), &[&extract[..], &["--batch-size", "100000"]].concat());
