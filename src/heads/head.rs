@@ -31,7 +31,8 @@ pub trait Head: Sync {
     /// Bounds a scale that follows the batch and has no bound of its own: training asks for it.
     fn bound_scale(&mut self, _largest: f64) {}
 
-    /// Which vectors are divided by their norms.
+    /// Which vectors are divided by their norms. [`observe`](Self::observe) and the rules after it are asked on the
+    /// [sphere](Geometry::Sphere) alone.
     fn geometry(&self) -> Geometry {
         Geometry::Sphere
     }

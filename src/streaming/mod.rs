@@ -96,7 +96,7 @@ pub enum GradientFilter {
     /// Loss and labelled classes are exact in any case. With n labelled rows and scale s the filter changes a row of
     /// `d_features` by at most `s ε max_j‖w̃_j‖ / (n ‖x_i‖)` and a row of `d_weights` by at most
     /// `s ε max_i‖x̃_i‖ / (blocks ‖w_j‖)`, in Euclidean norm; without the division by `‖x_i‖` or `‖w_j‖` where the head does
-    /// not normalise it. An element of `d_bias` changes by at most `ε / blocks`.
+    /// not normalise it. An element of `d_bias` changes by at most `ε / blocks`, the gradient of a scale by at most `ε max|φ|`.
     Mass(f64),
 }
 

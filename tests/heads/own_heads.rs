@@ -2,32 +2,52 @@
 //! several centres a class, and scales of every kind with them.
 
 use super::case::{moments, rows_by_name};
-use super::streaming::{kernel, pool};
-use arcos::heads::{Gradients, Logit, OthersRule, Penalty, Row, Scale};
-use arcos::ops::IGNORE_LABEL;
-use arcos::optim::{Optimizer, Sgd};
+use super::streaming::{assert_statistics, kernel, pool};
+use arcos::heads::{Geometry, Gradients, Logit, OthersRule, Penalty, Row, Scale};
+use arcos::metrics::accuracy::top_k_correct;
+use arcos::ops::{IGNORE_LABEL, Targets, softmax_cross_entropy};
+use arcos::optim::{AdamW, Optimizer, Sgd};
 use arcos::streaming::{GradientFilter, Update};
 use arcos::{Head, Parameters, Real, Result};
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array1, Array2, ArrayView1, Axis, s};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+
+/// What becomes of cosines past the target's logit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Negatives {
+    Plain,
+    /// CurricularFace's: `c (t + c)`, with a running mean t.
+    Curricular,
+    /// The same with the factor `t + c` held constant in the gradient.
+    Detached,
+    /// MV-Softmax's, fixed: `1.2 c + 0.2`, here in rows of every other class.
+    Misclassified,
+}
 
 /// Every rule at once, each of which can be left out.
 #[derive(Clone, Copy, Debug)]
 struct Everything {
     scale: Scale,
+    /// Off the sphere no rule is asked.
+    geometry: Geometry,
     centres: usize,
-    /// CurricularFace's: cosines past the target's logit become `c (t + c)`, with a running mean t.
-    curricular: bool,
+    negatives: Negatives,
     /// MagFace's: a margin that grows with the norm, and a penalty on it.
     by_norm: bool,
     /// How far a step moves t; 0 holds it for differences.
     momentum: f64,
 }
 
-const PLAIN: Everything =
-    Everything { scale: Scale::Fixed(8.0), centres: 1, curricular: false, by_norm: false, momentum: 0.1 };
+const PLAIN: Everything = Everything {
+    scale: Scale::Fixed(8.0),
+    geometry: Geometry::Sphere,
+    centres: 1,
+    negatives: Negatives::Plain,
+    by_norm: false,
+    momentum: 0.1,
+};
 
 impl Everything {
     fn margin<F: Real>(&self, norm: F) -> (F, F) {
@@ -48,12 +68,19 @@ impl Head for Everything {
         self.scale
     }
 
+    fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
     fn centres(&self) -> usize {
         self.centres
     }
 
     fn state(&self) -> &'static [(&'static str, f64)] {
-        if self.curricular { &[("t", 0.2)] } else { &[] }
+        match self.negatives {
+            Negatives::Curricular | Negatives::Detached => &[("t", 0.2)],
+            Negatives::Plain | Negatives::Misclassified => &[],
+        }
     }
 
     fn observe<F: Real>(&self, rows: &[Row<F>], state: &mut [f64]) {
@@ -75,9 +102,16 @@ impl Head for Everything {
     }
 
     fn others<F: Real>(&self, row: &Row<F>, state: &[f64]) -> Option<OthersRule<F>> {
-        let t = F::of(*state.first()?);
         let threshold = self.target(row, state).value;
-        Some(OthersRule { threshold, value: [F::zero(), t, F::one()], slope: [t, F::of(2.0)] })
+        let t = F::of(state.first().copied().unwrap_or(1.2));
+        let (value, slope) = match self.negatives {
+            Negatives::Plain => return None,
+            Negatives::Misclassified if row.class.is_multiple_of(2) => return None,
+            Negatives::Curricular => ([F::zero(), t, F::one()], [t, F::of(2.0)]),
+            Negatives::Detached => ([F::zero(), t, F::one()], [t, F::one()]),
+            Negatives::Misclassified => ([t - F::one(), t, F::zero()], [t, F::zero()]),
+        };
+        Some(OthersRule { threshold, value, slope })
     }
 
     fn penalty<F: Real>(&self, norm: F) -> Penalty<F> {
@@ -88,13 +122,26 @@ impl Head for Everything {
     }
 }
 
+/// Every combination of rules.
 fn heads() -> Vec<Everything> {
-    let scales = [Scale::Fixed(8.0), Scale::AdaCos { max: None }, Scale::LEARNED];
+    let scales = [
+        Scale::Fixed(8.0),
+        Scale::FixedAdaCos,
+        Scale::AdaCos { max: None },
+        Scale::AdaCos { max: Some(3.0) },
+        Scale::LEARNED,
+        Scale::Alpha { start: 5.0, learned: true },
+    ];
+    let negatives = [Negatives::Plain, Negatives::Curricular, Negatives::Detached, Negatives::Misclassified];
     let mut heads = Vec::new();
     for scale in scales {
         for centres in [1, 3] {
-            for (curricular, by_norm) in [(false, false), (true, false), (false, true), (true, true)] {
-                heads.push(Everything { scale, centres, curricular, by_norm, ..PLAIN });
+            for negatives in negatives {
+                heads.extend([false, true].map(|by_norm| Everything { scale, centres, negatives, by_norm, ..PLAIN }));
+            }
+            if !matches!(scale, Scale::AdaCos { .. }) {
+                let off_the_sphere = [Geometry::Plain, Geometry::UnitFeatures];
+                heads.extend(off_the_sphere.map(|geometry| Everything { scale, geometry, centres, ..PLAIN }));
             }
         }
     }
@@ -117,7 +164,10 @@ fn batch(head: &Everything, rows: usize, dimension: usize, classes: usize, seed:
     let own: Vec<_> = labels.iter().map(|&label| label as usize * head.centres).collect();
     let features = noise + weights.select(Axis(0), &own);
     labels[rows - 1] = IGNORE_LABEL;
-    let parameters = head.initial_parameters(weights).expect("enough classes");
+    let mut parameters = head.initial_parameters(weights).expect("enough classes");
+    for bias in parameters.vectors.get_mut("bias").into_iter().flatten() {
+        *bias = StandardNormal.sample(&mut rng);
+    }
     Batch { features, parameters, labels }
 }
 
@@ -142,11 +192,11 @@ fn assert_close<F: Real>(context: &str, found: &Gradients<F>, expected: &Gradien
 
 #[test]
 fn gradients_are_those_of_finite_differences() {
-    for head in heads() {
+    for head in heads().into_iter().filter(|head| head.negatives != Negatives::Detached) {
         let batch = batch(&head, 5, 4, 6, 3);
         let (_, cache) =
             head.forward(batch.features.view(), &batch.parameters, batch.labels.view()).expect("a good batch");
-        if head.curricular {
+        if head.negatives != Negatives::Plain {
             let slopes = cache.slopes_of_others.as_ref().expect("a head that changes others");
             assert!(slopes.iter().any(|&slope| slope != 1.0), "no hard negative in the batch");
         }
@@ -189,35 +239,37 @@ fn gradients_are_those_of_finite_differences() {
     }
 }
 
-/// Both engines on the same batch: loss, gradients, state, statistics.
+/// Both engines on the same batch: loss, gradients, state, statistics, and evaluation.
 fn assert_engines_agree<F: Real>(head: &Everything, batch: &Batch, workspace: usize, threads: usize, tolerance: f64) {
     let context = format!("{head:?}, workspace {workspace}, {threads} threads");
     let features = batch.features.mapv(F::of);
     let parameters = super::case::converted::<F>(&batch.parameters);
     let labels = batch.labels.view();
     let (loss, cache) = head.forward(features.view(), &parameters, labels).expect("a good batch");
-    let run = || kernel(workspace, GradientFilter::Off).forward_backward(head, features.view(), &parameters, labels);
+    let mut kernel = kernel::<F>(workspace, GradientFilter::Off);
+    let run = || kernel.forward_backward(head, features.view(), &parameters, labels);
     let (step, found) = pool(threads).install(run).expect("a good batch");
     let relative = (step.loss - loss).abs().to_double() / loss.to_double();
     assert!(relative <= tolerance, "{context}: loss {} and {loss}", step.loss);
     assert_eq!(step.state.keys().collect::<Vec<_>>(), cache.state.keys().collect::<Vec<_>>());
     for (found, expected) in step.state.values().zip(cache.state.values()) {
-        assert!(
-            (found - expected).abs() <= tolerance * expected.abs(),
-            "{context}: {:?} {:?}",
-            step.state,
-            cache.state
-        );
+        let difference = (found - expected).abs();
+        assert!(difference <= tolerance * expected.abs(), "{context}: {:?} {:?}", step.state, cache.state);
     }
-    assert_eq!(
-        (step.statistics.correct, step.statistics.labelled),
-        (cache.statistics.correct, cache.statistics.labelled)
-    );
+    assert_statistics(&step.statistics, &cache.statistics, tolerance).expect(&context);
     assert_close(&context, &found, &head.backward(cache), tolerance);
+
     let inference = head.logits(features.view(), &parameters).expect("a good batch");
-    let evaluated = kernel(0, GradientFilter::Off).evaluate(head, features.view(), &parameters, labels);
     assert_eq!(inference.dim(), (features.nrows(), parameters.classes(head)));
-    assert_eq!(evaluated.expect("a good batch").correct, step.statistics.correct, "{context}");
+    let targets = Targets::new(labels, features.nrows(), parameters.classes(head)).expect("good labels");
+    let run = || kernel.evaluate(head, features.view(), &parameters, labels);
+    let evaluated = pool(threads).install(run).expect("a good batch");
+    let top = |k| top_k_correct(inference.view(), &targets, k);
+    assert_eq!((evaluated.correct, evaluated.correct_top5), (top(1), top(5)), "{context}");
+    assert_eq!(evaluated.correct, step.statistics.correct);
+    let (loss, _) = softmax_cross_entropy::forward(inference, &targets).expect("a good batch");
+    let relative = (evaluated.loss - loss).abs().to_double() / loss.to_double();
+    assert!(relative <= tolerance, "{context}: loss {} and {loss} in evaluation", evaluated.loss);
 }
 
 #[test]
@@ -228,7 +280,7 @@ fn both_engines_agree() {
         let large = batch(&head, 6, 8, 700, number as u64);
         for batch in [&small, &large] {
             for (workspace, threads) in [(0, 1), (0, 3), (1 << 28, 2)] {
-                assert_engines_agree::<f64>(&head, batch, workspace, threads, 1e-10);
+                assert_engines_agree::<f64>(&head, batch, workspace, threads, 1e-12);
             }
             assert_engines_agree::<f32>(&head, batch, 0, 2, 3e-4);
         }
@@ -236,47 +288,113 @@ fn both_engines_agree() {
 }
 
 #[test]
-fn the_filter_loses_no_more_than_its_mass() {
+fn ignored_rows_are_neither_observed_nor_punished() {
     for head in heads() {
-        let batch = batch(&Everything { centres: head.centres, ..head }, 6, 8, 1200, 1);
-        let mass = 0.05;
+        let Batch { features, parameters, labels } = batch(&head, 7, 5, 9, 4);
+        let labelled = 0..features.nrows() - 1;
+        let (fewer, fewer_labels) = (features.slice(s![labelled.clone(), ..]), labels.slice(s![labelled.clone()]));
+        let run = |features, labels| {
+            kernel::<f64>(0, GradientFilter::Off).forward_backward(&head, features, &parameters, labels)
+        };
+        let (step, found) = run(features.view(), labels.view()).expect("a good batch");
+        let (expected_step, expected) = run(fewer, fewer_labels).expect("a good batch");
+        approx::assert_relative_eq!(step.loss, expected_step.loss, max_relative = 1e-14);
+        assert_eq!(step.state, expected_step.state, "{head:?}");
+        assert!(found.d_features.slice(s![labelled.end, ..]).iter().all(|&gradient| gradient == 0.0), "{head:?}");
+        let found = Gradients { d_features: found.d_features.slice(s![labelled, ..]).to_owned(), ..found };
+        assert_close(&format!("{head:?}"), &found, &expected, 1e-13);
+    }
+}
+
+/// A batch that is fitted: other classes have little probability but for what the head makes of them.
+fn fitted(head: &Everything) -> Batch {
+    let mut batch = batch(head, 6, 24, 1200, 1);
+    let own: Vec<_> = batch.labels.iter().map(|&label| label.max(0) as usize * head.centres).collect();
+    batch.features = 0.1 * batch.features + batch.parameters.weights.select(Axis(0), &own);
+    batch
+}
+
+#[test]
+fn the_filter_loses_no_more_than_its_mass() {
+    let threads = 3;
+    let scales =
+        [Scale::Fixed(32.0), Scale::AdaCos { max: None }, Scale::LEARNED, Scale::Alpha { start: 24.0, learned: true }];
+    let on_the_sphere =
+        heads().into_iter().filter(|head| head.geometry == Geometry::Sphere && head.scale == PLAIN.scale);
+    let on_the_sphere: Vec<_> = on_the_sphere.collect();
+    for head in scales.into_iter().flat_map(|scale| on_the_sphere.iter().map(move |head| Everything { scale, ..*head }))
+    {
+        let Batch { features, parameters, labels } = fitted(&head);
         let run = |filter| {
             let mut kernel = kernel::<f64>(0, filter);
-            kernel.forward_backward(&head, batch.features.view(), &batch.parameters, batch.labels.view())
+            let run = || kernel.forward_backward(&head, features.view(), &parameters, labels.view());
+            pool(threads).install(run).expect("a good batch")
         };
-        let (exact, expected) = run(GradientFilter::Off).expect("a good batch");
-        let (step, found) = run(GradientFilter::Mass(mass)).expect("a good batch");
-        assert_eq!((step.loss, &step.state), (exact.loss, &exact.state));
-        let labelled = exact.statistics.labelled as f64;
-        for (row, x) in batch.features.rows().into_iter().enumerate() {
-            let change = &found.d_features.row(row) - &expected.d_features.row(row);
-            let bound = exact.statistics.scale * mass / (labelled * x.dot(&x).sqrt());
-            assert!(change.dot(&change).sqrt() <= bound + 1e-12, "{head:?}");
+        let (exact, expected) = run(GradientFilter::Off);
+        let scale = exact.statistics.scale;
+        let norm = |row: ArrayView1<f64>| row.dot(&row).sqrt();
+        let mut filtered = 0.0;
+        for mass in [1e-7, 1e-3, 0.1, 0.9] {
+            let (step, found) = run(GradientFilter::Mass(mass));
+            assert_eq!((step.loss, &step.state, &step.statistics), (exact.loss, &exact.state, &exact.statistics));
+            filtered += step.filtered;
+            for (name, found) in &found.d_vectors {
+                // No |φ| is larger than 1.5 here, and the gradient of the logarithm is s times that of the scale.
+                let bound = 1.5 * mass * if name == "log_scale" { scale } else { 1.0 };
+                let change = (found[0] - expected.d_vectors[name][0]).abs();
+                assert!(change <= bound + 1e-12, "{head:?}: {name} changes by {change:e}, not {bound:e}");
+            }
+            let of_features = scale * mass / exact.statistics.labelled as f64;
+            // A group of blocks a thread at least.
+            let of_weights = scale * mass / threads as f64;
+            for (name, x, found, expected, bound) in [
+                ("d_features", &features, &found.d_features, &expected.d_features, of_features),
+                ("d_weights", &parameters.weights, &found.d_weights, &expected.d_weights, of_weights),
+            ] {
+                for (row, x) in x.rows().into_iter().enumerate() {
+                    let (change, bound) = (norm((&found.row(row) - &expected.row(row)).view()), bound / norm(x));
+                    assert!(change <= bound + 1e-12, "{head:?}: {name} {row} changes by {change:e}, not {bound:e}");
+                }
+            }
         }
+        // AdaCos keeps probability with the other classes.
+        assert!(filtered > 0.0 || matches!(head.scale, Scale::AdaCos { .. }), "{head:?}: nothing is left out");
     }
 }
 
 #[test]
 fn a_training_step_is_the_gradients_and_then_the_update() {
-    let optimizer = Optimizer::Sgd(Sgd::default());
-    for head in heads() {
-        let Batch { features, parameters, labels } = batch(&head, 7, 5, 300, 2);
-        let (mut fused, mut separate) = (parameters.clone(), parameters);
-        let mut of_fused = moments(&optimizer, &head, &fused);
-        let mut of_separate = of_fused.clone();
-        let mut kernel = kernel::<f64>(0, GradientFilter::Off);
-        for step in 1..=3 {
-            let update =
-                Update { optimizer: &optimizer, moments: &mut of_fused, step, learning_rate: 0.05, d_features: None };
-            let found = kernel.train_step(&head, features.view(), &mut fused, labels.view(), update);
-            let (expected, gradients) =
-                kernel.forward_backward(&head, features.view(), &separate, labels.view()).expect("a good batch");
-            separate.state = expected.state.clone();
-            for (tensor, moments) in separate.trained_mut(&head, &gradients).into_iter().zip(&mut of_separate) {
-                tensor.update(optimizer, moments.view_mut(), step, 0.05).expect("moments of this optimizer");
+    let sgd = Sgd { weight_decay: 0.01, ..Sgd::default() };
+    for (optimizer, filter) in
+        [(Optimizer::Sgd(sgd), GradientFilter::Off), (Optimizer::AdamW(AdamW::default()), GradientFilter::Mass(0.9))]
+    {
+        for head in heads() {
+            let Batch { features, parameters, labels } = batch(&head, 7, 5, 300, 2);
+            let (mut fused, mut separate) = (parameters.clone(), parameters);
+            let mut of_fused = moments(&optimizer, &head, &fused);
+            let mut of_separate = of_fused.clone();
+            let mut kernel = kernel::<f64>(0, filter);
+            for step in 1..=3 {
+                let mut d_features = (step == 2).then(|| Array2::default((0, 0)));
+                let update = Update {
+                    optimizer: &optimizer,
+                    moments: &mut of_fused,
+                    step,
+                    learning_rate: 0.05,
+                    d_features: d_features.as_mut(),
+                };
+                let found = kernel.train_step(&head, features.view(), &mut fused, labels.view(), update);
+                let (expected, gradients) =
+                    kernel.forward_backward(&head, features.view(), &separate, labels.view()).expect("a good batch");
+                separate.state = expected.state.clone();
+                for (tensor, moments) in separate.trained_mut(&head, &gradients).into_iter().zip(&mut of_separate) {
+                    let optimizer = if tensor.decays { optimizer } else { optimizer.without_weight_decay() };
+                    tensor.update(optimizer, moments.view_mut(), step, 0.05).expect("moments of this optimizer");
+                }
+                assert_eq!(found.expect("a good batch").loss, expected.loss, "{head:?}");
+                assert_eq!((&fused, &of_fused), (&separate, &of_separate), "{head:?}");
+                assert!(d_features.is_none_or(|d_features| d_features == gradients.d_features), "{head:?}");
             }
-            assert_eq!(found.expect("a good batch").loss, expected.loss, "{head:?}");
-            assert_eq!((&fused, &of_fused), (&separate, &of_separate), "{head:?}");
         }
     }
 }

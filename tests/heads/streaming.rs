@@ -104,7 +104,11 @@ fn assert_close<F: Real>(
     Ok(())
 }
 
-fn assert_statistics(found: &BatchStatistics, expected: &BatchStatistics, tolerance: f64) -> Result<(), TestCaseError> {
+pub fn assert_statistics(
+    found: &BatchStatistics,
+    expected: &BatchStatistics,
+    tolerance: f64,
+) -> Result<(), TestCaseError> {
     prop_assert_eq!((found.labelled, found.correct), (expected.labelled, expected.correct));
     for (found, expected) in [
         (Some(found.scale), Some(expected.scale)),
