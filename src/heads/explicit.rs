@@ -134,7 +134,7 @@ pub(super) fn forward<F: Real, H: Head>(
                 Some(Row { angle: (*angle)?, norm: features.norms[row], class })
             };
             let labelled: Vec<_> = targets.iter().zip(&angles).filter_map(row).collect();
-            rules_of(head, &labelled, &mut state)
+            rules_of(head, &labelled, &mut state)?
         }
         Geometry::Plain | Geometry::UnitFeatures => Vec::new(),
     };

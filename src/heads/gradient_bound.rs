@@ -56,7 +56,8 @@ pub(crate) fn check_gradients<F: Real>(
     let of_directions = (slopes.others + slopes.target) * scale.max(1.0) / feature_divisor * longest_weight;
     let of_features = of_directions + slopes.norm * scale.max(1.0) + slopes.penalty;
     // `max` would pass over NaN.
-    let steeper = if slopes.others > slopes.target { slopes.others } else { slopes.target };
+    let of_others = slopes.others > slopes.target || slopes.others.is_nan();
+    let steeper = if of_others { slopes.others } else { slopes.target };
     let of_weights = steeper * scale.max(rows as f64) / weight_divisor * longest_feature;
     if wants_d_features {
         check_gradient_bound::<F>("features", of_features)?;

@@ -2,8 +2,9 @@
 
 use super::gradient_bound::Slopes;
 use super::{Head, Logit, Penalty, Row};
-use crate::Real;
 use crate::ops::OthersRule;
+use crate::optim::check_setting;
+use crate::{Real, Result};
 
 /// What a head says of one labelled row.
 #[derive(Clone, Copy, Debug)]
@@ -14,27 +15,34 @@ pub(crate) struct RowRules<F> {
 }
 
 /// The rules for `rows`, once the head has observed them.
-pub(crate) fn rules_of<F: Real>(head: &impl Head, rows: &[Row<F>], state: &mut [f64]) -> Vec<RowRules<F>> {
+///
+/// # Errors
+/// [`Error::Setting`](crate::Error::Setting) for a state that no later step could take.
+pub(crate) fn rules_of<F: Real>(head: &impl Head, rows: &[Row<F>], state: &mut [f64]) -> Result<Vec<RowRules<F>>> {
     head.observe(rows, state);
+    for (&(name, _), &value) in head.state().iter().zip(&*state) {
+        let expected = format!("a finite number, once {} has observed a batch", head.name());
+        check_setting(name, value, value.is_finite(), &expected)?;
+    }
     let rules = |row| RowRules {
         target: head.target(row, state),
         others: head.others(row, state),
         penalty: head.penalty(row.norm),
     };
-    rows.iter().map(rules).collect()
+    Ok(rows.iter().map(rules).collect())
 }
 
 /// The steepest slopes of all rows.
 pub(crate) fn steepest<F: Real>(rules: &[RowRules<F>]) -> Slopes {
-    let largest = |slope: fn(&RowRules<F>) -> F| {
+    let largest = |least: f64, slope: fn(&RowRules<F>) -> F| {
         // NaN if there is one.
         let slopes = rules.iter().map(|rules| slope(rules).abs().to_double());
-        slopes.fold(0.0, |largest, slope| if slope <= largest { largest } else { slope })
+        slopes.fold(least, |largest, slope| if largest.is_nan() || slope <= largest { largest } else { slope })
     };
     Slopes {
-        target: if rules.is_empty() { 1.0 } else { largest(|rules| rules.target.slope) },
-        others: largest(|rules| rules.others.map_or(F::one(), |others| others.steepest())).max(1.0),
-        norm: largest(|rules| rules.target.slope_of_norm),
-        penalty: largest(|rules| rules.penalty.slope),
+        target: if rules.is_empty() { 1.0 } else { largest(0.0, |rules| rules.target.slope) },
+        others: largest(1.0, |rules| rules.others.map_or(F::one(), |others| others.steepest())),
+        norm: largest(0.0, |rules| rules.target.slope_of_norm),
+        penalty: largest(0.0, |rules| rules.penalty.slope),
     }
 }

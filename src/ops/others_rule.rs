@@ -33,9 +33,10 @@ impl<F: Real> OthersRule<F> {
         if cosine > self.threshold { changed } else { F::one() }
     }
 
-    /// No `|dφ/dc|` at cosines in [-1, 1] is larger.
+    /// No `|dφ/dc|` at cosines in [-1, 1] is larger; NaN if a slope is.
     pub(crate) fn steepest(&self) -> F {
-        F::one().max(self.slope[0].abs() + self.slope[1].abs())
+        let changed = self.slope[0].abs() + self.slope[1].abs();
+        if changed <= F::one() { F::one() } else { changed }
     }
 }
 

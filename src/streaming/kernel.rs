@@ -187,7 +187,7 @@ impl<F: Real> Streaming<F> {
         let labelled = labelled_rows(inputs, prepared.operand.view(), vectors.weights(), &prepared.targets)?;
         let rows_on_the_sphere = rows_of(geometry, &labelled, feature_norms);
         let mut state = checked.state.clone();
-        let rules = rules_of(head, &rows_on_the_sphere, &mut state);
+        let rules = rules_of(head, &rows_on_the_sphere, &mut state)?;
         let slopes = steepest(&rules);
         let mut rules_by_row = vec![None; inputs.features.nrows()];
         labelled.iter().zip(rules).for_each(|(labelled, rules)| rules_by_row[labelled.row] = Some(rules));

@@ -242,19 +242,20 @@ pub(super) fn merge<F: Real>(
             *other += sum * (scale * maximum - shift).exp();
         }
     }
-    let overflowed = groups.iter().filter_map(|group| group.overflowed).min();
-    if let Some(row) = overflowed.or_else(|| (0..rows).find(|&row| !(state.shifts[row] + others[row]).is_finite())) {
-        return Err(logit_not_finite(batch, weights, row));
+    let rules_of = |row| rules.get(row).copied().flatten();
+    let logit_of =
+        |target: &Target<F>| scale * rules_of(target.row).map_or(target.score, |rules: RowRules<F>| rules.target.value);
+    let overflowed = groups.iter().filter_map(|group| group.overflowed);
+    let of_others = (0..rows).find(|&row| !(state.shifts[row] + others[row]).is_finite());
+    let of_targets = targets(groups).filter(|target| !logit_of(target).is_finite()).map(|target| target.row);
+    if let Some(row) = overflowed.chain(of_others).chain(of_targets).min() {
+        return Err(logit_not_finite(batch, weights, scale, row, rules_of(row)));
     }
     let mut total = F::zero();
     for target in targets(groups) {
         let row = target.row;
-        let rules = rules.get(row).copied().flatten();
-        let value = rules.map_or(target.score, |rules| rules.target.value);
-        let logit = scale * value;
-        if !logit.is_finite() {
-            return Err(logit_not_finite(batch, weights, row));
-        }
+        let rules = rules_of(row);
+        let logit = logit_of(target);
         let RowTerms { loss, p_over_exp, p_others } = row_terms(logit - state.shifts[row], others[row]);
         total += loss;
         state.factors[row] = p_over_exp;
@@ -270,13 +271,34 @@ pub(super) fn merge<F: Real>(
     if loss.is_finite() { Ok(loss) } else { Err(Error::LossNotFinite { loss: loss.to_double() }) }
 }
 
-/// Names the first logit of a row that is too large for the precision.
-fn logit_not_finite<F: Real>(batch: &Batch<F>, weights: &[F], row: usize) -> Error {
+/// Names the first logit of a row that is not finite: too large for the precision, or made so by the head's `rules`.
+fn logit_not_finite<F: Real>(
+    batch: &Batch<F>,
+    weights: &[F],
+    scale: F,
+    row: usize,
+    rules: Option<RowRules<F>>,
+) -> Error {
+    let (dimension, centres) = (batch.dimension(), batch.blocks.centres());
     let x = batch.operand.row(row).to_slice().expect("x̃ is in row-major order");
-    let bias = |column| batch.bias.map_or(F::zero(), |bias: &[F]| bias[column / batch.blocks.centres()]);
-    let logit = |(column, w)| batch.factor * rows::dot(x, w) + bias(column);
-    let mut logits = weights.chunks_exact(batch.dimension()).enumerate().map(logit);
-    let (column, value) = logits.by_ref().enumerate().find(|(_, logit)| !logit.is_finite()).unwrap_or((0, F::nan()));
+    let own_class = batch.targets.iter().find(|&&(_, other)| other == row).map(|(column, _)| column / centres);
+    let product = |vector: &[F]| {
+        let norm = if batch.geometry.normalizes_weights() { F::of(rows::norm(vector)) } else { F::one() };
+        batch.factor * rows::dot(x, vector) / norm
+    };
+    let logit = |(class, vectors): (usize, &[F])| {
+        let products = vectors.chunks_exact(dimension).map(product);
+        let nearest = products.reduce(|best, next| if next > best { next } else { best }).expect("at least one centre");
+        let product = nearest + batch.bias.map_or(F::zero(), |bias| bias[class]);
+        let value = match rules {
+            Some(rules) if own_class == Some(class) => rules.target.value,
+            Some(RowRules { others: Some(others), .. }) => others.value_at(product),
+            _ => product,
+        };
+        scale * value
+    };
+    let mut logits = weights.chunks_exact(dimension * centres).enumerate().map(logit).enumerate();
+    let (column, value) = logits.find(|(_, logit)| !logit.is_finite()).unwrap_or((0, F::nan()));
     Error::NotFinite { what: "logits", row, column, value: value.to_double() }
 }
 

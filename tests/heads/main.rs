@@ -7,6 +7,7 @@ mod case;
 mod deep_convergence;
 mod errors;
 mod extremes;
+mod faulty_heads;
 mod gradient_filter;
 mod gradients;
 mod optimizers;
