@@ -120,6 +120,16 @@ pub enum Error {
         /// Its range.
         expected: &'static str,
     },
+    /// A head whose parts do not go together.
+    #[error("{head} has {found}; expected {expected}")]
+    Head {
+        /// Name of the head.
+        head: &'static str,
+        /// The part.
+        found: &'static str,
+        /// What it should be, with the reason.
+        expected: &'static str,
+    },
     /// A hyper-parameter given to a head that does not have it.
     #[error("{head} has no {option}; it takes {takes}")]
     UnknownOption {

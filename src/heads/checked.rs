@@ -82,21 +82,34 @@ fn state_value(state: &State, name: &'static str, first: f64) -> Result<f64> {
     Ok(value)
 }
 
-/// Checks hyper-parameters, scale, and that there are other classes.
+/// Checks hyper-parameters, scale, what goes with a scale that follows the batch, and that there are other classes.
 pub(crate) fn check_head(head: &impl Head, classes: usize) -> Result<()> {
     head.check(classes)?;
     head.scale().check(head.name(), classes)?;
+    if head.scale().follows_batch() {
+        let refused = |found, expected| Err(Error::Head { head: head.name(), found, expected });
+        if head.geometry() != Geometry::Sphere {
+            let expected = "features and class vectors divided by their norms: it follows from cosines";
+            return refused("a scale that follows the batch", expected);
+        }
+        if head.state().iter().any(|&(name, _)| name == SCALE_STATE) {
+            return refused("a state called scale", "another name: the scale that follows the batch has this one");
+        }
+    }
     check_classes(head.name(), classes)
 }
 
 /// The number of classes that `weights` of this shape are of.
 ///
 /// # Errors
-/// [`Error::Shape`] for class vectors that do not come in whole classes.
+/// [`Error::Shape`] for class vectors that do not come in whole classes, [`Error::Head`] for classes without any.
 pub(super) fn check_centres(head: &impl Head, shape: (usize, usize)) -> Result<usize> {
     let (rows, dimension) = shape;
     let centres = head.centres();
-    if centres > 0 && rows % centres == 0 {
+    if centres == 0 {
+        return Err(Error::Head { head: head.name(), found: "no centre for a class", expected: "at least one" });
+    }
+    if rows % centres == 0 {
         return Ok(rows / centres);
     }
     let expected = format!("a multiple of {centres} rows, the centres of a class");

@@ -47,7 +47,7 @@ impl<F: Real> Parameters<F> {
 
     /// The number of classes under this head.
     pub fn classes(&self, head: &impl Head) -> usize {
-        self.weights.nrows() / head.centres()
+        self.weights.nrows().checked_div(head.centres()).unwrap_or(0)
     }
 
     /// The tensors that an optimizer updates, by name and number of elements: weights, then those [vectors](Self::vectors) that are
@@ -78,9 +78,10 @@ impl<F: Real> Parameters<F> {
     }
 }
 
-/// Whether the vector called `name` is trained: all are but a scale that is kept fixed.
+/// Whether the vector called `name` is one that the head trains.
 pub(crate) fn is_trained(head: &impl Head, name: &str) -> bool {
-    head.scale().vector() != Some(name) || head.scale().is_trained()
+    let scale = head.scale();
+    (name == "bias" && head.geometry().has_bias()) || (scale.vector() == Some(name) && scale.is_trained())
 }
 
 /// Derivatives of the mean loss, each of the shape of the thing it belongs to.

@@ -144,13 +144,15 @@ impl Scale {
         state: &State,
     ) -> Result<F> {
         self.check(head, classes)?;
-        let kept = self.vector().and_then(|name| vectors.get(name)?.first().copied());
+        let kept = self.vector().and_then(|name| Some((name, vectors.get(name)?)));
+        let kept = kept.map(|(name, vector)| the_one_of(name, vector)).transpose()?;
         let value = match (self, kept) {
             (Self::AdaCos { .. }, _) => match state.get(SCALE_STATE) {
                 Some(&scale) => scale,
                 None => self.at_first(head, classes)?,
             },
-            (Self::Learned { max, .. }, Some(log_scale)) => log_scale.to_double().exp().min(max),
+            // `min` would pass over NaN.
+            (Self::Learned { max, .. }, Some(log_scale)) => log_scale.to_double().exp().clamp(0.0, max),
             (Self::Alpha { .. }, Some(alpha)) => alpha.to_double(),
             _ => self.at_first(head, classes)?,
         };
@@ -200,6 +202,14 @@ impl Scale {
             Self::Learned { .. } => d_scale * scale,
             _ => d_scale,
         }
+    }
+}
+
+/// The element of the vector called `name`.
+fn the_one_of<F: Real>(name: &'static str, vector: &Array1<F>) -> Result<F> {
+    match (vector.len(), vector.first()) {
+        (1, Some(&value)) => Ok(value),
+        _ => Err(Error::Shape { what: name, found: vec![vector.len()], expected: "(1,), the scale".into() }),
     }
 }
 

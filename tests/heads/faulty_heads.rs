@@ -1,11 +1,11 @@
 //! Heads from outside the crate that are wrong: an error that names what is, the same from both engines, and parameters as they were.
 
-use super::case::moments;
+use super::case::{moments, with_vector};
 use super::streaming::{kernel, pool};
 use arcos::heads::{Geometry, Logit, OthersRule, Penalty, Row, Scale};
 use arcos::optim::{Optimizer, Sgd};
 use arcos::streaming::{GradientFilter, Update};
-use arcos::{Head, Parameters, Real, Result};
+use arcos::{Error, Head, Parameters, Real, Result};
 use ndarray::{Array1, Array2, array};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -168,4 +168,69 @@ fn rules_that_give_no_numbers_are_errors_that_say_where() {
     }
     let parameters = SOUND.initial_parameters(batch().1).expect("four classes");
     assert!(step(&SOUND, &parameters).0.is_ok());
+}
+
+#[test]
+fn heads_whose_parts_do_not_go_together_are_refused() {
+    let adacos = Scale::AdaCos { max: None };
+    for (head, expected) in [
+        (
+            Faulty { scale: adacos, geometry: Geometry::Plain, ..SOUND },
+            "faulty has a scale that follows the batch; expected features and class vectors divided by their norms: it \
+             follows from cosines",
+        ),
+        (
+            Faulty { scale: adacos, geometry: Geometry::UnitFeatures, ..SOUND },
+            "faulty has a scale that follows the batch; expected features and class vectors divided by their norms: it \
+             follows from cosines",
+        ),
+        (
+            Faulty { scale: adacos, state: &[("scale", 1.0)], ..SOUND },
+            "faulty has a state called scale; expected another name: the scale that follows the batch has this one",
+        ),
+        (Faulty { centres: 0, ..SOUND }, "faulty has no centre for a class; expected at least one"),
+    ] {
+        let initial = head.initial_parameters(batch().1).expect_err("a faulty head");
+        assert!(matches!(initial, Error::Head { head: "faulty", .. }));
+        assert_eq!(initial.to_string(), expected);
+        let parameters = with_vector(Parameters::from(batch().1), "bias", Array1::zeros(4));
+        assert_eq!(error_of(&head, &parameters), expected);
+        assert!(parameters.classes(&head) <= 4);
+    }
+    let by_itself = Faulty { state: &[("scale", 1.0)], ..SOUND };
+    assert!(by_itself.initial_parameters(batch().1).is_ok());
+}
+
+#[test]
+fn a_learned_scale_is_one_number() {
+    for (scale, name) in [(Scale::LEARNED, "log_scale"), (Scale::Alpha { start: 5.0, learned: true }, "alpha")] {
+        let head = Faulty { scale, ..SOUND };
+        let parameters = head.initial_parameters(batch().1).expect("four classes");
+        for (vector, shape) in [(array![1.0, 2.0], "[2]"), (array![], "[0]")] {
+            let found = error_of(&head, &with_vector(parameters.clone(), name, vector));
+            assert_eq!(found, format!("{name} has shape {shape}; expected (1,), the scale"));
+        }
+        let found = error_of(&head, &with_vector(parameters, name, array![f64::NAN]));
+        let name = if name == "alpha" { "alpha" } else { "scale" };
+        assert_eq!(found, format!("faulty: {name} is NaN; expected a positive number of at most 1e9"));
+    }
+}
+
+#[test]
+fn a_vector_that_is_not_the_heads_stays_as_it_is() {
+    let (features, weights, labels) = batch();
+    let head = Faulty { scale: Scale::LEARNED, ..SOUND };
+    let parameters = head.initial_parameters(weights).expect("four classes");
+    // Before and after `log_scale` in the order of names.
+    let parameters = with_vector(with_vector(parameters, "bias", array![1.0, 2.0]), "width", array![3.0]);
+    assert_eq!(parameters.trained(&head), [("weights", 8), ("log_scale", 1)]);
+    let (result, after) = step(&head, &parameters);
+    assert!(result.is_ok());
+    assert_ne!(after.vectors["log_scale"], parameters.vectors["log_scale"]);
+    for name in ["bias", "width"] {
+        assert_eq!(after.vectors[name], parameters.vectors[name]);
+    }
+    let (_, cache) = head.forward(features.view(), &parameters, labels.view()).expect("a good batch");
+    let gradients = head.backward(cache);
+    assert_eq!(parameters.clone().trained_mut(&head, &gradients).len(), 2);
 }
