@@ -10,6 +10,9 @@ use ndarray::{Array1, Array2};
 const DIMENSION: usize = 3;
 const CLASSES: usize = 4;
 
+/// Scales after the default, which comes first and is none of these.
+const RULES: [&str; 4] = ["default", "fixed-adacos", "adacos", "learned"];
+
 fuzz_target!(|bytes: &[u8]| {
     let [head, rows, rest @ ..] = bytes else { return };
     let mut numbers = rest.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
@@ -17,8 +20,11 @@ fuzz_target!(|bytes: &[u8]| {
     let rows = 1 + usize::from(rows % 4);
     let (features, weights) = (matrix(rows), matrix(CLASSES));
     let labels = Array1::from_shape_fn(rows, |row| ((row + usize::from(*head)) % CLASSES) as i64);
-    let name = AnyHead::names().nth(usize::from(*head) % AnyHead::LIST.len()).expect("in range");
-    let head = AnyHead::new(name, &[]).expect("defaults");
+    let (rule, place) = (usize::from(*head) / AnyHead::LIST.len(), usize::from(*head) % AnyHead::LIST.len());
+    let name = AnyHead::names().nth(place).expect("in range");
+    // Heads without a scale of their own have their defaults.
+    let rule = RULES.get(rule).and_then(|rule| AnyHead::new(name, &[("scale", rule)]).ok());
+    let head = rule.unwrap_or_else(|| AnyHead::new(name, &[]).expect("defaults"));
     let Ok(parameters) = head.initial_parameters(weights) else { return };
     if let Ok(logits) = head.logits(features.view(), &parameters) {
         assert!(logits.iter().all(|logit| logit.is_finite()), "{name}: {logits}");
