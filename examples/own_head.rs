@@ -60,13 +60,14 @@ impl Head for GrowingMargin {
 }
 
 fn main() -> Result<()> {
-    let birds =
+    let sizes =
         SyntheticBirds { classes: 20, train_rows: 600, test_rows: 300, dimension: 64, ..SyntheticBirds::default() };
+    let birds = SyntheticBirds { row_spread: 0.6, ..sizes };
     let (train, test) = birds.generate()?;
     let dataset = |(features, labels)| Dataset::new(Features::from(features), labels);
 
     let head = GrowingMargin { scale: Scale::Fixed(16.0), margin: 0.4 };
-    let config = TrainConfig { epochs: 8, ..TrainConfig::new(head) };
+    let config = TrainConfig { epochs: 8, learning_rate: 0.01, ..TrainConfig::new(head) };
     let mut trainer = Trainer::new(config, dataset(train)?, Some(dataset(test)?))?;
     while !trainer.is_done() {
         let epoch = trainer.run_epoch(|_| ())?;
