@@ -25,8 +25,19 @@ fn on_signal(signal: i32) {
     let is_first = TRAINING.load(Ordering::SeqCst)
         && SIGNAL.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst).is_ok();
     if !is_first {
-        std::process::exit(exit_status(signal));
+        exit_at_once(exit_status(signal));
     }
+}
+
+/// Ends the process without exit handlers: OpenBLAS's waits for its threads, for ever if one is within a product.
+#[cfg(unix)]
+fn exit_at_once(status: i32) -> ! {
+    signal_hook::low_level::exit(status)
+}
+
+#[cfg(not(unix))]
+fn exit_at_once(status: i32) -> ! {
+    std::process::exit(status)
 }
 
 /// What shells take for "ended by this signal".
