@@ -5,7 +5,7 @@ use super::{Geometry, Head, Parameters, State};
 use crate::ops::linear;
 use crate::ops::softmax_cross_entropy::check_classes;
 use crate::{Error, Real, Result};
-use ndarray::{Array1, ArrayView1, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use std::collections::BTreeMap;
 
 /// What the engines need of a head and its parameters besides weights.
@@ -65,6 +65,14 @@ impl<'a, F: Real> Checked<'a, F> {
             bias: bias.map(|bias| bias.view()),
             state: head.state().iter().map(|&(name, first)| state_value(state, name, first)).collect::<Result<_>>()?,
         })
+    }
+
+    /// `logits` (B, C) with the bias, where there is one.
+    pub fn with_bias(&self, logits: Array2<F>) -> Array2<F> {
+        match self.bias {
+            Some(bias) => logits + bias,
+            None => logits,
+        }
     }
 
     /// The state after a step, from what [`Head::observe`] has left and the step's scale.

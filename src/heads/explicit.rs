@@ -139,14 +139,8 @@ pub(super) fn forward<F: Real, H: Head>(
         Geometry::Plain | Geometry::UnitFeatures => Vec::new(),
     };
 
-    let with_bias = |logits: Array2<F>| match checked.bias {
-        Some(bias) => logits + bias,
-        None => logits,
-    };
-    let correct = match checked.bias {
-        Some(_) => accuracy::top_k_correct(with_bias(&products * checked.scale).view(), &targets, 1),
-        None => accuracy::top_k_correct(products.view(), &targets, 1),
-    };
+    // Cosines have the order of inference logits, before the head changes any.
+    let correct_on_sphere = checked.bias.is_none().then(|| accuracy::top_k_correct(products.view(), &targets, 1));
     let (mut unscaled, slopes_of_others) = change_others(products, &targets, &rules);
     let scale = match scale_rule.follows_batch() {
         true => {
@@ -169,8 +163,10 @@ pub(super) fn forward<F: Real, H: Head>(
         weights: length(geometry.normalizes_weights(), &weights.norms),
     };
     check_gradients(geometry, scale, steepest(&rules), features.norms.len(), lengths, true)?;
+    let logits = checked.with_bias(&unscaled * scale);
+    // Off the sphere there are no margins: these are the inference logits.
+    let correct = correct_on_sphere.unwrap_or_else(|| accuracy::top_k_correct(logits.view(), &targets, 1));
     let statistics = BatchStatistics::new(&targets, correct, angles.into_iter(), scale);
-    let logits = with_bias(&unscaled * scale);
     let (cross_entropy_loss, cross_entropy) = cross_entropy::forward(logits, &targets)?;
     let penalties: F = rules.iter().map(|rules| rules.penalty.value).sum();
     let loss = cross_entropy_loss + penalties / F::of(targets.labelled() as f64);
@@ -272,11 +268,8 @@ pub(super) fn logits<F: Real>(
     parameters: &Parameters<F>,
 ) -> Result<Array2<F>> {
     let checked = Checked::new(head, features, parameters)?;
-    let products = Products::forward(&checked, features, parameters.weights.view())?.products * checked.scale;
-    let logits = match checked.bias {
-        Some(bias) => products + bias,
-        None => products,
-    };
+    let products = Products::forward(&checked, features, parameters.weights.view())?.products;
+    let logits = checked.with_bias(products * checked.scale);
     check_finite("logits", logits.view())?;
     Ok(logits)
 }
