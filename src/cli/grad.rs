@@ -57,8 +57,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let mut options: Vec<_> = borrowed(args.head_args.given()).collect();
     let plain = head(&args.head, [])?;
     let mut state = args.state.clone();
-    let has_scale = AnyHead::options_of(&args.head).is_some_and(|of_head| of_head.iter().any(|of| of.name == "scale"));
-    if let (false, Scale::AdaCos { .. }) = (has_scale, plain.scale())
+    if let (false, Scale::AdaCos { .. }) = (AnyHead::takes(&args.head, "scale"), plain.scale())
         && let Some(place) = options.iter().position(|&(name, _)| name == "scale")
     {
         let (name, value) = options.remove(place);

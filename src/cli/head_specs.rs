@@ -75,8 +75,7 @@ impl Spec {
 
     /// Whether the head takes an option, and the spec has no value for it.
     fn borrows(&self, option: &str) -> bool {
-        let takes = AnyHead::options_of(&self.name).unwrap_or_default();
-        takes.iter().any(|takes| takes.name == option) && self.options.iter().all(|(own, _)| own != option)
+        AnyHead::takes(&self.name, option) && self.options.iter().all(|(own, _)| own != option)
     }
 }
 

@@ -67,10 +67,7 @@ fn of_run_as_given(option: &str, config: &Value) -> Option<Value> {
 
 /// Whether any head has this option; its configuration has it by the same name.
 fn is_of_a_head(option: &str) -> bool {
-    let mut heads = AnyHead::names();
-    heads.any(|head| {
-        AnyHead::options_of(head).is_some_and(|of_head| of_head.iter().any(|of| of.name.replace('-', "_") == option))
-    })
+    AnyHead::names().any(|head| AnyHead::takes(head, &option.replace('_', "-")))
 }
 
 fn is_same(given: &str, of_run: &Value) -> bool {

@@ -103,12 +103,7 @@ impl Head for ArcFace {
 impl NamedHead for ArcFace {
     const FORMULA: &'static str = "target s cos(θ + m)";
     const OPTIONS: &'static [HeadOption<Self>] = &[
-        HeadOption {
-            name: "scale",
-            help: "scale s of the logits: a number, fixed-adacos, adacos or learned",
-            range: Some(OptionRange::POSITIVE),
-            field: |head| &mut head.scale,
-        },
+        HeadOption::scale(|head| &mut head.scale),
         HeadOption {
             name: "margin",
             help: "angle m added, in radians",

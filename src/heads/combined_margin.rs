@@ -65,12 +65,7 @@ impl Head for CombinedMargin {
 impl NamedHead for CombinedMargin {
     const FORMULA: &'static str = "target s (cos(m1 θ + m2) - m3)";
     const OPTIONS: &'static [HeadOption<Self>] = &[
-        HeadOption {
-            name: "scale",
-            help: "scale s of the logits: a number, fixed-adacos, adacos or learned",
-            range: Some(OptionRange::POSITIVE),
-            field: |head| &mut head.scale,
-        },
+        HeadOption::scale(|head| &mut head.scale),
         HeadOption {
             name: "m1",
             help: "factor m1 of the angle",

@@ -50,12 +50,7 @@ impl Head for CosFace {
 impl NamedHead for CosFace {
     const FORMULA: &'static str = "target s (cosθ - m)";
     const OPTIONS: &'static [HeadOption<Self>] = &[
-        HeadOption {
-            name: "scale",
-            help: "scale s of the logits: a number, fixed-adacos, adacos or learned",
-            range: Some(OptionRange::POSITIVE),
-            field: |head| &mut head.scale,
-        },
+        HeadOption::scale(|head| &mut head.scale),
         HeadOption {
             name: "margin",
             help: "cosine m subtracted",

@@ -71,6 +71,11 @@ impl AnyHead {
     pub fn names() -> impl Iterator<Item = &'static str> {
         Self::LIST.iter().map(|&(name, _)| name)
     }
+
+    /// Whether there is a head called `name` that takes `option`.
+    pub fn takes(name: &str, option: &str) -> bool {
+        Self::options_of(name).is_some_and(|options| options.iter().any(|of_head| of_head.name == option))
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! Gradient: [`explicit`](super::explicit). Shapes: features (B, D), weights (C, D), labels (B,). Errors: a scale
 //! that is not positive, C < 2, shapes, labels, NaN or infinity, rows of norm zero.
 
-use super::{Head, HeadOption, NamedHead, OptionRange, Scale};
+use super::{Head, HeadOption, NamedHead, Scale};
 use crate::Result;
 
 /// The normalised softmax head.
@@ -43,10 +43,5 @@ impl Head for NormSoftmax {
 
 impl NamedHead for NormSoftmax {
     const FORMULA: &'static str = "s cosθ";
-    const OPTIONS: &'static [HeadOption<Self>] = &[HeadOption {
-        name: "scale",
-        help: "scale s of the logits: a number, fixed-adacos, adacos or learned",
-        range: Some(OptionRange::POSITIVE),
-        field: |head| &mut head.scale,
-    }];
+    const OPTIONS: &'static [HeadOption<Self>] = &[HeadOption::scale(|head| &mut head.scale)];
 }

@@ -24,6 +24,14 @@ pub struct HeadOption<H> {
     pub field: fn(&mut H) -> &mut dyn OptionValue,
 }
 
+impl<H> HeadOption<H> {
+    /// The option of heads that go with any scale.
+    pub const fn scale(field: fn(&mut H) -> &mut dyn OptionValue) -> Self {
+        let help = "scale s of the logits: a number, fixed-adacos, adacos or learned";
+        Self { name: "scale", help, range: Some(OptionRange::POSITIVE), field }
+    }
+}
+
 /// The numbers that an option may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OptionRange {

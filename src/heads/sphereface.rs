@@ -65,12 +65,7 @@ impl Head for SphereFace {
 impl NamedHead for SphereFace {
     const FORMULA: &'static str = "target s ((-1)^k cos(mθ) - 2k)";
     const OPTIONS: &'static [HeadOption<Self>] = &[
-        HeadOption {
-            name: "scale",
-            help: "scale s of the logits: a number, fixed-adacos, adacos or learned",
-            range: Some(OptionRange::POSITIVE),
-            field: |head| &mut head.scale,
-        },
+        HeadOption::scale(|head| &mut head.scale),
         HeadOption {
             name: "margin",
             help: "factor m of the angle",

@@ -147,7 +147,7 @@ proptest! {
         let features = spread(rows, dimension, &mut rng);
         let labels = Array1::from_shape_fn(rows, |row| (row % classes) as i64);
         // A small scale keeps third derivatives, and so the error of the differences, small.
-        let takes_scale = AnyHead::options_of(name).expect("a head").iter().any(|option| option.name == "scale");
+        let takes_scale = AnyHead::takes(name, "scale");
         let options: &[_] = if takes_scale { &[("scale", "4")] } else { &[] };
         let head = AnyHead::new(name, options).expect("a head");
         let embedder = Embedder { dimension: embedding, block };

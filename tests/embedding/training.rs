@@ -21,7 +21,7 @@ fn config(head: AnyHead, block: EmbedBlock) -> TrainConfig {
 fn every_head_learns_with_every_block() {
     for name in AnyHead::names() {
         for block in BLOCKS {
-            let takes_scale = AnyHead::options_of(name).expect("listed").iter().any(|option| option.name == "scale");
+            let takes_scale = AnyHead::takes(name, "scale");
             let options: &[_] = if takes_scale { &[("scale", "16")] } else { &[] };
             let head = AnyHead::new(name, options).expect("a head");
             let mut trainer = trainer(TrainConfig { epochs: 20, ..config(head, block) });

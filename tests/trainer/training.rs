@@ -28,7 +28,7 @@ fn every_head_learns_with_every_optimizer() {
         [Optimizer::Sgd(Sgd::default()), Optimizer::RmsProp(RmsProp::default()), Optimizer::AdamW(AdamW::default())];
     for name in AnyHead::names() {
         for optimizer in optimizers {
-            let takes_scale = AnyHead::options_of(name).expect("listed").iter().any(|option| option.name == "scale");
+            let takes_scale = AnyHead::takes(name, "scale");
             let options: &[_] = if takes_scale { &[("scale", "16")] } else { &[] };
             let learning_rate = if matches!(optimizer, Optimizer::Sgd(_)) { 0.1 } else { 3e-3 };
             let head = AnyHead::new(name, options).expect("a head");
