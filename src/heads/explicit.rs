@@ -163,7 +163,12 @@ pub(super) fn forward<F: Real, H: Head>(
         weights: length(geometry.normalizes_weights(), &weights.norms),
     };
     check_gradients(geometry, scale, steepest(&rules), features.norms.len(), lengths, true)?;
-    let logits = checked.with_bias(&unscaled * scale);
+    let (scaled, unscaled) = match scale_rule.vector() {
+        Some(_) => (&unscaled * scale, Some(unscaled)),
+        // In place: a (B, C) array less.
+        None => (unscaled * scale, None),
+    };
+    let logits = checked.with_bias(scaled);
     // Off the sphere there are no margins: these are the inference logits.
     let correct = correct_on_sphere.unwrap_or_else(|| accuracy::top_k_correct(logits.view(), &targets, 1));
     let statistics = BatchStatistics::new(&targets, correct, angles.into_iter(), scale);
@@ -181,7 +186,7 @@ pub(super) fn forward<F: Real, H: Head>(
         cross_entropy,
         targets: targets.map(|((row, class), rules)| (row, class, rules.target, rules.penalty.slope)).collect(),
         slopes_of_others,
-        unscaled: scale_rule.vector().map(|_| unscaled),
+        unscaled,
         nearest,
         scale_rule,
         scale,
