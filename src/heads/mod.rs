@@ -11,6 +11,7 @@
 //! | `cosface` | target `s (cosθ - m)` | `s cosθ` | `weights` |
 //! | `arcface` | target `s cos(θ + m)` | `s cosθ` | `weights` |
 //! | `combined-margin` | target `s (cos(m1 θ + m2) - m3)` | `s cosθ` | `weights` |
+//! | `curricularface` | target `s cos(θ + m)`, hard others `s cosθ (t + cosθ)` | `s cosθ` | `weights` |
 //!
 //! Every head is a [`Head`]: hyper-parameters, and rules on one row. s is a number or any other [`Scale`] where a head has the option.
 
@@ -18,6 +19,7 @@ pub mod adacos;
 pub mod arcface;
 pub mod combined_margin;
 pub mod cosface;
+pub mod curricularface;
 pub mod explicit;
 pub mod fixed_adacos;
 pub mod l2_softmax;
@@ -64,6 +66,7 @@ list::any_head! {
     "cosface" => cosface::CosFace,
     "arcface" => arcface::ArcFace,
     "combined-margin" => combined_margin::CombinedMargin,
+    "curricularface" => curricularface::CurricularFace,
 }
 
 impl AnyHead {

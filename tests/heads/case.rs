@@ -1,6 +1,6 @@
 //! Random heads on random batches, described so that a failing one can be read and made again.
 
-use arcos::heads::{ArcFace, CombinedMargin, Gradients, PastPi, SphereFace};
+use arcos::heads::{ArcFace, CombinedMargin, CurricularFace, Gradients, PastPi, Row, SphereFace};
 use arcos::ops::{Angle, IGNORE_LABEL, l2_normalize};
 use arcos::optim::{Moments, Optimizer};
 use arcos::{AnyHead, Head, Parameters, Real};
@@ -86,6 +86,9 @@ pub fn spec(name: &'static str) -> BoxedStrategy<String> {
         "combined-margin" => (scale_or_rule(), rounded(0.001..=4.0), rounded(0.0..=PI), rounded(0.0..=2.0))
             .prop_map(|(s, m1, m2, m3)| format!("combined-margin:{s}:m1={m1}:m2={m2}:m3={m3}"))
             .boxed(),
+        "curricularface" => (scale_or_rule(), rounded(0.0..=PI), rounded(-1.0..=1.0))
+            .prop_map(|(s, m, t)| format!("curricularface:{s}:margin={m}:state.t={t}"))
+            .boxed(),
         other => panic!("no strategy for the options of {other}: add one"),
     }
 }
@@ -113,9 +116,16 @@ pub fn case(without: &'static [&'static str]) -> impl Strategy<Value = Case> {
 pub fn head(spec: &str) -> (AnyHead, Option<f64>) {
     let (name, options) = spec.split_once(':').unwrap_or((spec, ""));
     let options = options.split(':').filter_map(|option| option.split_once('='));
+    let options = options.filter(|(option, _)| !option.starts_with("state."));
     let (previous, options): (Vec<_>, Vec<_>) = options.partition(|&(option, _)| option == "previous");
     let previous = previous.first().map(|(_, value)| value.parse().expect("a number"));
     (AnyHead::new(name, &options).expect("options in range"), previous)
+}
+
+/// What a spec says of the state of the step before, `state.NAME=VALUE`.
+fn state_of(spec: &str) -> impl Iterator<Item = (String, f64)> {
+    let options = spec.split(':').filter_map(|option| option.strip_prefix("state.")?.split_once('='));
+    options.map(|(name, value)| (name.to_owned(), value.parse().expect("a number")))
 }
 
 /// `parameters` with `vector` by this name.
@@ -193,6 +203,7 @@ impl Case {
         if let Some(previous) = previous {
             parameters = with_scale(parameters, previous);
         }
+        parameters.state.extend(state_of(&self.spec));
         Arrays { head, features, parameters, labels: labels.into() }
     }
 }
@@ -212,7 +223,9 @@ impl Arrays {
         match self.head {
             AnyHead::ArcFace(ArcFace { past_pi: PastPi::Plain, .. }) => vec![],
             AnyHead::ArcFace(ArcFace { past_pi: PastPi::Easy, .. }) => vec![FRAC_PI_2],
-            AnyHead::ArcFace(ArcFace { margin, .. }) => vec![PI - margin],
+            AnyHead::ArcFace(ArcFace { margin, .. }) | AnyHead::CurricularFace(CurricularFace { margin, .. }) => {
+                vec![PI - margin]
+            }
             AnyHead::SphereFace(SphereFace { margin, .. }) => {
                 (1..=margin as usize).map(|k| k as f64 * PI / margin).collect()
             }
@@ -224,6 +237,25 @@ impl Arrays {
     pub fn is_near_kink(&self, distance: f64) -> bool {
         let kinks = self.kinks();
         self.angles().into_iter().any(|theta| kinks.iter().any(|kink| (theta - kink).abs() < distance))
+            || self.is_near_threshold(2.0 * distance)
+    }
+
+    /// Whether another class is within `distance`, in radians, of where the head begins to change it.
+    pub fn is_near_threshold(&self, distance: f64) -> bool {
+        let unit = |x: &Array2<f64>| l2_normalize::forward("x", x.view()).expect("rows are not zero").unit;
+        let (x, w) = (unit(&self.features), unit(&self.parameters.weights));
+        let state: Vec<_> = self.head.state().iter().map(|(name, _)| self.parameters.state[*name]).collect();
+        let mut labelled = self.labels.iter().enumerate().filter(|(_, label)| **label != IGNORE_LABEL);
+        labelled.any(|(row, &label)| {
+            let angle = |class| Angle::between(x.row(row), w.row(class));
+            let class = label as usize;
+            let rule = self.head.others(&Row { angle: angle(class), norm: 1.0, class }, &state);
+            let mut others = (0..w.nrows()).filter(|&other| other != class);
+            rule.is_some_and(|rule| {
+                let threshold = rule.threshold.clamp(-1.0, 1.0).acos();
+                others.any(|other| (angle(other).theta() - threshold).abs() < distance)
+            })
+        })
     }
 
     /// The angle of each labelled row to its class vector.

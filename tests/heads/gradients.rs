@@ -1,8 +1,8 @@
 //! Every head's analytic gradient with respect to every input, against finite differences.
 
 use super::case::{Arrays, Case, LastRow, case, rows_by_name};
-use arcos::heads::{Gradients, NormSoftmax, Scale};
-use arcos::{AnyHead, Head};
+use arcos::heads::{Geometry, Gradients, Logit, OthersRule, Row, Scale};
+use arcos::{AnyHead, Head, Real};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use proptest::prelude::*;
 use std::f64::consts::{FRAC_PI_2, PI};
@@ -16,8 +16,7 @@ const CHANGE: f64 = 1e-3;
 
 struct Differences<'a> {
     arrays: &'a Arrays,
-    /// The head whose loss is taken: AdaCos's at its new scale, since no gradient flows through that.
-    head: AnyHead,
+    head: Held,
     /// How far rounding moves the loss.
     loss_error: f64,
 }
@@ -70,7 +69,8 @@ fn check(name: &str, analytic: ArrayView2<f64>, quotients: &Array2<(f64, f64)>) 
 
 /// The angle of the labelled row nearest to a pole, where the margin function has a cone there.
 fn distance_to_cone(arrays: &Arrays) -> f64 {
-    let has_cone = matches!(arrays.head, AnyHead::ArcFace(_) | AnyHead::CombinedMargin(_) | AnyHead::SphereFace(_));
+    let heads = ["arcface", "combined-margin", "curricularface", "sphereface"];
+    let has_cone = heads.contains(&arrays.head.name());
     // In one dimension every row is at a pole, and no step leads away from it.
     if !has_cone || arrays.features.ncols() == 1 {
         return FRAC_PI_2;
@@ -78,22 +78,43 @@ fn distance_to_cone(arrays: &Arrays) -> f64 {
     arrays.angles().into_iter().map(|theta| theta.min(PI - theta)).fold(FRAC_PI_2, f64::min)
 }
 
-/// The head with the scale of a step, which is a constant to the gradient where it follows the batch.
-fn at_fixed_scale(head: &AnyHead, scale: f64) -> AnyHead {
-    let mut frozen = head.clone();
-    if let Scale::AdaCos { .. } = head.scale() {
-        let scale = Scale::Fixed(scale);
-        match &mut frozen {
-            AnyHead::AdaCos(_) => frozen = AnyHead::NormSoftmax(NormSoftmax { scale }),
-            AnyHead::NormSoftmax(head) => head.scale = scale,
-            AnyHead::SphereFace(head) => head.scale = scale,
-            AnyHead::CosFace(head) => head.scale = scale,
-            AnyHead::ArcFace(head) => head.scale = scale,
-            AnyHead::CombinedMargin(head) => head.scale = scale,
-            other => panic!("{} has no scale to be fixed", other.name()),
+/// A head whose state stays what it is, as the gradient takes it: what it has observed, and a scale that followed from the batch.
+struct Held {
+    head: AnyHead,
+    scale: f64,
+}
+
+impl Head for Held {
+    fn name(&self) -> &'static str {
+        self.head.name()
+    }
+
+    fn check(&self, classes: usize) -> arcos::Result<()> {
+        self.head.check(classes)
+    }
+
+    fn scale(&self) -> Scale {
+        match self.head.scale() {
+            Scale::AdaCos { .. } => Scale::Fixed(self.scale),
+            other => other,
         }
     }
-    frozen
+
+    fn geometry(&self) -> Geometry {
+        self.head.geometry()
+    }
+
+    fn state(&self) -> &'static [(&'static str, f64)] {
+        self.head.state()
+    }
+
+    fn target<F: Real>(&self, row: &Row<F>, state: &[f64]) -> Logit<F> {
+        self.head.target(row, state)
+    }
+
+    fn others<F: Real>(&self, row: &Row<F>, state: &[f64]) -> Option<OthersRule<F>> {
+        self.head.others(row, state)
+    }
 }
 
 fn check_case(case: &Case) -> Result<(), TestCaseError> {
@@ -104,7 +125,7 @@ fn check_case(case: &Case) -> Result<(), TestCaseError> {
         Err(arcos::Error::AdaCosScale { .. }) => return Err(TestCaseError::reject("no usable scale")),
         forward => forward.expect("well-formed inputs"),
     };
-    let scale = cache.scale;
+    let (scale, state) = (cache.scale, cache.state.clone());
     let gradients: Gradients<f64> = head.backward(cache);
 
     let norms = |rows: &Array2<f64>| rows.map_axis(Axis(1), |row: ArrayView1<f64>| row.dot(&row).sqrt());
@@ -136,11 +157,13 @@ fn check_case(case: &Case) -> Result<(), TestCaseError> {
             scale * (1.0 + PI * arrays.steepest_margin()),
         ),
     };
-    let frozen = at_fixed_scale(head, scale);
+    let held = Held { head: head.clone(), scale };
+    let mut arrays_held = arrays.clone();
+    arrays_held.parameters.state = state;
     // A logit, with its dot product of up to 7 terms, is off by some 8 ε of its size; |∂loss/∂z| sums to 2 (1 - p_y), at
     // most 2 and at most twice the loss. The loss's own exp, sum and ln leave some 4 ε of it.
     let loss_error = f64::EPSILON * (8.0 * size * 2.0 * loss.min(1.0) + 4.0 * loss);
-    let differences = Differences { arrays: &arrays, head: frozen, loss_error };
+    let differences = Differences { arrays: &arrays_held, head: held, loss_error };
 
     let of_features = differences.quotients(|arrays| &mut arrays.features, feature_step);
     check("d_features", gradients.d_features.view(), &of_features)?;
@@ -175,7 +198,7 @@ proptest! {
     /// Where the margin function is smooth in the cosine, alignment to the last bit is no exception.
     #[test]
     fn at_the_poles_are_those_of_finite_differences_unless_there_is_a_cone(
-        case in case(&["arcface", "combined-margin", "sphereface"]),
+        case in case(&["arcface", "combined-margin", "curricularface", "sphereface"]),
         pole in prop::sample::select(vec![LastRow::Near(0.0), LastRow::Opposite(0.0)]),
     ) {
         check_case(&Case { last_row: pole, ..case })?;

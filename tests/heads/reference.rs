@@ -1,7 +1,7 @@
 //! Losses and gradients of an independent framework, reproduced: `tests/reference/make_heads.py` made them.
 
 use super::archive::Archive;
-use super::case::{with_scale, with_vector};
+use super::case::with_vector;
 use arcos::{AnyHead, Head};
 use ndarray::{Array, Array0, Array1, Array2, Dimension};
 
@@ -28,7 +28,8 @@ fn every_head_agrees_with_automatic_differentiation() {
         let spec = String::from_utf8(spec.to_vec()).expect("ASCII");
         let (name, options) = spec.split_once(':').unwrap_or((&spec, ""));
         let options = options.split(':').filter_map(|option| option.split_once('='));
-        let (previous, options): (Vec<_>, Vec<_>) = options.partition(|&(option, _)| option == "previous-scale");
+        // The state of the step before.
+        let (state, options): (Vec<_>, Vec<_>) = options.partition(|(option, _)| option.starts_with("state."));
         let head = AnyHead::new(name, &options).expect("a head");
         seen.push(head.name());
 
@@ -38,8 +39,9 @@ fn every_head_agrees_with_automatic_differentiation() {
         if parameters.vectors.contains_key("bias") {
             parameters = with_vector(parameters, "bias", archive.read(&case, "bias"));
         }
-        if let Some((_, previous)) = previous.first() {
-            parameters = with_scale(parameters, previous.parse().expect("a number"));
+        for (option, value) in state {
+            let name = option.trim_start_matches("state.");
+            *parameters.state.get_mut(name).expect("a name of the head's") = value.parse().expect("a number");
         }
 
         let (loss, cache) = head.forward(features.view(), &parameters, labels.view()).expect("well-formed inputs");

@@ -20,6 +20,7 @@ fn specs(scales: &[f64]) -> Vec<String> {
         for policy in PastPi::ALL.map(PastPi::name) {
             specs.extend([0.0, 0.5, PI].map(|m| format!("arcface:scale={s}:margin={m}:past-pi={policy}")));
         }
+        specs.extend([0.0, 0.5, PI].map(|m| format!("curricularface:scale={s}:margin={m}")));
         let margins = [(1.0, 0.3, 0.2), (0.001, 0.0, 0.0), (4.0, PI, 2.0)];
         specs.extend(margins.map(|(m1, m2, m3)| format!("combined-margin:scale={s}:m1={m1}:m2={m2}:m3={m3}")));
     }
@@ -257,7 +258,7 @@ fn most_of_the_nasty_inputs_are_fine_for_every_head() {
 }
 
 /// The smallest and the largest value of each option that has such. The smallest positive number stands for above zero.
-const LIMITS: [(&str, &str, f64, f64); 13] = [
+const LIMITS: [(&str, &str, f64, f64); 15] = [
     ("l2-softmax", "alpha", 5e-324, 1e9),
     ("norm-softmax", "scale", 5e-324, 1e9),
     ("adacos", "max-scale", 5e-324, 1e9),
@@ -267,6 +268,8 @@ const LIMITS: [(&str, &str, f64, f64); 13] = [
     ("cosface", "margin", 0.0, 2.0),
     ("arcface", "scale", 5e-324, 1e9),
     ("arcface", "margin", 0.0, PI),
+    ("curricularface", "scale", 5e-324, 1e9),
+    ("curricularface", "margin", 0.0, PI),
     ("combined-margin", "scale", 5e-324, 1e9),
     ("combined-margin", "m1", 5e-324, 1e9),
     ("combined-margin", "m2", 0.0, PI),

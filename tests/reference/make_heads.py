@@ -55,6 +55,19 @@ def arcface(m, past_pi):
     return psi
 
 
+def curricularface(x, w, labels, scale, m, t):
+    """t is brought up to date first, and a constant to the gradient."""
+    cos = cosines(x, w)
+    kept = labels != IGNORE
+    own = cos[jnp.arange(len(labels)), jnp.where(kept, labels, 0)]
+    t = jax.lax.stop_gradient(0.01 * jnp.where(kept, own, 0.0).sum() / kept.sum() + 0.99 * t)
+    theta = jnp.arccos(own)
+    target = jnp.where(theta >= jnp.pi - m, own - m * jnp.sin(m), jnp.cos(theta + m))
+    others = jnp.where(cos > jnp.cos(theta + m)[:, None], cos * (t + cos), cos)
+    is_target = labels[:, None] == jnp.arange(w.shape[0])
+    return mean_cross_entropy(scale * jnp.where(is_target, target[:, None], others), labels)
+
+
 def adacos_scale(x, w, labels, previous):
     """Equation by equation; NumPy, since no gradient flows through the scale."""
     kept = labels != IGNORE
@@ -105,6 +118,11 @@ def cases():
             psi = lambda t, m1=m1, m2=m2, m3=m3: jnp.cos(m1 * t + m2) - m3
             yield "combined-margin", {"scale": scale, "m1": m1, "m2": m2, "m3": m3}, (x, w, y, b), with_psi(psi, x, y), scale
 
+        for m, t in [(0.3, 0.0), (0.5, 0.4), (1.2, 0.9)]:
+            x, w, y, b = arrays(700 + number + int(10 * m), 8, 4, 6, ignored=1, far=2)
+            loss = lambda x, w, b, a, y=y, s=scale, m=m, t=t: curricularface(x, w, y, s, m, t)
+            yield "curricularface", {"scale": scale, "margin": m, "state.t": t}, (x, w, y, b), loss, scale
+
     for seed, batch, ignored in [(600, 5, 0), (601, 6, 0), (602, 7, 2)]:
         x, w, y, b = arrays(seed, batch, 5, 4, ignored=ignored)
         yield "softmax", {}, (x, w, y, b), lambda x, w, b, a, y=y: mean_cross_entropy(x @ w.T + b, y), 1.0
@@ -122,7 +140,7 @@ def cases():
         yield "fixed-adacos", {}, (x, w, y, b), plain(fixed, y), fixed
         for previous in [None, 1.5, 20.0, 500.0]:
             scale = adacos_scale(x, w, y, fixed if previous is None else previous)
-            yield "adacos", {} if previous is None else {"previous-scale": previous}, (x, w, y, b), plain(scale, y), scale
+            yield "adacos", {} if previous is None else {"state.scale": previous}, (x, w, y, b), plain(scale, y), scale
 
 
 def main():
