@@ -10,7 +10,7 @@
 //! Gradient: [`explicit`](super::explicit). Shapes: features (B, D), weights (C, D), labels (B,). Errors: a scale
 //! that is not positive, a margin outside [0, π], C < 2, shapes, labels, NaN or infinity, rows of norm zero.
 
-use super::{Head, HeadOption, Logit, NamedHead, OptionRange, OptionValue, Row, Scale};
+use super::{Choice, Head, HeadOption, Logit, NamedHead, OptionRange, Row, Scale};
 use crate::{Real, Result};
 
 /// The ArcFace head.
@@ -40,19 +40,9 @@ pub enum PastPi {
     Plain,
 }
 
-impl PastPi {
-    /// All policies.
-    pub const ALL: [Self; 4] = [Self::Monotone, Self::Continuous, Self::Easy, Self::Plain];
-
-    /// The name, in lower case.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Monotone => "monotone",
-            Self::Continuous => "continuous",
-            Self::Easy => "easy",
-            Self::Plain => "plain",
-        }
-    }
+impl Choice for PastPi {
+    const ALL: &'static [(&'static str, Self)] =
+        &[("monotone", Self::Monotone), ("continuous", Self::Continuous), ("easy", Self::Easy), ("plain", Self::Plain)];
 }
 
 impl Default for ArcFace {
@@ -117,16 +107,4 @@ impl NamedHead for ArcFace {
             field: |head| &mut head.past_pi,
         },
     ];
-}
-
-impl OptionValue for PastPi {
-    fn set(&mut self, text: &str) -> Result<(), String> {
-        let policy = Self::ALL.into_iter().find(|policy| policy.name() == text);
-        *self = policy.ok_or_else(|| Self::ALL.map(Self::name).join(", "))?;
-        Ok(())
-    }
-
-    fn text(&self) -> String {
-        self.name().into()
-    }
 }

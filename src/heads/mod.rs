@@ -46,7 +46,7 @@ pub use arcface::PastPi;
 pub use explicit::Cache;
 pub use geometry::Geometry;
 pub use head::Head;
-pub use options::{HeadOption, NamedHead, OptionInfo, OptionRange, OptionValue};
+pub use options::{Choice, HeadOption, NamedHead, OptionInfo, OptionRange, OptionValue};
 pub use parameters::{Gradients, Parameters, State};
 pub use row::{Logit, Penalty, Row};
 pub use scale::Scale;

@@ -68,6 +68,39 @@ pub trait OptionValue {
     fn number(&self) -> Option<f64> {
         None
     }
+
+    /// The words that it may be, besides numbers.
+    fn words(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+}
+
+/// A value that is one of a few, each with a name.
+pub trait Choice: Copy + PartialEq + 'static {
+    /// All, by their names in lower case.
+    const ALL: &'static [(&'static str, Self)];
+
+    /// The name, in lower case.
+    fn name(self) -> &'static str {
+        let named = Self::ALL.iter().find(|&&(_, choice)| choice == self);
+        named.expect("ALL has every choice").0
+    }
+}
+
+impl<C: Choice> OptionValue for C {
+    fn set(&mut self, text: &str) -> Result<(), String> {
+        let named = Self::ALL.iter().find(|&&(name, _)| name == text);
+        *self = named.ok_or_else(|| self.words().join(", "))?.1;
+        Ok(())
+    }
+
+    fn text(&self) -> String {
+        self.name().into()
+    }
+
+    fn words(&self) -> Vec<&'static str> {
+        Self::ALL.iter().map(|&(name, _)| name).collect()
+    }
 }
 
 impl OptionValue for f64 {
@@ -127,6 +160,10 @@ impl OptionValue for bool {
     fn text(&self) -> String {
         self.to_string()
     }
+
+    fn words(&self) -> Vec<&'static str> {
+        vec!["true", "false"]
+    }
 }
 
 impl OptionValue for Scale {
@@ -154,6 +191,10 @@ impl OptionValue for Scale {
             _ => None,
         }
     }
+
+    fn words(&self) -> Vec<&'static str> {
+        Self::RULES.map(|(name, _)| name).into()
+    }
 }
 
 /// An option of one of the heads, for tables and help.
@@ -165,6 +206,10 @@ pub struct OptionInfo {
     pub help: &'static str,
     /// The head's default, as text.
     pub default: String,
+    /// Of a number.
+    pub range: Option<OptionRange>,
+    /// The words that it may be.
+    pub words: Vec<&'static str>,
 }
 
 /// Checks every number among a head's options against its range.
@@ -205,10 +250,10 @@ pub(super) fn with_options<H: NamedHead>(options: &[(&str, &str)]) -> Result<H> 
 
 pub(super) fn options_of<H: NamedHead>() -> Vec<OptionInfo> {
     let mut head = H::default();
-    let info = |option: &HeadOption<H>| OptionInfo {
-        name: option.name,
-        help: option.help,
-        default: (option.field)(&mut head).text(),
+    let info = |option: &HeadOption<H>| {
+        let value = (option.field)(&mut head);
+        let (default, words) = (value.text(), value.words());
+        OptionInfo { name: option.name, help: option.help, default, range: option.range, words }
     };
     H::OPTIONS.iter().map(info).collect()
 }

@@ -6,4 +6,6 @@ mod archive;
 mod birds;
 mod differences;
 mod reference;
+#[path = "../common/rules.rs"]
+mod rules;
 mod training;

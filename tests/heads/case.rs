@@ -1,18 +1,20 @@
 //! Random heads on random batches, described so that a failing one can be read and made again.
 
-use arcos::heads::{ArcFace, CombinedMargin, CurricularFace, Gradients, PastPi, Row, SphereFace};
+use super::rules::Rules;
+use arcos::heads::{Geometry, Gradients, OptionInfo};
 use arcos::ops::{Angle, IGNORE_LABEL, l2_normalize};
 use arcos::optim::{Moments, Optimizer};
-use arcos::{AnyHead, Head, Parameters, Real};
+use arcos::{AnyHead, Error, Head, Parameters, Real};
 use ndarray::{Array1, Array2};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
-use std::f64::consts::{FRAC_PI_2, PI};
 
-/// The heads whose loss does not depend on directions alone.
-pub const NOT_NORMALISED: &[&str] = &["softmax", "l2-softmax"];
+/// Whether features and class vectors are divided by their norms.
+pub fn is_on_sphere(head: &impl Head) -> bool {
+    head.geometry() == Geometry::Sphere
+}
 
 /// A head and a batch. `Debug` is all there is to know: `build` makes the arrays from it.
 #[derive(Clone, Debug)]
@@ -69,33 +71,47 @@ fn scale() -> impl Strategy<Value = f64> {
     rounded(-2.0..=7.0).prop_map(f64::exp2)
 }
 
-/// The head called `name` with options over their whole range.
-pub fn spec(name: &'static str) -> BoxedStrategy<String> {
-    match name {
-        "softmax" | "fixed-adacos" => Just(name.to_owned()).boxed(),
-        "l2-softmax" => scale().prop_map(|alpha| format!("l2-softmax:alpha={alpha}")).boxed(),
-        "norm-softmax" => scale_or_rule().prop_map(|scale| format!("norm-softmax:{scale}")).boxed(),
-        "adacos" => scale().prop_map(|previous| format!("adacos:previous={previous}")).boxed(),
-        "sphereface" => {
-            (scale_or_rule(), rounded(1.0..=8.0)).prop_map(|(s, m)| format!("sphereface:{s}:margin={m}")).boxed()
-        }
-        "cosface" => (scale_or_rule(), rounded(0.0..=2.0)).prop_map(|(s, m)| format!("cosface:{s}:margin={m}")).boxed(),
-        "arcface" => (scale_or_rule(), rounded(0.0..=PI), prop::sample::select(PastPi::ALL.to_vec()))
-            .prop_map(|(s, m, past_pi)| format!("arcface:{s}:margin={m}:past-pi={}", past_pi.name()))
-            .boxed(),
-        "combined-margin" => (scale_or_rule(), rounded(0.001..=4.0), rounded(0.0..=PI), rounded(0.0..=2.0))
-            .prop_map(|(s, m1, m2, m3)| format!("combined-margin:{s}:m1={m1}:m2={m2}:m3={m3}"))
-            .boxed(),
-        "curricularface" => (scale_or_rule(), rounded(0.0..=PI), rounded(-1.0..=1.0))
-            .prop_map(|(s, m, t)| format!("curricularface:{s}:margin={m}:state.t={t}"))
-            .boxed(),
-        other => panic!("no strategy for the options of {other}: add one"),
-    }
+/// Whether an option of the head called `name` takes whole numbers alone.
+pub fn is_whole(name: &str, option: &OptionInfo) -> bool {
+    matches!(AnyHead::new(name, &[(option.name, "1.5")]), Err(Error::Setting { .. }))
 }
 
-/// Any head but those of `without`, on any small batch.
-pub fn case(without: &'static [&'static str]) -> impl Strategy<Value = Case> {
-    let names: Vec<_> = AnyHead::names().filter(|name| !without.contains(name)).collect();
+/// The head called `name` with options over their whole range, as far as rounding leaves something to compare, and any state.
+pub fn spec(name: &'static str) -> BoxedStrategy<String> {
+    let options = AnyHead::options_of(name).expect("a listed head");
+    let remembered = head(name).0.state().iter().map(|&(name, first)| {
+        // By as much as it is, or by 1.
+        let value = if first == 0.0 { rounded(-1.0..=1.0).boxed() } else { rounded(first / 32.0..=first).boxed() };
+        value.prop_map(move |value| format!(":state.{name}={value}")).boxed()
+    });
+    let previous = (name == "adacos").then(|| scale().prop_map(|previous| format!(":previous={previous}")).boxed());
+    let values = options.into_iter().filter(|option| !["max-scale", "learn-alpha"].contains(&option.name));
+    let values = values.map(|option| match (option.name, option.range) {
+        ("scale", _) => scale_or_rule().prop_map(|scale| format!(":{scale}")).boxed(),
+        ("alpha", _) => scale().prop_map(|alpha| format!(":alpha={alpha}")).boxed(),
+        (_, Some(range)) if is_whole(name, &option) => (range.from as usize..=range.to.min(4.0) as usize)
+            .prop_map(move |value| format!(":{}={value}", option.name))
+            .boxed(),
+        (_, Some(range)) => rounded(range.from.max(1e-3).min(range.to)..=range.to.min(8.0))
+            .prop_map(move |value| format!(":{}={value}", option.name))
+            .boxed(),
+        (_, None) => {
+            prop::sample::select(option.words).prop_map(move |word| format!(":{}={word}", option.name)).boxed()
+        }
+    });
+    let parts: Vec<_> = values.chain(remembered).chain(previous).collect();
+    let spec = parts.prop_map(move |parts| format!("{name}{}", parts.concat()));
+    spec.prop_filter("options that go together", |spec| made(spec).is_ok()).boxed()
+}
+
+/// Any head, on any small batch.
+pub fn case() -> impl Strategy<Value = Case> {
+    case_of(|_| true)
+}
+
+/// Any of the heads that are `wanted`, on any small batch.
+pub fn case_of(wanted: impl Fn(&AnyHead) -> bool) -> impl Strategy<Value = Case> {
+    let names: Vec<_> = AnyHead::names().filter(|name| wanted(&head(name).0)).collect();
     let last_row = prop_oneof![
         2 => Just(LastRow::Anywhere),
         1 => rounded(-4.0..=-1.0).prop_map(|exponent| LastRow::Near(10f64.powf(exponent))),
@@ -112,20 +128,32 @@ pub fn case(without: &'static [&'static str]) -> impl Strategy<Value = Case> {
     )
 }
 
-/// The head of a spec and the scale of the step before, if it says so.
+/// [`made`], of a spec that is known to be good.
 pub fn head(spec: &str) -> (AnyHead, Option<f64>) {
+    made(spec).expect("options in range")
+}
+
+/// The head of a spec and the scale of the step before, if it says so.
+pub fn made(spec: &str) -> arcos::Result<(AnyHead, Option<f64>)> {
     let (name, options) = spec.split_once(':').unwrap_or((spec, ""));
     let options = options.split(':').filter_map(|option| option.split_once('='));
     let options = options.filter(|(option, _)| !option.starts_with("state."));
     let (previous, options): (Vec<_>, Vec<_>) = options.partition(|&(option, _)| option == "previous");
     let previous = previous.first().map(|(_, value)| value.parse().expect("a number"));
-    (AnyHead::new(name, &options).expect("options in range"), previous)
+    Ok((AnyHead::new(name, &options)?, previous))
 }
 
 /// What a spec says of the state of the step before, `state.NAME=VALUE`.
 fn state_of(spec: &str) -> impl Iterator<Item = (String, f64)> {
     let options = spec.split(':').filter_map(|option| option.strip_prefix("state.")?.split_once('='));
     options.map(|(name, value)| (name.to_owned(), value.parse().expect("a number")))
+}
+
+/// Class vectors (C·K, D) of which every other one of a class is that of `weights` (C, D), and the rest are opposite.
+pub fn with_centres<F: Real>(weights: &Array2<F>, centres: usize) -> Array2<F> {
+    let sign = |row: usize| if (row % centres).is_multiple_of(2) { F::one() } else { -F::one() };
+    let shape = (weights.nrows() * centres, weights.ncols());
+    Array2::from_shape_fn(shape, |(row, column)| sign(row) * weights[[row / centres, column]])
 }
 
 /// `parameters` with `vector` by this name.
@@ -165,7 +193,8 @@ impl Case {
         let mut gaussian = |rows, columns| -> Array2<f64> {
             Array2::from_shape_simple_fn((rows, columns), || StandardNormal.sample(&mut rng))
         };
-        let mut weights = gaussian(self.classes, self.dimension);
+        let (head, previous) = head(&self.spec);
+        let mut weights = gaussian(self.classes * head.centres(), self.dimension);
         let mut features = gaussian(self.batch, self.dimension);
         let bias = gaussian(1, self.classes).remove_axis(ndarray::Axis(0));
         let (mut labels, mut norms) = (Vec::new(), Vec::new());
@@ -176,7 +205,7 @@ impl Case {
         if let LastRow::Near(angle) | LastRow::Opposite(angle) = self.last_row {
             let last = self.batch - 1;
             let unit = l2_normalize::forward("weights", weights.view()).expect("rows are not zero").unit;
-            let toward = unit.row(labels[last] as usize);
+            let toward = unit.row(labels[last] as usize * head.centres());
             let aside = &features.row(last) - &(&toward * features.row(last).dot(&toward));
             let length = aside.dot(&aside).sqrt();
             // In one dimension there is no aside.
@@ -189,9 +218,8 @@ impl Case {
         }
         labels[..self.ignored].fill(IGNORE_LABEL);
 
-        let (head, previous) = head(&self.spec);
         // Class vectors of different lengths too, where it is their direction that counts.
-        if !NOT_NORMALISED.contains(&head.name()) {
+        if is_on_sphere(&head) {
             for mut row in weights.rows_mut() {
                 row *= 10f64.powf(rng.random_range(-1.0..1.0));
             }
@@ -209,61 +237,23 @@ impl Case {
 }
 
 impl Arrays {
-    /// How fast the margin function may change with the angle.
-    pub fn steepest_margin(&self) -> f64 {
-        match self.head {
-            AnyHead::SphereFace(SphereFace { margin, .. }) => margin,
-            AnyHead::CombinedMargin(CombinedMargin { m1, .. }) => m1.max(1.0),
-            _ => 1.0,
-        }
+    /// The head's rules on this batch.
+    pub fn rules(&self) -> Rules<'_, AnyHead> {
+        Rules::new(&self.head, &self.features, &self.parameters, &self.labels)
     }
 
-    /// Angles where the margin function jumps, or its second derivative does: no difference across one is a derivative.
-    fn kinks(&self) -> Vec<f64> {
-        match self.head {
-            AnyHead::ArcFace(ArcFace { past_pi: PastPi::Plain, .. }) => vec![],
-            AnyHead::ArcFace(ArcFace { past_pi: PastPi::Easy, .. }) => vec![FRAC_PI_2],
-            AnyHead::ArcFace(ArcFace { margin, .. }) | AnyHead::CurricularFace(CurricularFace { margin, .. }) => {
-                vec![PI - margin]
-            }
-            AnyHead::SphereFace(SphereFace { margin, .. }) => {
-                (1..=margin as usize).map(|k| k as f64 * PI / margin).collect()
-            }
-            _ => vec![],
-        }
-    }
-
-    /// Whether a labelled row is within `distance`, in radians, of an angle where the margin function has a kink.
-    pub fn is_near_kink(&self, distance: f64) -> bool {
-        let kinks = self.kinks();
-        self.angles().into_iter().any(|theta| kinks.iter().any(|kink| (theta - kink).abs() < distance))
-            || self.is_near_threshold(2.0 * distance)
-    }
-
-    /// Whether another class is within `distance`, in radians, of where the head begins to change it.
-    pub fn is_near_threshold(&self, distance: f64) -> bool {
-        let unit = |x: &Array2<f64>| l2_normalize::forward("x", x.view()).expect("rows are not zero").unit;
-        let (x, w) = (unit(&self.features), unit(&self.parameters.weights));
-        let state: Vec<_> = self.head.state().iter().map(|(name, _)| self.parameters.state[*name]).collect();
-        let mut labelled = self.labels.iter().enumerate().filter(|(_, label)| **label != IGNORE_LABEL);
-        labelled.any(|(row, &label)| {
-            let angle = |class| Angle::between(x.row(row), w.row(class));
-            let class = label as usize;
-            let rule = self.head.others(&Row { angle: angle(class), norm: 1.0, class }, &state);
-            let mut others = (0..w.nrows()).filter(|&other| other != class);
-            rule.is_some_and(|rule| {
-                let threshold = rule.threshold.clamp(-1.0, 1.0).acos();
-                others.any(|other| (angle(other).theta() - threshold).abs() < distance)
-            })
-        })
-    }
-
-    /// The angle of each labelled row to its class vector.
+    /// The angle of each labelled row to its class vector, of several to the nearest.
     pub fn angles(&self) -> Vec<f64> {
         let unit = |x: &Array2<f64>| l2_normalize::forward("x", x.view()).expect("rows are not zero").unit;
         let (x, w) = (unit(&self.features), unit(&self.parameters.weights));
         let labelled = self.labels.iter().enumerate().filter(|(_, label)| **label != IGNORE_LABEL);
-        labelled.map(|(row, &label)| Angle::between(x.row(row), w.row(label as usize)).theta()).collect()
+        let centres = self.head.centres();
+        let nearest = |(row, &label): (usize, &i64)| {
+            let of_class = label as usize * centres..(label as usize + 1) * centres;
+            let angles = of_class.map(|vector| Angle::between(x.row(row), w.row(vector)).theta());
+            angles.fold(f64::INFINITY, f64::min)
+        };
+        labelled.map(nearest).collect()
     }
 
     /// How much a cone of the margin function multiplies the rounding of an angle: 1/sinθ at the row nearest to a pole.

@@ -15,6 +15,8 @@ mod own_heads;
 mod poles;
 mod properties;
 mod reference;
+#[path = "../common/rules.rs"]
+mod rules;
 mod statistics;
 mod streaming;
 mod torture;

@@ -1,6 +1,6 @@
 //! The streaming kernel against the explicit forward and backward.
 
-use super::case::{Arrays, Case, LastRow, NOT_NORMALISED, moments, rows_by_name, spec};
+use super::case::{Arrays, Case, LastRow, is_on_sphere, moments, rows_by_name, spec};
 use arcos::heads::{BatchStatistics, Gradients, NormSoftmax};
 use arcos::metrics::accuracy::top_k_correct;
 use arcos::ops::{IGNORE_LABEL, Targets, softmax_cross_entropy};
@@ -163,8 +163,7 @@ proptest! {
     fn equals_the_explicit_step_in_single_precision(case in large_case(), setting in setting()) {
         // Logits of this size are rounded to this much, and the gradient near a pole, a small difference of unit vectors, to that much.
         assert_equals_explicit::<f32>(&case, setting, |scale, arrays| {
-            let normalised = !NOT_NORMALISED.contains(&arrays.head.name());
-            let pole = if normalised { arrays.pole_factor() } else { 1.0 };
+            let pole = if is_on_sphere(&arrays.head) { arrays.pole_factor() } else { 1.0 };
             f64::from(f32::EPSILON) * (64.0 * (1.0 + scale)).max(4.0 * pole)
         })?;
     }

@@ -1,28 +1,55 @@
 //! Inputs at the ends of what floats hold: every head gives finite numbers or an error, never a NaN passed on.
 
-use super::case::{head, moments, with_scale};
-use arcos::heads::{BatchStatistics, Gradients, PastPi};
+use super::case::{head, is_whole, made, moments, with_centres, with_scale};
+use arcos::heads::{BatchStatistics, Geometry, Gradients, OptionInfo, OptionRange, Scale};
 use arcos::ops::IGNORE_LABEL;
 use arcos::optim::{AdamW, Optimizer, RmsProp, Sgd};
 use arcos::streaming::{GradientFilter, Streaming, StreamingOptions, Update};
 use arcos::{AnyHead, Error, Head, Parameters, Real, Result};
 use ndarray::{Array1, Array2, ArrayView1};
-use std::{collections::BTreeMap, f64::consts::PI, sync::LazyLock};
+use std::{collections::BTreeMap, sync::LazyLock};
+
+/// The head called `name` with its options at the ends of their ranges, one at a time and all at once, and with each of their words; a scale is
+/// left to the caller.
+fn over_ranges(name: &str) -> Vec<String> {
+    let options = AnyHead::options_of(name).expect("a listed head");
+    let own = |option: &&OptionInfo| !["scale", "alpha", "max-scale"].contains(&option.name);
+    let at = |option: &OptionInfo, end: fn(OptionRange) -> f64| {
+        option.range.map_or(String::new(), |range| format!(":{}={}", option.name, end(range)))
+    };
+    let ends: [fn(OptionRange) -> f64; 2] = [|range| range.from.max(1e-3).min(range.to), |range| range.to.min(4.0)];
+    let mut specs = vec![String::new()];
+    for end in ends {
+        specs.extend(options.iter().filter(own).map(|option| at(option, end)));
+        specs.push(options.iter().filter(own).map(|option| at(option, end)).collect());
+    }
+    for option in options.iter().filter(own).filter(|option| option.range.is_none()) {
+        let words = option.words.iter();
+        let with = |word: &&str| specs.iter().map(|spec| format!("{spec}:{}={word}", option.name)).collect::<Vec<_>>();
+        specs = words.flat_map(with).collect();
+    }
+    specs.sort();
+    specs.dedup();
+    specs.iter().map(|spec| format!("{name}{spec}")).filter(|spec| made(spec).is_ok()).collect()
+}
 
 /// Heads over their ranges.
 fn specs(scales: &[f64]) -> Vec<String> {
-    let unscaled = ["softmax", "fixed-adacos", "l2-softmax:alpha=1e-30", "adacos:max-scale=16"];
-    let mut specs = unscaled.map(String::from).to_vec();
-    for s in scales {
-        specs.extend(["l2-softmax:alpha", "norm-softmax:scale", "adacos:previous"].map(|name| format!("{name}={s}")));
-        specs.extend([1.0, 1.35, 4.0].map(|m| format!("sphereface:scale={s}:margin={m}")));
-        specs.extend([0.0, 0.35, 2.0].map(|m| format!("cosface:scale={s}:margin={m}")));
-        for policy in PastPi::ALL.map(PastPi::name) {
-            specs.extend([0.0, 0.5, PI].map(|m| format!("arcface:scale={s}:margin={m}:past-pi={policy}")));
+    let mut specs = vec!["l2-softmax:alpha=1e-30".to_owned(), "adacos:max-scale=16".into()];
+    for name in AnyHead::names() {
+        let scale = if AnyHead::takes(name, "scale") {
+            "scale"
+        } else if name == "adacos" {
+            "previous"
+        } else {
+            "alpha"
+        };
+        for spec in over_ranges(name) {
+            match scale {
+                "alpha" if !AnyHead::takes(name, "alpha") => specs.push(spec),
+                _ => specs.extend(scales.iter().map(|s| format!("{spec}:{scale}={s}"))),
+            }
         }
-        specs.extend([0.0, 0.5, PI].map(|m| format!("curricularface:scale={s}:margin={m}")));
-        let margins = [(1.0, 0.3, 0.2), (0.001, 0.0, 0.0), (4.0, PI, 2.0)];
-        specs.extend(margins.map(|(m1, m2, m3)| format!("combined-margin:scale={s}:m1={m1}:m2={m2}:m3={m3}")));
     }
     specs
 }
@@ -128,15 +155,15 @@ fn sizes<F: Real>(relation: Relation) -> Vec<Case<F>> {
 
 /// Whether the outcome must be Ok or must be Err, so that errors alone do not pass: Ok is demanded wherever there is
 /// room for logits, of size x + w or w, and for gradients, of size w - x at most.
-fn demanded<F: Real>(head: &str, case: &Case<F>) -> Option<bool> {
-    if head.contains("adacos") && case.weights.nrows() < 3 {
+fn demanded<F: Real>(head: &AnyHead, case: &Case<F>) -> Option<bool> {
+    if matches!(head.scale(), Scale::AdaCos { .. } | Scale::FixedAdaCos) && case.weights.nrows() < 3 {
         return Some(false);
     }
     let (largest, furthest) = if size_of::<F>() == 4 { (32, 30) } else { (300, 200) };
-    let fits = |(x, w): (i32, i32)| match head {
-        "softmax" => x + w <= largest,
-        "l2-softmax" => w - x <= largest,
-        _ => x.abs().max(w.abs()) <= furthest,
+    let fits = |(x, w): (i32, i32)| match head.geometry() {
+        Geometry::Plain => x + w <= largest,
+        Geometry::UnitFeatures => w - x <= largest,
+        Geometry::Sphere => x.abs().max(w.abs()) <= furthest,
     };
     case.sizes.is_some_and(fits).then_some(true)
 }
@@ -170,7 +197,7 @@ fn outcomes<F: Real>(
     case: &Case<F>,
     kernels: &mut [Streaming<F>],
 ) -> Result<Vec<(String, Result<Option<String>>)>> {
-    let mut parameters = head.initial_parameters(case.weights.clone())?;
+    let mut parameters = head.initial_parameters(with_centres(&case.weights, head.centres()))?;
     if let Some(previous) = previous {
         parameters = with_scale(parameters, F::of(*previous).to_double());
     }
@@ -203,7 +230,7 @@ impl Report {
             let outcomes = outcomes(head, case, &mut kernels);
             for (path, outcome) in outcomes.unwrap_or_else(|error| vec![("parameters".into(), Err(error))]) {
                 self.tally.entry(name).or_default()[usize::from(outcome.is_err())] += 1;
-                let failure = match (outcome, demanded(name, case)) {
+                let failure = match (outcome, demanded(&head.0, case)) {
                     (Ok(Some(fault)), _) => fault,
                     (Ok(None), Some(false)) => "Ok, not an error".into(),
                     (Err(error), Some(true)) => format!("not Ok: {error}"),
@@ -257,24 +284,15 @@ fn most_of_the_nasty_inputs_are_fine_for_every_head() {
     }
 }
 
-/// The smallest and the largest value of each option that has such. The smallest positive number stands for above zero.
-const LIMITS: [(&str, &str, f64, f64); 15] = [
-    ("l2-softmax", "alpha", 5e-324, 1e9),
-    ("norm-softmax", "scale", 5e-324, 1e9),
-    ("adacos", "max-scale", 5e-324, 1e9),
-    ("sphereface", "scale", 5e-324, 1e9),
-    ("sphereface", "margin", 1.0, 1e9),
-    ("cosface", "scale", 5e-324, 1e9),
-    ("cosface", "margin", 0.0, 2.0),
-    ("arcface", "scale", 5e-324, 1e9),
-    ("arcface", "margin", 0.0, PI),
-    ("curricularface", "scale", 5e-324, 1e9),
-    ("curricularface", "margin", 0.0, PI),
-    ("combined-margin", "scale", 5e-324, 1e9),
-    ("combined-margin", "m1", 5e-324, 1e9),
-    ("combined-margin", "m2", 0.0, PI),
-    ("combined-margin", "m3", 0.0, 2.0),
-];
+/// Head, option, and the smallest and the largest value of each number that is not whole. The smallest positive number stands for above zero.
+fn limits() -> Vec<(&'static str, &'static str, f64, f64)> {
+    let of_head = |name: &'static str| {
+        let options = AnyHead::options_of(name).expect("a listed head").into_iter();
+        let numbers = options.filter(|option| !is_whole(name, option));
+        numbers.filter_map(move |option| option.range.map(|range| (name, option.name, range.from, range.to)))
+    };
+    AnyHead::names().flat_map(of_head).collect()
+}
 
 fn with_option(head: &str, option: &str, value: f64) -> Result<AnyHead> {
     AnyHead::new(head, &[(option, &format!("{value:e}"))])
@@ -282,7 +300,7 @@ fn with_option(head: &str, option: &str, value: f64) -> Result<AnyHead> {
 
 #[test]
 fn hyper_parameters_past_their_limits_are_refused() {
-    for (head, option, smallest, largest) in LIMITS {
+    for (head, option, smallest, largest) in limits() {
         for value in [smallest.next_down(), -1.0, largest.next_up(), f64::INFINITY, f64::NAN] {
             let result = with_option(head, option, value);
             assert!(matches!(result, Err(Error::HyperParameter { .. })), "{head}:{option}={value:e}: {result:?}");
@@ -293,9 +311,10 @@ fn hyper_parameters_past_their_limits_are_refused() {
 fn run_at_limits<F: Real>(report: &mut Report) {
     let cases = RELATIONS.into_iter().flat_map(directions::<F>);
     let cases: Vec<_> = cases.map(|case| Case { sizes: None, ..case }).collect();
-    for (name, option, smallest, largest) in LIMITS {
+    for (name, option, smallest, largest) in limits() {
         for value in [smallest, largest] {
-            let head = with_option(name, option, value).expect("a value in range");
+            // A pair of options may have to be in order.
+            let Ok(head) = with_option(name, option, value) else { continue };
             report.run(&format!("{name}:{option}={value:e}"), &(head, None), &cases);
         }
     }
