@@ -86,6 +86,18 @@ pub enum Error {
         /// NaN or an infinity.
         value: f64,
     },
+    /// A weight, or a probability of a soft target, that is negative, too large or not finite.
+    #[error("{what}[{place}] is {}; expected a number from 0 to {}", number(*.value), number(*.largest))]
+    Weight {
+        /// The array, as named in the objective.
+        what: &'static str,
+        /// The row or class.
+        place: usize,
+        /// The weight found.
+        value: f64,
+        /// The largest that works.
+        largest: f64,
+    },
     /// A row that has no direction, where the head normalises rows.
     #[error("{what} row {row} has norm {}; expected a norm above {}, since its direction is needed", number(*.norm), number(*.minimum))]
     ZeroNorm {

@@ -3,9 +3,10 @@
 //!
 //! With x̃ and w̃ as the head's [`Geometry`] has them and inner products `c = x̃ w̃ᵀ`:
 //!
-//! `z_ij = s φ(c_ij) + b_j` for `j ≠ y_i`, `z_iy = s ψ + b_y`, `loss = mean_i (logsumexp(z_i) - z_iy + g(‖x_i‖))`.
+//! `z_ij = s φ(c_ij) + b_j` for `j ≠ y_i`, `z_iy = s ψ + b_y`, `loss = mean_i (logsumexp(z_i) - z_iy + g(‖x_i‖))`, or what else the
+//! [objective](crate::ops::objective) makes of the logits.
 //!
-//! Backward, with `r = (softmax(z) - onehot(y)) / n` (B, C), n the number of labelled rows:
+//! Backward, with `r = (softmax(z) - onehot(y)) / n` (B, C), n the number of labelled rows, or the objective's derivative by the logits:
 //!
 //! - `d_c = s r φ'` for the others, `s r ψ'` for the labelled class, `d_b = Σ_i r_i`, `d_s = Σ r φ` (ψ for the labelled class);
 //! - `d_x̃ = d_c w̃`, `d_w̃ = d_cᵀ x̃`, and the Jacobian of the normalisation for what is normalised;
@@ -14,14 +15,15 @@
 //! Of several centres a class, `c_ij` is the largest product with one of them, and the gradient goes to that one.
 
 use super::checked::Checked;
-use super::gradient_bound::{Lengths, check_gradients};
+use super::gradient_bound::{Lengths, Residuals, check_gradients};
 use super::rules::{RowRules, rules_of, steepest};
 use super::scale::ln_b_avg;
 use super::{BatchStatistics, Geometry, Gradients, Head, Logit, Parameters, Row, Scale, State};
 use crate::metrics::accuracy;
+use crate::ops::checked_objective::CheckedObjective;
 use crate::ops::l2_normalize::{self, Normalized, check_finite};
 use crate::ops::softmax_cross_entropy::{self as cross_entropy, CrossEntropyCache};
-use crate::ops::{Angle, Targets, linear, rows};
+use crate::ops::{Angle, Objective, Targets, linear, rows};
 use crate::{Error, Real, Result};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip};
 use std::collections::BTreeMap;
@@ -35,10 +37,12 @@ pub struct Cache<F> {
     pub features: Normalized<F>,
     /// `w̃` (C·K, D) and `‖w‖` (C·K,).
     pub weights: Normalized<F>,
-    /// `p - onehot(y)` (B, C).
+    /// Losses of rows without penalties, and their derivatives by the logits (B, C).
     pub cross_entropy: CrossEntropyCache<F>,
-    /// (row, class, ψ with its derivatives, `g'`) of each labelled row of a head with rules.
-    pub targets: Vec<(usize, usize, Logit<F>, F)>,
+    /// (B,) the loss of each row in nats, its penalty with it; zero in rows without a label.
+    pub row_losses: Array1<F>,
+    /// The labelled rows of a head with rules.
+    pub targets: Vec<LabelledRow<F>>,
     /// (B, C) `φ'`, 1 for the labelled class; where the head changes others.
     pub slopes_of_others: Option<Array2<F>>,
     /// (B, C) what s multiplies: φ, or ψ; where s has a gradient.
@@ -53,6 +57,19 @@ pub struct Cache<F> {
     pub state: State,
     /// For logs; the backward pass does not use them.
     pub statistics: BatchStatistics,
+}
+
+/// A labelled row with what the head's rules say of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LabelledRow<F> {
+    /// The row of the batch.
+    pub row: usize,
+    /// Its class.
+    pub class: usize,
+    /// ψ with its derivatives.
+    pub target: Logit<F>,
+    /// `ω g'`, ω the weight of the row.
+    pub d_penalty: F,
 }
 
 /// Inner products of features and classes.
@@ -111,13 +128,14 @@ pub(super) fn forward<F: Real, H: Head>(
     head: &H,
     features: ArrayView2<F>,
     parameters: &Parameters<F>,
-    labels: ArrayView1<i64>,
+    objective: &Objective<F>,
 ) -> Result<(F, Cache<F>)> {
     let checked = Checked::new(head, features, parameters)?;
     let (geometry, scale_rule) = (checked.geometry, head.scale());
     let Products { features, weights, products, nearest } =
         Products::forward(&checked, features, parameters.weights.view())?;
-    let targets = Targets::new(labels, products.nrows(), checked.classes)?;
+    let objective = CheckedObjective::new(objective, products.nrows(), checked.classes)?;
+    let targets = &objective.targets;
 
     let angles: Vec<_> = targets
         .iter()
@@ -140,8 +158,8 @@ pub(super) fn forward<F: Real, H: Head>(
     };
 
     // Cosines have the order of inference logits, before the head changes any.
-    let correct_on_sphere = checked.bias.is_none().then(|| accuracy::top_k_correct(products.view(), &targets, 1));
-    let (mut unscaled, slopes_of_others) = change_others(products, &targets, &rules);
+    let correct_on_sphere = checked.bias.is_none().then(|| accuracy::top_k_correct(products.view(), targets, 1));
+    let (mut unscaled, slopes_of_others) = change_others(products, targets, &rules);
     let scale = match scale_rule.follows_batch() {
         true => {
             let parts = targets.iter().map(|(row, class)| largest_and_sum(unscaled.row(row), class, checked.scale));
@@ -162,7 +180,13 @@ pub(super) fn forward<F: Real, H: Head>(
         features: length(geometry.normalizes_features(), &features.norms),
         weights: length(geometry.normalizes_weights(), &weights.norms),
     };
-    check_gradients(geometry, scale, steepest(&rules), features.norms.len(), lengths, true)?;
+    let slopes = steepest(&rules);
+    let check_bound = |largest_residual| {
+        let residuals = Residuals::new(&objective, largest_residual);
+        check_gradients(geometry, scale, slopes, residuals, lengths, true)
+    };
+    // Before logits that overflow, too, and once more with what the objective makes of them.
+    check_bound(F::one())?;
     let (scaled, unscaled) = match scale_rule.vector() {
         Some(_) => (&unscaled * scale, Some(unscaled)),
         // In place: a (B, C) array less.
@@ -170,21 +194,31 @@ pub(super) fn forward<F: Real, H: Head>(
     };
     let logits = checked.with_bias(scaled);
     // Off the sphere there are no margins: these are the inference logits.
-    let correct = correct_on_sphere.unwrap_or_else(|| accuracy::top_k_correct(logits.view(), &targets, 1));
-    let statistics = BatchStatistics::new(&targets, correct, angles.into_iter(), scale);
-    let (cross_entropy_loss, cross_entropy) = cross_entropy::forward(logits, &targets)?;
-    let penalties: F = rules.iter().map(|rules| rules.penalty.value).sum();
-    let loss = cross_entropy_loss + penalties / F::of(targets.labelled() as f64);
+    let correct = correct_on_sphere.unwrap_or_else(|| accuracy::top_k_correct(logits.view(), targets, 1));
+    let statistics = BatchStatistics::new(targets, correct, angles.into_iter(), scale);
+    let (_, cross_entropy, largest_residual) = cross_entropy::forward_checked(logits, &objective)?;
+    let mut row_losses = cross_entropy.row_losses.clone();
+    for ((row, _), rules) in targets.iter().zip(&rules) {
+        row_losses[row] += objective.weight(row) * rules.penalty.value;
+    }
+    let loss = row_losses.sum() / objective.divisor;
     if !loss.is_finite() {
         return Err(Error::LossNotFinite { loss: loss.to_double() });
     }
-    let targets = targets.iter().zip(&rules);
+    check_bound(largest_residual)?;
+    let targets = targets.iter().zip(&rules).map(|((row, class), rules)| LabelledRow {
+        row,
+        class,
+        target: rules.target,
+        d_penalty: objective.weight(row) * rules.penalty.slope,
+    });
     let cache = Cache {
         geometry,
         features,
         weights,
         cross_entropy,
-        targets: targets.map(|((row, class), rules)| (row, class, rules.target, rules.penalty.slope)).collect(),
+        row_losses,
+        targets: targets.collect(),
         slopes_of_others,
         unscaled,
         nearest,
@@ -228,7 +262,7 @@ fn largest_and_sum<F: Real>(row: ArrayView1<F>, class: usize, scale: F) -> (F, F
 
 pub(super) fn backward<F: Real>(cache: Cache<F>) -> Gradients<F> {
     let Cache { geometry, features, weights, scale, scale_rule, .. } = cache;
-    let labelled = F::of(cache.cross_entropy.labelled as f64);
+    let divisor = cache.cross_entropy.divisor;
     let residual = cross_entropy::backward(cache.cross_entropy);
     let mut d_vectors = BTreeMap::new();
     if geometry.has_bias() {
@@ -244,9 +278,9 @@ pub(super) fn backward<F: Real>(cache: Cache<F>) -> Gradients<F> {
     }
     // (row, derivative by ‖x‖)
     let mut d_norms = Vec::new();
-    for (row, class, target, d_penalty) in cache.targets {
+    for LabelledRow { row, class, target, d_penalty } in cache.targets {
         let d_target = &mut d_products[[row, class]];
-        d_norms.push((row, *d_target * target.slope_of_norm + d_penalty / labelled));
+        d_norms.push((row, *d_target * target.slope_of_norm + d_penalty / divisor));
         *d_target *= target.slope;
     }
     if let Some(nearest) = cache.nearest {

@@ -2,9 +2,9 @@
 
 use super::explicit::{self, Cache};
 use super::{Geometry, Gradients, Logit, Parameters, Penalty, Row, Scale};
-use crate::ops::OthersRule;
+use crate::ops::{Objective, OthersRule};
 use crate::{Real, Result};
-use ndarray::{Array2, ArrayView1, ArrayView2};
+use ndarray::{Array2, ArrayView2};
 
 /// A classification head: a plain struct of hyper-parameters, and rules that say what its logits are.
 ///
@@ -77,20 +77,21 @@ pub trait Head: Sync {
         Parameters::initial(self, weights)
     }
 
-    /// The mean loss in nats of `features` (B, D) with `labels` (B,), margins included.
+    /// The loss in nats of `features` (B, D), margins included: by `labels` (B,), `labels.view()`, the mean cross-entropy, or by an
+    /// [`Objective`].
     ///
     /// # Errors
     /// Whatever is wrong with hyper-parameters, shapes, labels or values, named as in [`Error`](crate::Error).
-    fn forward<F: Real>(
+    fn forward<'a, F: Real>(
         &self,
         features: ArrayView2<F>,
         parameters: &Parameters<F>,
-        labels: ArrayView1<i64>,
+        objective: impl Into<Objective<'a, F>>,
     ) -> Result<(F, Cache<F>)>
     where
         Self: Sized,
     {
-        explicit::forward(self, features, parameters, labels)
+        explicit::forward(self, features, parameters, &objective.into())
     }
 
     /// The gradients of that loss.

@@ -43,7 +43,7 @@ mod statistics;
 
 pub use crate::ops::OthersRule;
 pub use arcface::PastPi;
-pub use explicit::Cache;
+pub use explicit::{Cache, LabelledRow};
 pub use geometry::Geometry;
 pub use head::Head;
 pub use options::{Choice, HeadOption, NamedHead, OptionInfo, OptionRange, OptionValue};

@@ -4,10 +4,13 @@
 
 pub mod angle;
 pub mod batch_norm;
+pub(crate) mod checked_objective;
+pub mod class_weights;
 pub mod dropout;
 pub mod l2_normalize;
 pub mod labels;
 pub mod linear;
+pub mod objective;
 pub mod others_rule;
 pub mod prelu;
 pub mod relu;
@@ -16,6 +19,7 @@ pub mod softmax_cross_entropy;
 
 pub use angle::Angle;
 pub use labels::{IGNORE_LABEL, Targets};
+pub use objective::{Objective, Reduction, SoftTargets};
 pub use others_rule::OthersRule;
 
 use crate::{Error, Real, Result};

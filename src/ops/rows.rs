@@ -111,6 +111,25 @@ pub(crate) fn scaled_exp<F: Real>(row: &mut [F], scale: F, shift: F, factor: F) 
     Arch::new().dispatch(ScaledExp { row, scale, shift, factor });
 }
 
+/// `Σ row_k` but for elements that are -∞.
+pub(crate) fn sum_of_finite<F: Real>(row: &[F]) -> F {
+    sum(row, row, |value, _| if value > F::neg_infinity() { value } else { F::zero() })
+}
+
+/// `Σ row_k exp(scale row_k - shift)`; an element of -∞ adds nothing, no exponent may be positive by more than rounding.
+pub(crate) fn exp_weighted_sum<F: Real>(row: &[F], scale: F, shift: F) -> F {
+    Arch::new().dispatch(ExpWeightedSum { row, scale, shift })
+}
+
+/// `row_k ← row_k - subtrahend φ'(source_k)`, but for elements of `source` that are -∞; φ' is 1 without a rule.
+pub(crate) fn subtract_slopes<F: Real>(row: &mut [F], subtrahend: F, rule: Option<OthersRule<F>>, source: &[F]) {
+    let or_zero = |source, value| if source > F::neg_infinity() { value } else { F::zero() };
+    match rule {
+        Some(rule) => update(row, source, |value, source| value - or_zero(source, subtrahend * rule.slope_at(source))),
+        None => update(row, source, |value, source| value - or_zero(source, subtrahend)),
+    }
+}
+
 /// `target_k = φ(source_k)`
 pub(crate) fn apply_into<F: Real>(rule: OthersRule<F>, source: &[F], target: &mut [F]) {
     update(target, source, |_, value| rule.value_at(value));
@@ -255,6 +274,40 @@ impl<F: Real> SumOfExp<'_, F> {
 }
 
 impl<F: Real> WithSimd for SumOfExp<'_, F> {
+    type Output = F;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> F {
+        if S::IS_SCALAR { self.run::<false>() } else { self.run::<true>() }
+    }
+}
+
+struct ExpWeightedSum<'a, F> {
+    row: &'a [F],
+    scale: F,
+    shift: F,
+}
+
+impl<F: Real> ExpWeightedSum<'_, F> {
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) -> F {
+        let (chunks, rest) = self.row.as_chunks::<LANES>();
+        let term = |value: F| {
+            let exp = (self.scale * value - self.shift).exp_of_nonpositive::<FUSED>();
+            if value > F::neg_infinity() { value * exp } else { F::zero() }
+        };
+        let mut lanes = [F::zero(); LANES];
+        for chunk in chunks {
+            for (lane, &value) in lanes.iter_mut().zip(chunk) {
+                *lane += term(value);
+            }
+        }
+        let rest = rest.iter().fold(F::zero(), |sum, &value| sum + term(value));
+        lanes.into_iter().fold(rest, |sum, lane| sum + lane)
+    }
+}
+
+impl<F: Real> WithSimd for ExpWeightedSum<'_, F> {
     type Output = F;
 
     #[inline(always)]

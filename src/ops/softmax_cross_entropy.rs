@@ -8,53 +8,74 @@
 //!
 //! have no cancellation for small r: what is left is the rounding of `z_j - z_y` itself. Where another class leads, everything is taken relative to the largest other logit instead.
 
-use super::Targets;
+use super::Objective;
+use super::checked_objective::{CheckedObjective, RowObjective, SoftTarget};
 use crate::{Error, Real, Result};
-use ndarray::{Array2, ArrayViewMut1};
+use ndarray::{Array1, Array2, ArrayViewMut1};
 
 /// What [`backward`] needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CrossEntropyCache<F> {
-    /// (B, C) `p - onehot(y)`; zero in rows without a label.
+    /// (B, C) the derivative of each row's loss with respect to its logits, `p - onehot(y)` unless the [objective](super::objective) says
+    /// otherwise; zero in rows without a label.
     pub residual: Array2<F>,
-    /// Rows with a label: what the mean is over.
-    pub labelled: usize,
+    /// (B,) the loss of each row in nats; zero in rows without a label.
+    pub row_losses: Array1<F>,
+    /// What their sum is divided by: the number of rows with a label if the loss is a mean, 1 if it is a sum.
+    pub divisor: F,
 }
 
-/// The mean loss in nats over the labelled rows of `logits` (B, C).
+/// The loss in nats of `logits` (B, C) by an objective: labels for the mean over labelled rows, or an [`Objective`].
 ///
 /// # Errors
 /// [`Error::NotFinite`] where a logit is NaN or infinite, [`Error::LossNotFinite`] where the loss overflows,
-/// [`Error::TooFewClasses`] for less than two columns, [`Error::Shape`] if `targets` is not of this batch.
-pub fn forward<F: Real>(logits: Array2<F>, targets: &Targets) -> Result<(F, CrossEntropyCache<F>)> {
-    let expected = (targets.class_of_row().len(), targets.classes());
-    if logits.dim() != expected {
-        return Err(Error::Shape {
-            what: "logits",
-            found: logits.shape().to_vec(),
-            expected: format!("{expected:?}, the rows and classes that the labels were checked against"),
-        });
-    }
+/// [`Error::TooFewClasses`] for less than two columns; what is wrong with the objective.
+pub fn forward<'a, F: Real>(
+    logits: Array2<F>,
+    objective: impl Into<Objective<'a, F>>,
+) -> Result<(F, CrossEntropyCache<F>)> {
     check_classes("softmax cross-entropy", logits.ncols())?;
+    let objective = CheckedObjective::new(&objective.into(), logits.nrows(), logits.ncols())?;
+    let (loss, cache, _) = forward_checked(logits, &objective)?;
+    Ok((loss, cache))
+}
+
+/// [`forward`] by an objective that was checked against this batch. Returns the bound on residuals, too: no row's absolute residuals are
+/// above it, nor half their sum.
+///
+/// # Errors
+/// [`Error::NotFinite`], [`Error::LossNotFinite`].
+pub(crate) fn forward_checked<F: Real>(
+    logits: Array2<F>,
+    objective: &CheckedObjective<F>,
+) -> Result<(F, CrossEntropyCache<F>, F)> {
     super::l2_normalize::check_finite("logits", logits.view())?;
     let mut residual = logits;
-    let mut total = F::zero();
-    for (row, &class) in residual.rows_mut().into_iter().zip(targets.class_of_row()) {
-        total += match class {
-            Some(class) => row_loss(row, class),
-            None => ignore(row),
-        };
+    let mut row_losses = Array1::zeros(residual.nrows());
+    let mut bound = F::zero();
+    let mut soft_targets = objective.soft_targets();
+    for (row, (logits, &class)) in residual.rows_mut().into_iter().zip(objective.targets.class_of_row()).enumerate() {
+        let (of_row, rest) = soft_targets.split_at(soft_targets.partition_point(|target| target.row <= row));
+        soft_targets = rest;
+        match class {
+            Some(class) => {
+                let terms = row_residual(logits, row, class, objective, of_row);
+                row_losses[row] = terms.loss;
+                bound = bound.max(terms.bound);
+            }
+            None => ignore(logits),
+        }
     }
-    let loss = total / F::of(targets.labelled() as f64);
+    let loss = row_losses.sum() / objective.divisor;
     if !loss.is_finite() {
         return Err(Error::LossNotFinite { loss: loss.to_double() });
     }
-    Ok((loss, CrossEntropyCache { residual, labelled: targets.labelled() }))
+    Ok((loss, CrossEntropyCache { residual, row_losses, divisor: objective.divisor }, bound))
 }
 
-/// `d_logits = (p - onehot(y)) / n` (B, C), n the number of labelled rows.
+/// `d_logits` (B, C): the rows' residuals over the divisor.
 pub fn backward<F: Real>(cache: CrossEntropyCache<F>) -> Array2<F> {
-    cache.residual / F::of(cache.labelled as f64)
+    cache.residual / cache.divisor
 }
 
 /// Checks that there is another class to tell the labelled one from. `head` is named in the error.
@@ -76,6 +97,8 @@ pub(crate) struct RowTerms<F> {
     pub p_over_exp: F,
     /// `1 - p_y`
     pub p_others: F,
+    /// `p_y`
+    pub p_label: F,
 }
 
 /// From `lead = z_y - largest_other` and `others = Σ_{j≠y} exp(z_j - largest_other)`.
@@ -84,29 +107,41 @@ pub(crate) fn row_terms<F: Real>(lead: F, others: F) -> RowTerms<F> {
     if lead >= F::zero() {
         let exp = (-lead).exp();
         let r = others * exp;
-        RowTerms { loss: r.ln_1p(), p_over_exp: exp / (F::one() + r), p_others: r / (F::one() + r) }
+        let sum = F::one() + r;
+        RowTerms { loss: r.ln_1p(), p_over_exp: exp / sum, p_others: r / sum, p_label: sum.recip() }
     } else {
-        let sum = others + lead.exp();
-        RowTerms { loss: sum.ln() - lead, p_over_exp: F::one() / sum, p_others: others / sum }
+        let exp = lead.exp();
+        let sum = others + exp;
+        RowTerms { loss: sum.ln() - lead, p_over_exp: sum.recip(), p_others: others / sum, p_label: exp / sum }
     }
 }
 
-/// Turns a row of logits into `p - onehot(y)` and returns its loss.
-fn row_loss<F: Real>(mut row: ArrayViewMut1<F>, class: usize) -> F {
+/// Turns a row of logits into its residual.
+fn row_residual<F: Real>(
+    mut row: ArrayViewMut1<F>,
+    number: usize,
+    class: usize,
+    objective: &CheckedObjective<F>,
+    soft_targets: &[SoftTarget<F>],
+) -> RowObjective<F> {
     let target = row[class];
+    row[class] = F::zero();
+    let sum_of_others = if objective.is_smoothed() { row.sum() } else { F::zero() };
     row[class] = F::neg_infinity();
+    let soft_logits: Vec<_> = soft_targets.iter().map(|soft| (soft.probability, row[soft.class])).collect();
     let largest_other = row.fold(F::neg_infinity(), |largest, &z| largest.max(z));
     let others = row.iter_mut().fold(F::zero(), |sum, z| {
         *z = (*z - largest_other).exp();
         sum + *z
     });
-    let RowTerms { loss, p_over_exp, p_others } = row_terms(target - largest_other, others);
-    row.mapv_inplace(|exp| exp * p_over_exp);
-    row[class] = -p_others;
-    loss
+    let terms = row_terms(target - largest_other, others);
+    let of_row = objective.row(number, &terms, target, sum_of_others, soft_logits.into_iter());
+    row.mapv_inplace(|exp| exp * (terms.p_over_exp * of_row.of_probabilities) - of_row.uniform);
+    row[class] = of_row.residual;
+    soft_targets.iter().for_each(|soft| row[soft.class] -= of_row.of_targets * soft.probability);
+    of_row
 }
 
-fn ignore<F: Real>(mut row: ArrayViewMut1<F>) -> F {
+fn ignore<F: Real>(mut row: ArrayViewMut1<F>) {
     row.fill(F::zero());
-    F::zero()
 }

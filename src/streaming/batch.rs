@@ -4,6 +4,7 @@ use super::blocks::Blocks;
 use crate::Real;
 use crate::heads::Geometry;
 use crate::ops::OthersRule;
+use crate::ops::checked_objective::{CheckedObjective, SoftTarget};
 use ndarray::ArrayView2;
 use std::ops::Range;
 
@@ -25,6 +26,9 @@ pub(super) struct Batch<'a, F> {
     pub targets: &'a [(usize, usize)],
     /// What changes the other classes' cosines in each row; empty where nothing does in any.
     pub others: &'a [Option<OthersRule<F>>],
+    pub objective: &'a CheckedObjective<F>,
+    /// By class.
+    pub soft_targets: &'a [SoftTarget<F>],
 }
 
 impl<F: Real> Batch<'_, F> {
@@ -47,6 +51,12 @@ impl<F: Real> Batch<'_, F> {
     pub fn targets_in(&self, columns: &Range<usize>) -> &[(usize, usize)] {
         let position = |column| self.targets.partition_point(|&(other, _)| other < column);
         &self.targets[position(columns.start)..position(columns.end)]
+    }
+
+    /// The soft targets of `classes`.
+    pub fn soft_targets_in(&self, classes: &Range<usize>) -> &[SoftTarget<F>] {
+        let position = |class| self.soft_targets.partition_point(|soft| soft.class < class);
+        &self.soft_targets[position(classes.start)..position(classes.end)]
     }
 
     /// What changes the other classes' cosines in this row.

@@ -3,8 +3,9 @@
 use super::Streaming;
 use super::batch::Batch;
 use super::group::{Group, Target};
+use super::merge::merge;
 use super::prepare::{Inputs, in_parallel, in_pool};
-use super::scores::{OwnClass, correct, merge, targets};
+use super::scores::{OwnClass, correct, targets};
 use super::targets::{LabelledRow, by_column, labelled_rows};
 use crate::heads::checked::Checked;
 use crate::heads::{Head, Parameters};
@@ -42,7 +43,8 @@ impl<F: Real> Streaming<F> {
         let bias = checked.bias.as_ref().map(|bias| bias.as_standard_layout());
         let weights_in_order = weights.as_slice().expect("in standard layout");
         let bias = bias.as_ref().map(|bias| bias.as_slice().expect("in standard layout"));
-        let inputs = Inputs { features, labels, checked: &checked, bias };
+        let objective = labels.into();
+        let inputs = Inputs { features, objective: &objective, checked: &checked, bias };
 
         in_pool(|| self.run_evaluation(&inputs, weights_in_order))
     }
@@ -51,7 +53,7 @@ impl<F: Real> Streaming<F> {
         let Self { unit_features, feature_norms, groups, rows: state, .. } = self;
         let _single_threaded = SingleThreaded::new();
         let prepared = inputs.prepare(unit_features, feature_norms)?;
-        let labelled = labelled_rows(inputs, prepared.operand.view(), weights, &prepared.targets)?;
+        let labelled = labelled_rows(inputs, prepared.operand.view(), weights, &prepared.objective.targets)?;
         let by_column = by_column(&labelled);
         let batch = prepared.batch(inputs, &by_column, &[]);
         prepared.begin(groups, 0);
@@ -65,7 +67,7 @@ impl<F: Real> Streaming<F> {
             target.rank_in_block + groups.iter().map(|group| group.before[target.row]).sum::<usize>()
         };
         Ok(Evaluated {
-            labelled: prepared.targets.labelled(),
+            labelled: prepared.objective.targets.labelled(),
             loss,
             correct: correct(groups, batch.rows()),
             correct_top5: targets(groups).filter(|target| rank(target) < 5).count(),

@@ -4,9 +4,9 @@ use super::StreamingOptions;
 use super::batch::{Batch, grow};
 use super::blocks::Blocks;
 use super::group::Group;
-use super::scores::RowState;
+use super::merge::RowState;
 use crate::Real;
-use crate::ops::{OthersRule, rows};
+use crate::ops::rows;
 use crate::optim::{MomentsMut, Optimizer};
 use ndarray::{ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;
@@ -60,15 +60,26 @@ pub(super) struct WeightUpdate {
 /// What the second pass is to do.
 pub(super) struct Task<'a, F> {
     pub rows: &'a RowState<F>,
-    /// What `Σ_i (p - onehot(y))_i x̃_i` is multiplied by: s, α or 1, over the number of labelled rows.
+    /// What `Σ_i r_i x̃_i` is multiplied by, r the derivatives by the logits: s, α or 1, over the objective's divisor.
     pub factor: F,
     /// Blocks in which no row has more of its probability than this, times `steepest_others`, are left out.
     pub negligible_mass: Option<F>,
     /// No `|φ'|` of the batch is larger.
     pub steepest_others: F,
     pub wants_d_features: bool,
-    /// Needs those of features, too.
-    pub wants_d_scale: bool,
+    pub d_scale: ScaleGradient,
+    /// (D,) `Σ_i U_i x̃_i`, what is taken from every class; empty where no label is smoothed.
+    pub uniform_features: Vec<F>,
+}
+
+/// How the gradient of a scale that is trained is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ScaleGradient {
+    NotWanted,
+    /// From `Σ_j r_j φ_j` of each row: at a pole ψ' is so large that nothing is left of ψ in the gradient of features.
+    FromProducts,
+    /// From the gradient of features, `d_x̃·x̃ / s`: off the sphere, where there are no rules.
+    FromFeatures,
 }
 
 impl<F: Real> Group<F> {
@@ -78,9 +89,9 @@ impl<F: Real> Group<F> {
         let classes_of_group = batch.blocks.classes_of_group(self.number);
         self.d_bias.clear();
         self.d_bias.resize(if batch.bias.is_some() { classes_of_group.len() } else { 0 }, F::zero());
-        self.beside_products.clear();
-        let changes_scale = task.wants_d_scale && !batch.others.is_empty();
-        self.beside_products.resize(if changes_scale { batch.rows() } else { 0 }, F::zero());
+        self.mean_products.clear();
+        let from_products = task.d_scale == ScaleGradient::FromProducts;
+        self.mean_products.resize(if from_products { batch.rows() } else { 0 }, F::zero());
         let mut d_weights_of_block = std::mem::take(&mut self.d_weights);
         // The last block of the first pass is still in the scratch memory.
         for block in self.blocks(&batch.blocks).rev() {
@@ -104,7 +115,11 @@ impl<F: Real> Group<F> {
     fn block(&mut self, batch: &Batch<F>, task: &Task<F>, weights: &[F], d_weights: &mut [F], block: usize) {
         let table = self.rows_of(batch, block);
         let mass = || task.rows.largest_mass(&self.maxima[table.clone()], &self.sums[table]) * task.steepest_others;
-        let negligible = task.negligible_mass.is_some_and(|negligible| mass() < negligible);
+        let columns = batch.blocks.columns_of(block);
+        // What smoothing takes from each class is known without its product unless a rule or a choice of centres depends on that.
+        let is_simple = !batch.objective.is_smoothed() || (batch.others.is_empty() && batch.blocks.centres() == 1);
+        let may_leave_out = is_simple && task.rows.soft_residuals_in(&columns).is_empty();
+        let negligible = task.negligible_mass.is_some_and(|negligible| may_leave_out && mass() < negligible);
         let first = block + 1 == self.blocks(&batch.blocks).end;
         if negligible {
             self.targets_alone(batch, task, weights, d_weights, block, first);
@@ -112,7 +127,7 @@ impl<F: Real> Group<F> {
         } else {
             self.whole_block(batch, task, weights, d_weights, block, first);
         }
-        if !(negligible && batch.targets_in(&batch.blocks.columns_of(block)).is_empty()) {
+        if !(negligible && batch.targets_in(&columns).is_empty() && !batch.objective.is_smoothed()) {
             self.gradient_norm = self.gradient_norm.hypot(rows::norm(d_weights));
         }
     }
@@ -131,22 +146,14 @@ impl<F: Real> Group<F> {
         if !self.products.has(batch, block) {
             self.compute_again(batch, weights, block);
         }
+        self.exponentiate(batch, state, block);
         let operand = self.unit.operand(batch, weights, block).expect("checked in the first pass");
         let residual = self.products.of(batch, block);
-        for (row, products) in residual.chunks_exact_mut(columns.len()).enumerate() {
-            let (shift, factor) = (state.shifts[row], state.factors[row]);
-            match batch.others_of(row) {
-                Some(rule) => {
-                    if let Some(beside) = self.beside_products.get_mut(row) {
-                        *beside += beside_products(rule, products, state.scale, shift, factor);
-                    }
-                    rows::scaled_exp_of(rule, products, state.scale, shift, factor);
-                }
-                None => rows::scaled_exp(products, state.scale, shift, factor),
-            }
-        }
         for &(column, row) in batch.targets_in(&columns) {
             residual[row * columns.len() + column - columns.start] = state.residuals[row];
+        }
+        for soft in state.soft_residuals_in(&columns) {
+            residual[soft.row * columns.len() + soft.column - columns.start] -= soft.taken;
         }
         if !self.d_bias.is_empty() {
             let classes = batch.blocks.classes_of(block);
@@ -173,7 +180,33 @@ impl<F: Real> Group<F> {
         self.unit.backward(batch, block, d_weights);
     }
 
-    /// What remains of a block whose other probabilities are negligible: the residuals of the labelled classes.
+    /// Turns the products of `block`, which are there, into the derivatives by them, but for those of labelled classes and soft targets.
+    fn exponentiate(&mut self, batch: &Batch<F>, state: &RowState<F>, block: usize) {
+        let width = batch.blocks.columns_of(block).len();
+        let has_scale = !self.mean_products.is_empty();
+        for row in 0..batch.rows() {
+            let (shift, factor, uniform) = (state.shifts[row], state.factors[row], state.uniform[row]);
+            if has_scale {
+                let sum = rows::exp_weighted_sum(self.changed_row(batch, block, row), state.scale, shift);
+                self.mean_products[row] += factor * sum;
+            }
+            let products = &mut self.products.of(batch, block)[row * width..][..width];
+            let rule = batch.others_of(row);
+            if uniform != F::zero() {
+                grow(&mut self.changed, width);
+                self.changed[..width].copy_from_slice(products);
+            }
+            match rule {
+                Some(rule) => rows::scaled_exp_of(rule, products, state.scale, shift, factor),
+                None => rows::scaled_exp(products, state.scale, shift, factor),
+            }
+            if uniform != F::zero() {
+                rows::subtract_slopes(products, uniform, rule, &self.changed[..width]);
+            }
+        }
+    }
+
+    /// What remains of a block whose other probabilities are negligible: the residuals of the labelled classes, and what smoothing takes.
     fn targets_alone(
         &mut self,
         batch: &Batch<F>,
@@ -190,13 +223,17 @@ impl<F: Real> Group<F> {
             grow(&mut self.d_features, batch.rows() * dimension);
             self.d_features[..batch.rows() * dimension].fill(F::zero());
         }
+        if batch.objective.is_smoothed() {
+            self.smoothing_alone(batch, task, weights, d_weights, block);
+        }
         for same_column in batch.targets_in(&columns).chunk_by(|(column, _), (other, _)| column == other) {
             let column = same_column[0].0;
             let range = (column - columns.start) * dimension..(column - columns.start + 1) * dimension;
             let (vector, norm) = self.unit.operand_of_column(batch, &weights[range.clone()], block, column);
             let class = column / batch.blocks.centres();
             for &(_, row) in same_column {
-                let residual = task.rows.residuals[row];
+                // What smoothing takes from every class was taken from this one, too.
+                let residual = task.rows.residuals[row] + task.rows.uniform[row];
                 let x = batch.operand.row(row);
                 let x = x.to_slice().expect("x̃ is in row-major order");
                 rows::add_scaled(&mut d_weights[range.clone()], task.factor * residual, x);
@@ -207,37 +244,58 @@ impl<F: Real> Group<F> {
                     *d_bias += residual;
                 }
             }
-            if batch.geometry.normalizes_weights() {
+            // Through the normalisation all together where smoothing reaches all.
+            if batch.geometry.normalizes_weights() && !batch.objective.is_smoothed() {
                 rows::normalization_backward(&mut d_weights[range], vector, norm);
             }
+        }
+        if batch.objective.is_smoothed() {
+            self.unit.operand(batch, weights, block).expect("checked in the first pass");
+            self.unit.backward(batch, block, d_weights);
+        }
+    }
+
+    /// Takes `U_i` from every class of a block: `-U_i Σ_j w̃_j` from the gradient of each row, `-Σ_i U_i x̃_i` from that of each class.
+    fn smoothing_alone(&mut self, batch: &Batch<F>, task: &Task<F>, weights: &[F], d_weights: &mut [F], block: usize) {
+        let dimension = batch.dimension();
+        if task.wants_d_features {
+            let operand = self.unit.operand(batch, weights, block).expect("checked in the first pass");
+            let mut sum = vec![F::zero(); dimension];
+            operand
+                .rows()
+                .into_iter()
+                .for_each(|vector| rows::add(&mut sum, vector.to_slice().expect("in row-major order")));
+            for (gradient, &uniform) in self.d_features.chunks_exact_mut(dimension).zip(&task.rows.uniform) {
+                rows::add_scaled(gradient, -uniform, &sum);
+            }
+        }
+        for gradient in d_weights.chunks_exact_mut(dimension) {
+            rows::add_scaled(gradient, -task.factor, &task.uniform_features);
+        }
+        if !self.d_bias.is_empty() {
+            let classes = batch.blocks.classes_of(block);
+            let start = classes.start - batch.blocks.classes_of_group(self.number).start;
+            let taken: F = task.rows.uniform.iter().copied().sum();
+            self.d_bias[start..][..classes.len()].iter_mut().for_each(|d_bias| *d_bias -= taken);
         }
     }
 }
 
-/// `Σ_j p_j (φ_j - φ'_j c_j)` over the classes that the rule changes, from their inner products.
-fn beside_products<F: Real>(rule: OthersRule<F>, products: &[F], scale: F, shift: F, factor: F) -> F {
-    let changed = products.iter().copied().filter(|&product| product > rule.threshold);
-    let beside = changed.map(|product| {
-        let value = rule.value_at(product);
-        (scale * value - shift).exp() * (value - rule.slope_at(product) * product)
-    });
-    factor * beside.sum()
-}
-
 /// Adds up the groups' parts of `d_features`, and goes back through scale, mean, normalisation and norm. Returns the gradient of the scale, if
-/// it is wanted.
+/// it is found here.
 pub(super) fn merge_d_features<F: Real>(
     groups: &[Group<F>],
     batch: &Batch<F>,
     task: &Task<F>,
     scale: F,
-    labelled: F,
     norms: &[F],
     d_features: &mut [F],
 ) -> Option<F> {
     let dimension = batch.dimension();
+    let divisor = batch.objective.divisor;
+    let for_scale = task.d_scale == ScaleGradient::FromFeatures;
     // The gradient of the scale is that before it is multiplied by the scale.
-    let factor = if task.wants_d_scale { labelled.recip() } else { scale / labelled };
+    let factor = if for_scale { divisor.recip() } else { scale / divisor };
     let rows = d_features.par_chunks_mut(dimension).with_min_len(16).enumerate();
     let d_scales: Vec<F> = rows
         .map(|(row, gradient)| {
@@ -248,9 +306,8 @@ pub(super) fn merge_d_features<F: Real>(
             }
             let x = batch.operand.row(row).to_slice().expect("x̃ is in row-major order");
             let mut d_scale = F::zero();
-            if task.wants_d_scale {
-                let of_others: F = groups.iter().filter_map(|group| group.beside_products.get(row).copied()).sum();
-                d_scale = rows::dot(gradient, x) + (task.rows.beside_products[row] + of_others) / labelled;
+            if for_scale {
+                d_scale = rows::dot(gradient, x);
                 rows::scale(gradient, scale);
             }
             if batch.geometry.normalizes_features() {
@@ -258,12 +315,18 @@ pub(super) fn merge_d_features<F: Real>(
             }
             let d_norm = task.rows.d_norms[row];
             if d_norm != F::zero() {
-                rows::add_scaled(gradient, d_norm / labelled, x);
+                rows::add_scaled(gradient, d_norm / divisor, x);
             }
             d_scale
         })
         .collect();
-    task.wants_d_scale.then(|| d_scales.into_iter().sum())
+    for_scale.then(|| d_scales.into_iter().sum())
+}
+
+/// The gradient of a scale from the rows' products.
+pub(super) fn d_scale_from_products<F: Real>(groups: &[Group<F>], state: &RowState<F>, divisor: F) -> F {
+    let of_others: F = groups.iter().flat_map(|group| &group.mean_products).copied().sum();
+    (of_others + state.d_scales.iter().copied().sum()) / divisor
 }
 
 impl StreamingOptions {

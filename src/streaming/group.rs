@@ -19,6 +19,20 @@ pub(super) struct Target<F> {
     pub rank_in_block: usize,
 }
 
+/// A soft target of a class that is not the row's label, as the pass over its block finds it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SoftScore<F> {
+    pub row: usize,
+    /// The nearest of the class's centres.
+    pub column: usize,
+    /// t
+    pub probability: F,
+    /// φ
+    pub value: F,
+    /// φ'
+    pub slope: F,
+}
+
 /// What a task finds out about its group of blocks. The memory serves again in the next step.
 #[derive(Debug, Default)]
 pub(super) struct Group<F> {
@@ -35,6 +49,9 @@ pub(super) struct Group<F> {
     /// One row of a block, changed.
     pub changed: Vec<F>,
     pub targets: Vec<Target<F>>,
+    pub soft_scores: Vec<SoftScore<F>>,
+    /// For each row, the sum of the other classes' inner products, as the head changes them; where labels are smoothed.
+    pub sums_of_products: Vec<F>,
     /// The shortest ‖w‖ where the head normalises class vectors, the longest where not.
     pub weight_length: f64,
     /// The first row with a logit too large for the precision.
@@ -43,8 +60,8 @@ pub(super) struct Group<F> {
     pub before: Vec<usize>,
     /// The group's part of `(p - onehot(y)) w̃`, (B, D).
     pub d_features: Vec<F>,
-    /// For each row, the group's part of `Σ_j p_j (φ_j - φ'_j c_j)`; where the head changes others and its scale has a gradient.
-    pub beside_products: Vec<F>,
+    /// For each row, the group's part of `A Σ_j p_j φ_j` over the other classes; where the scale has a gradient.
+    pub mean_products: Vec<F>,
     /// The gradient of a block that is used up at once, (width, D).
     pub d_weights: Vec<F>,
     /// The sum of `p - onehot(y)` over rows for each class of the group.

@@ -1,20 +1,22 @@
 //! The kernel as callers see it: a step with gradients, or with the optimizer's update at once.
 
 use super::StreamingOptions;
-use super::gradients::{ClassVectors, Task, WeightUpdate, merge_d_features};
+use super::batch::Batch;
+use super::gradients::{ClassVectors, ScaleGradient, Task, WeightUpdate, d_scale_from_products, merge_d_features};
 use super::group::Group;
+use super::merge::{RowState, merge};
 use super::prepare::{Inputs, in_parallel, in_pool};
-use super::scores::{RowState, correct, ln_b_avg, merge};
+use super::scores::{correct, ln_b_avg};
 use super::targets::{by_column, labelled_rows, rows_of};
 use crate::heads::checked::Checked;
-use crate::heads::gradient_bound::{Lengths, check_gradients};
+use crate::heads::gradient_bound::{Lengths, Residuals, check_gradients};
 use crate::heads::rules::{rules_of, steepest};
-use crate::heads::{BatchStatistics, Gradients, Head, Parameters, State, is_trained};
-use crate::ops::rows;
+use crate::heads::{BatchStatistics, Geometry, Gradients, Head, Parameters, State, is_trained};
+use crate::ops::{Objective, rows};
 use crate::optim::{Moments, Optimizer};
 use crate::real::SingleThreaded;
 use crate::{Error, Real, Result};
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView2};
 use std::collections::BTreeMap;
 
 /// The streaming kernel with its scratch memory, which serves from step to step: keep one for as long as you train.
@@ -31,8 +33,10 @@ pub struct Streaming<F> {
 /// What a step found out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step<F> {
-    /// The mean loss in nats.
+    /// The loss in nats, by the objective.
     pub loss: F,
+    /// (B,) the loss of each row in nats, its penalty with it; zero in rows without a label.
+    pub row_losses: Array1<F>,
     /// Figures of the batch.
     pub statistics: BatchStatistics,
     /// What to put into [`Parameters::state`] once the step is taken.
@@ -80,20 +84,20 @@ impl<F: Real> Streaming<F> {
         &self.options
     }
 
-    /// Loss and gradients of `features` (B, D) with `labels` (B,): what [`Head::forward`] and
+    /// Loss and gradients of `features` (B, D) by `labels` (B,) or an [`Objective`]: what [`Head::forward`] and
     /// [`backward`](Head::backward) give.
     ///
     /// # Errors
     /// As [`Head::forward`].
-    pub fn forward_backward(
+    pub fn forward_backward<'a>(
         &mut self,
         head: &impl Head,
         features: ArrayView2<F>,
         parameters: &Parameters<F>,
-        labels: ArrayView1<i64>,
+        objective: impl Into<Objective<'a, F>>,
     ) -> Result<(Step<F>, Gradients<F>)> {
         let mut gradients = Gradients::default();
-        let step = self.forward_backward_into(head, features, parameters, labels, &mut gradients)?;
+        let step = self.forward_backward_into(head, features, parameters, objective, &mut gradients)?;
         Ok((step, gradients))
     }
 
@@ -102,12 +106,12 @@ impl<F: Real> Streaming<F> {
     ///
     /// # Errors
     /// As [`Head::forward`]; `gradients` are then of no use.
-    pub fn forward_backward_into(
+    pub fn forward_backward_into<'a>(
         &mut self,
         head: &impl Head,
         features: ArrayView2<F>,
         parameters: &Parameters<F>,
-        labels: ArrayView1<i64>,
+        objective: impl Into<Objective<'a, F>>,
         gradients: &mut Gradients<F>,
     ) -> Result<Step<F>> {
         let checked = Checked::new(head, features, parameters)?;
@@ -117,7 +121,8 @@ impl<F: Real> Streaming<F> {
         let d_weights = zeros_unless_of_shape(&mut gradients.d_weights, weights.dim());
         let vectors = ClassVectors::Given { weights: weights.as_slice().expect("in standard layout"), d_weights };
         let bias = bias.as_ref().map(|bias| bias.as_slice().expect("in standard layout"));
-        let inputs = Inputs { features, labels, checked: &checked, bias };
+        let objective = objective.into();
+        let inputs = Inputs { features, objective: &objective, checked: &checked, bias };
         let outcome = in_pool(|| self.run(head, &inputs, vectors, Some(d_features)))?;
         gradients.d_vectors = outcome.d_vectors;
         Ok(outcome.step)
@@ -129,12 +134,12 @@ impl<F: Real> Streaming<F> {
     /// # Errors
     /// As [`Head::forward`]; [`Error::Shape`] where moments do not fit, [`Error::Setting`] as [`Optimizer::update`].
     /// `parameters` are then as they were.
-    pub fn train_step(
+    pub fn train_step<'a>(
         &mut self,
         head: &impl Head,
         features: ArrayView2<F>,
         parameters: &mut Parameters<F>,
-        labels: ArrayView1<i64>,
+        objective: impl Into<Objective<'a, F>>,
         update: Update<F>,
     ) -> Result<Step<F>> {
         let lengths: Vec<_> = parameters.trained(head).into_iter().map(|(_, length)| length).collect();
@@ -151,10 +156,12 @@ impl<F: Real> Streaming<F> {
             moments: of_weights.view_mut(),
             by: WeightUpdate { optimizer: *optimizer, step, learning_rate },
         };
-        let inputs = Inputs { features, labels, checked: &checked, bias };
-        // The gradient of a learned scale is found along with that of features.
+        let objective = objective.into();
+        let inputs = Inputs { features, objective: &objective, checked: &checked, bias };
+        // Off the sphere the gradient of a scale is found from that of features.
         let mut for_scale = Array2::default((0, 0));
-        let d_features = d_features.or(head.scale().is_trained().then_some(&mut for_scale));
+        let needs_features = head.scale().is_trained() && checked.geometry != Geometry::Sphere;
+        let d_features = d_features.or(needs_features.then_some(&mut for_scale));
         let d_features = d_features.map(|d_features| zeros_unless_of_shape(d_features, features.dim()));
         let outcome = in_pool(|| self.run(head, &inputs, class_vectors, d_features))?;
 
@@ -184,7 +191,7 @@ impl<F: Real> Streaming<F> {
         let prepared = inputs.prepare(unit_features, feature_norms)?;
         let (blocks, factor) = (prepared.blocks, prepared.factor);
 
-        let labelled = labelled_rows(inputs, prepared.operand.view(), vectors.weights(), &prepared.targets)?;
+        let labelled = labelled_rows(inputs, prepared.operand.view(), vectors.weights(), &prepared.objective.targets)?;
         let rows_on_the_sphere = rows_of(geometry, &labelled, feature_norms);
         let mut state = checked.state.clone();
         let rules = rules_of(head, &rows_on_the_sphere, &mut state)?;
@@ -213,42 +220,71 @@ impl<F: Real> Streaming<F> {
         let weight_length = weight_lengths.reduce(if geometry.normalizes_weights() { f64::min } else { f64::max });
         let lengths =
             Lengths { features: prepared.feature_length, weights: weight_length.expect("at least one group") };
-        check_gradients(geometry, scale * factor, slopes, batch.rows(), lengths, d_features.is_some())?;
+        let check_bound = |largest_residual| {
+            let residuals = Residuals::new(batch.objective, largest_residual);
+            check_gradients(geometry, scale * factor, slopes, residuals, lengths, d_features.is_some())
+        };
+        // Before logits that overflow, too, and once more with what the objective makes of them.
+        check_bound(F::one())?;
         let loss = merge(groups, &batch, vectors.weights(), scale, &rules_by_row, row_state)?;
+        check_bound(row_state.bound)?;
         let angles = labelled.iter().map(|labelled| labelled.angle);
         let correct = correct(groups, batch.rows());
-        let statistics = BatchStatistics::new(&prepared.targets, correct, angles, scale * factor);
+        let statistics = BatchStatistics::new(&prepared.objective.targets, correct, angles, scale * factor);
 
-        let number_labelled = F::of(prepared.targets.labelled() as f64);
+        let divisor = batch.objective.divisor;
+        let d_scale = match scale_rule.vector() {
+            None => ScaleGradient::NotWanted,
+            Some(_) if geometry == Geometry::Sphere => ScaleGradient::FromProducts,
+            Some(_) if d_features.is_some() => ScaleGradient::FromFeatures,
+            Some(_) => ScaleGradient::NotWanted,
+        };
         let task = Task {
             rows: row_state,
-            factor: scale * factor / number_labelled,
+            factor: scale * factor / divisor,
             negligible_mass: options.negligible_mass(blocks.count()),
             steepest_others: F::of(slopes.others),
             wants_d_features: d_features.is_some(),
-            wants_d_scale: d_features.is_some() && scale_rule.vector().is_some(),
+            d_scale,
+            uniform_features: uniform_features(&batch, row_state),
         };
         let vectors = vectors.split(&blocks, dimension);
         in_parallel(groups, vectors, |group, vectors| group.differentiate(&batch, &task, vectors));
 
         let mut d_vectors = BTreeMap::new();
-        let d_scale = d_features.and_then(|d_features| {
-            merge_d_features(groups, &batch, &task, scale * factor, number_labelled, feature_norms, d_features)
-        });
+        let from_features = d_features
+            .and_then(|d_features| merge_d_features(groups, &batch, &task, scale * factor, feature_norms, d_features));
+        let d_scale = match d_scale {
+            ScaleGradient::FromProducts => Some(d_scale_from_products(groups, task.rows, divisor)),
+            _ => from_features,
+        };
         if let (Some(name), Some(d_scale)) = (scale_rule.vector(), d_scale) {
             d_vectors.insert(name.to_owned(), ndarray::array![scale_rule.d_vector(scale * factor, d_scale)]);
         }
         if batch.bias.is_some() {
             let sums = groups.iter().flat_map(|group| &group.d_bias);
-            d_vectors.insert("bias".to_owned(), sums.map(|&sum| sum / number_labelled).collect());
+            d_vectors.insert("bias".to_owned(), sums.map(|&sum| sum / divisor).collect());
         }
         let trained = d_vectors.iter().filter(|(name, _)| is_trained(head, name));
         let of_vectors = trained.map(|(_, gradient): (_, &Array1<F>)| rows::norm(&gradient.to_vec()));
         let gradient_norm = groups.iter().map(|group| group.gradient_norm).chain(of_vectors).fold(0.0, f64::hypot);
         let filtered = groups.iter().map(|group| group.skipped).sum::<usize>() as f64 / blocks.count() as f64;
         let state = Checked::state_after(head, &state, scale);
-        Ok(Outcome { step: Step { loss, statistics, state, gradient_norm, filtered }, d_vectors })
+        let row_losses = row_state.losses.iter().copied().collect();
+        Ok(Outcome { step: Step { loss, row_losses, statistics, state, gradient_norm, filtered }, d_vectors })
     }
+}
+
+/// (D,) `Σ_i U_i x̃_i`, if labels are smoothed.
+fn uniform_features<F: Real>(batch: &Batch<F>, state: &RowState<F>) -> Vec<F> {
+    if !batch.objective.is_smoothed() {
+        return Vec::new();
+    }
+    let mut sum = vec![F::zero(); batch.dimension()];
+    for (x, &uniform) in batch.operand.rows().into_iter().zip(&state.uniform) {
+        rows::add_scaled(&mut sum, uniform, x.to_slice().expect("x̃ is in row-major order"));
+    }
+    sum
 }
 
 /// The elements of `array`, which becomes a zero array of `shape` unless it has that shape already.

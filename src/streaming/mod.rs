@@ -53,6 +53,7 @@ mod evaluate;
 mod gradients;
 mod group;
 mod kernel;
+mod merge;
 mod prepare;
 mod products;
 mod scores;
@@ -91,7 +92,9 @@ pub enum GradientFilter {
     /// None: the gradients are exact to rounding.
     #[default]
     Off,
-    /// `Mass(ε)`: blocks in which no row has more than `ε / blocks` of its probability, so that a row loses at most ε.
+    /// `Mass(ε)`: blocks in which no row has more than `ε / blocks` of its probability, so that a row loses at most ε. Where the
+    /// [objective](crate::ops::objective) multiplies probabilities by A, A times the probability counts. What smoothing takes from all classes is not left
+    /// out, and no block with a soft target.
     ///
     /// Loss and labelled classes are exact in any case. With n labelled rows and scale s the filter changes a row of
     /// `d_features` by at most `s ε max_j‖w̃_j‖ / (n ‖x_i‖)` and a row of `d_weights` by at most

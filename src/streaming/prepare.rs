@@ -5,18 +5,19 @@ use super::blocks::Blocks;
 use super::group::Group;
 use super::unit_block::matrix;
 use crate::heads::checked::Checked;
-use crate::ops::{OthersRule, Targets, l2_normalize};
+use crate::ops::checked_objective::{CheckedObjective, SoftTarget};
+use crate::ops::{Objective, OthersRule, l2_normalize};
 use crate::{Real, Result};
-use ndarray::{ArrayView1, ArrayView2, CowArray, Ix2, s};
+use ndarray::{ArrayView2, CowArray, Ix2, s};
 use rayon::prelude::*;
 
 /// Rows of features below which another thread costs more than it brings.
 const FEWEST_ROWS: usize = 16;
 
 /// The inputs of a step but for class vectors.
-pub(super) struct Inputs<'a, F> {
+pub(super) struct Inputs<'a, 'objective, F> {
     pub features: ArrayView2<'a, F>,
-    pub labels: ArrayView1<'a, i64>,
+    pub objective: &'a Objective<'objective, F>,
     /// The head with its parameters.
     pub checked: &'a Checked<'a, F>,
     /// That of `checked`, contiguous.
@@ -26,7 +27,9 @@ pub(super) struct Inputs<'a, F> {
 /// What follows from the inputs.
 pub(super) struct Prepared<'a, F> {
     pub blocks: Blocks,
-    pub targets: Targets,
+    pub objective: CheckedObjective<F>,
+    /// By class.
+    soft_targets: Vec<SoftTarget<F>>,
     /// x̃
     pub operand: CowArray<'a, F, Ix2>,
     /// The shortest ‖x‖ where the head normalises features, the longest where not.
@@ -37,7 +40,7 @@ pub(super) struct Prepared<'a, F> {
     pub scale: F,
 }
 
-impl<F: Real> Inputs<'_, F> {
+impl<F: Real> Inputs<'_, '_, F> {
     /// Checks features and labels. Normalised features go into the memory of `unit`, their norms into `norms`.
     ///
     /// # Errors
@@ -56,11 +59,13 @@ impl<F: Real> Inputs<'_, F> {
                 (self.features.as_standard_layout(), longest)
             }
         };
-        let targets = Targets::new(self.labels, self.features.nrows(), classes)?;
+        let objective = CheckedObjective::new(self.objective, self.features.nrows(), classes)?;
+        let mut soft_targets = objective.soft_targets().to_vec();
+        soft_targets.sort_by_key(|soft| soft.class);
         // Cosines are kept without their scale, since one that follows the batch is not known yet.
         let (factor, scale) = if geometry.has_bias() { (scale, F::one()) } else { (F::one(), scale) };
         let blocks = Blocks::new(classes, centres, rayon::current_num_threads());
-        Ok(Prepared { blocks, targets, operand, feature_length, factor, scale })
+        Ok(Prepared { blocks, objective, soft_targets, operand, feature_length, factor, scale })
     }
 }
 
@@ -68,7 +73,7 @@ impl<F: Real> Prepared<'_, F> {
     /// What all tasks see. `targets` and `others` as in [`Batch`].
     pub fn batch<'b>(
         &'b self,
-        inputs: &'b Inputs<F>,
+        inputs: &'b Inputs<'_, '_, F>,
         targets: &'b [(usize, usize)],
         others: &'b [Option<OthersRule<F>>],
     ) -> Batch<'b, F> {
@@ -85,6 +90,8 @@ impl<F: Real> Prepared<'_, F> {
             largest_bias: largest_bias.to_double(),
             targets,
             others,
+            objective: &self.objective,
+            soft_targets: &self.soft_targets,
         }
     }
 

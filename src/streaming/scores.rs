@@ -1,31 +1,13 @@
-//! The first pass, and what is known when every block is in: loss and softmax denominators.
+//! The first pass: products, maxima and sums of every block.
 
 use super::batch::{Batch, grow};
-use super::group::{Group, Target};
-use crate::heads::rules::RowRules;
+use super::group::{Group, SoftScore, Target};
 use crate::heads::scale;
 use crate::metrics::accuracy;
 use crate::ops::l2_normalize::longest_row;
 use crate::ops::rows;
-use crate::ops::softmax_cross_entropy::{RowTerms, row_terms};
-use crate::{Error, Real, Result};
+use crate::{Real, Result};
 use ndarray::ArrayView1;
-
-/// What the second pass needs of each row: its probabilities are `p_j = factor exp(scale e_j - shift)`, e its inner products.
-#[derive(Debug, Default)]
-pub(super) struct RowState<F> {
-    pub scale: F,
-    /// (B,) the largest logit of the other classes.
-    pub shifts: Vec<F>,
-    /// (B,) zero in rows without a label.
-    pub factors: Vec<F>,
-    /// (B,) `(p_y - 1) ψ'`
-    pub residuals: Vec<F>,
-    /// (B,) the loss's derivative by ‖x‖ apart from the direction of x, `(p_y - 1) s ∂ψ/∂‖x‖ + g'`; empty where no head's rule depends on it.
-    pub d_norms: Vec<F>,
-    /// (B,) `(p_y - 1) (ψ - ψ' cosθ)`: of the gradient of s what is not along x̂.
-    pub beside_products: Vec<F>,
-}
 
 /// The class that a row is labelled with, for counting those that come before it.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +30,9 @@ impl<F: Real> Group<F> {
         self.unchanged_maxima.clear();
         self.sums.clear();
         self.targets.clear();
+        self.soft_scores.clear();
+        self.sums_of_products.clear();
+        self.sums_of_products.resize(if batch.objective.is_smoothed() { batch.rows() } else { 0 }, F::zero());
         (self.weight_length, self.overflowed) = (0.0, None);
         for block in self.blocks(&batch.blocks) {
             let weights = &weights[self.vectors_of(batch, block)];
@@ -71,6 +56,17 @@ impl<F: Real> Group<F> {
                 self.targets.push(Target { row, block, score, rank_in_block });
             }
             mask_targets(batch, block, products);
+            for soft in batch.soft_targets_in(&batch.blocks.classes_of(block)) {
+                let products = &products[soft.row * columns.len()..][..columns.len()];
+                let (place, product) =
+                    own_product(batch, products, soft.class * batch.blocks.centres() - columns.start);
+                let (value, slope) = match batch.others_of(soft.row) {
+                    Some(rule) => (rule.value_at(product), rule.slope_at(product)),
+                    None => (product, F::one()),
+                };
+                let (row, column) = (soft.row, columns.start + place);
+                self.soft_scores.push(SoftScore { row, column, probability: soft.probability, value, slope });
+            }
             let rows = products.chunks_exact(columns.len());
             for ((row, own), before) in rows.zip(own.unwrap_or_default()).zip(&mut self.before) {
                 if own.block != block {
@@ -85,6 +81,11 @@ impl<F: Real> Group<F> {
                 let changed = self.changed_row(batch, block, row);
                 let maximum = rows::maximum(changed);
                 let sum = sum_of_exp(changed, scale, maximum);
+                let sum_of_products =
+                    if batch.objective.is_smoothed() { rows::sum_of_finite(changed) } else { F::zero() };
+                if let Some(sum) = self.sums_of_products.get_mut(row) {
+                    *sum += sum_of_products;
+                }
                 self.maxima.push(maximum);
                 self.sums.push(sum);
             }
@@ -96,7 +97,7 @@ impl<F: Real> Group<F> {
     }
 
     /// A row of the products of `block`, which are there, as the head changes it.
-    fn changed_row(&mut self, batch: &Batch<F>, block: usize, row: usize) -> &[F] {
+    pub fn changed_row(&mut self, batch: &Batch<F>, block: usize, row: usize) -> &[F] {
         let width = batch.blocks.columns_of(block).len();
         let products = &self.products.of(batch, block)[row * width..][..width];
         match batch.others_of(row) {
@@ -178,7 +179,7 @@ pub(super) fn targets<F: Real>(groups: &[Group<F>]) -> impl Iterator<Item = &Tar
 }
 
 /// Maxima and sums of every block, a block at a time.
-fn tables<F: Real>(groups: &[Group<F>], rows: usize) -> impl Iterator<Item = (&[F], &[F])> + Clone {
+pub(super) fn tables<F: Real>(groups: &[Group<F>], rows: usize) -> impl Iterator<Item = (&[F], &[F])> + Clone {
     groups.iter().flat_map(move |group| group.maxima.chunks_exact(rows).zip(group.sums.chunks_exact(rows)))
 }
 
@@ -205,110 +206,4 @@ pub(super) fn correct<F: Real>(groups: &[Group<F>], rows: usize) -> usize {
 /// The largest inner product of each block and row, as it is.
 fn unchanged_maxima<F>(group: &Group<F>) -> &[F] {
     if group.unchanged_maxima.is_empty() { &group.maxima } else { &group.unchanged_maxima }
-}
-
-/// The mean loss and the state of each row, from the tables of all groups.
-///
-/// # Errors
-/// Logits or a loss too large for the precision.
-pub(super) fn merge<F: Real>(
-    groups: &[Group<F>],
-    batch: &Batch<F>,
-    weights: &[F],
-    scale: F,
-    rules: &[Option<RowRules<F>>],
-    state: &mut RowState<F>,
-) -> Result<F> {
-    let rows = batch.rows();
-    state.scale = scale;
-    for (values, start) in [
-        (&mut state.shifts, F::neg_infinity()),
-        (&mut state.factors, F::zero()),
-        (&mut state.residuals, F::zero()),
-        (&mut state.d_norms, F::zero()),
-        (&mut state.beside_products, F::zero()),
-    ] {
-        values.clear();
-        values.resize(rows, start);
-    }
-    for (maxima, _) in tables(groups, rows) {
-        for (shift, &maximum) in state.shifts.iter_mut().zip(maxima) {
-            *shift = shift.max(scale * maximum);
-        }
-    }
-    let mut others = vec![F::zero(); rows];
-    for (maxima, sums) in tables(groups, rows) {
-        for (((other, &shift), &maximum), &sum) in others.iter_mut().zip(&state.shifts).zip(maxima).zip(sums) {
-            *other += sum * (scale * maximum - shift).exp();
-        }
-    }
-    let rules_of = |row| rules.get(row).copied().flatten();
-    let logit_of =
-        |target: &Target<F>| scale * rules_of(target.row).map_or(target.score, |rules: RowRules<F>| rules.target.value);
-    let overflowed = groups.iter().filter_map(|group| group.overflowed);
-    let of_others = (0..rows).find(|&row| !(state.shifts[row] + others[row]).is_finite());
-    let of_targets = targets(groups).filter(|target| !logit_of(target).is_finite()).map(|target| target.row);
-    if let Some(row) = overflowed.chain(of_others).chain(of_targets).min() {
-        return Err(logit_not_finite(batch, weights, scale, row, rules_of(row)));
-    }
-    let mut total = F::zero();
-    for target in targets(groups) {
-        let row = target.row;
-        let rules = rules_of(row);
-        let logit = logit_of(target);
-        let RowTerms { loss, p_over_exp, p_others } = row_terms(logit - state.shifts[row], others[row]);
-        total += loss;
-        state.factors[row] = p_over_exp;
-        state.residuals[row] = -p_others;
-        if let Some(RowRules { target: logit, penalty, .. }) = rules {
-            total += penalty.value;
-            state.residuals[row] *= logit.slope;
-            state.d_norms[row] = penalty.slope - p_others * scale * logit.slope_of_norm;
-            state.beside_products[row] = -p_others * (logit.value - logit.slope * target.score);
-        }
-    }
-    let loss = total / F::of(batch.targets.len() as f64);
-    if loss.is_finite() { Ok(loss) } else { Err(Error::LossNotFinite { loss: loss.to_double() }) }
-}
-
-/// Names the first logit of a row that is not finite: too large for the precision, or made so by the head's `rules`.
-fn logit_not_finite<F: Real>(
-    batch: &Batch<F>,
-    weights: &[F],
-    scale: F,
-    row: usize,
-    rules: Option<RowRules<F>>,
-) -> Error {
-    let (dimension, centres) = (batch.dimension(), batch.blocks.centres());
-    let x = batch.operand.row(row).to_slice().expect("x̃ is in row-major order");
-    let own_class = batch.targets.iter().find(|&&(_, other)| other == row).map(|(column, _)| column / centres);
-    let product = |vector: &[F]| {
-        let norm = if batch.geometry.normalizes_weights() { F::of(rows::norm(vector)) } else { F::one() };
-        batch.factor * rows::dot(x, vector) / norm
-    };
-    let logit = |(class, vectors): (usize, &[F])| {
-        let products = vectors.chunks_exact(dimension).map(product);
-        let nearest = products.reduce(|best, next| if next > best { next } else { best }).expect("at least one centre");
-        let product = nearest + batch.bias.map_or(F::zero(), |bias| bias[class]);
-        let value = match rules {
-            Some(rules) if own_class == Some(class) => rules.target.value,
-            Some(RowRules { others: Some(others), .. }) => others.value_at(product),
-            _ => product,
-        };
-        scale * value
-    };
-    let mut logits = weights.chunks_exact(dimension * centres).enumerate().map(logit).enumerate();
-    let (column, value) = logits.find(|(_, logit)| !logit.is_finite()).unwrap_or((0, F::nan()));
-    Error::NotFinite { what: "logits", row, column, value: value.to_double() }
-}
-
-impl<F: Real> RowState<F> {
-    /// The largest share that a block has in the probability of a row, from the rows' maxima and sums.
-    pub fn largest_mass(&self, maxima: &[F], sums: &[F]) -> F {
-        let rows = self.shifts.iter().zip(&self.factors);
-        let mass = |((&shift, &factor), (&maximum, &sum)): ((&F, &F), (&F, &F))| {
-            factor * sum * (self.scale * maximum - shift).exp()
-        };
-        rows.zip(maxima.iter().zip(sums)).map(mass).fold(F::zero(), |largest, mass| largest.max(mass))
-    }
 }

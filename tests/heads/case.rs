@@ -1,5 +1,6 @@
 //! Random heads on random batches, described so that a failing one can be read and made again.
 
+use super::objective_case::{Owned, Settings};
 use super::rules::Rules;
 use arcos::heads::{Geometry, Gradients, OptionInfo};
 use arcos::ops::{Angle, IGNORE_LABEL, l2_normalize};
@@ -27,6 +28,7 @@ pub struct Case {
     /// Rows that turn out ignored, but never all.
     pub ignored: usize,
     pub last_row: LastRow,
+    pub objective: Settings,
     pub seed: u64,
 }
 
@@ -123,7 +125,8 @@ pub fn case_of(wanted: impl Fn(&AnyHead) -> bool) -> impl Strategy<Value = Case>
             // √2 ln(C - 1) must be positive.
             let classes = if spec.contains("adacos") { classes.max(3) } else { classes };
             let ignored = ignored.min(batch - 1);
-            Case { spec, batch, dimension, classes, ignored, last_row, seed }
+            let objective = Settings::default();
+            Case { spec, batch, dimension, classes, ignored, last_row, objective, seed }
         },
     )
 }
@@ -233,6 +236,13 @@ impl Case {
         }
         parameters.state.extend(state_of(&self.spec));
         Arrays { head, features, parameters, labels: labels.into() }
+    }
+}
+
+impl Case {
+    /// What its step minimises.
+    pub fn owned_objective(&self, labels: &Array1<i64>) -> Owned<f64> {
+        Owned::new(self.objective, labels.clone(), self.classes, self.seed)
     }
 }
 

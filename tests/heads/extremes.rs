@@ -132,7 +132,7 @@ impl<F: Real> Case<F> {
         let explicit = head.forward(features.view(), parameters, labels.view());
         let explicit = explicit.map(|(loss, cache)| {
             // The steepest slope of a row's margin, at least 1.
-            let slopes = cache.targets.iter().map(|(_, _, target, _)| target.slope.abs().to_double());
+            let slopes = cache.targets.iter().map(|row| row.target.slope.abs().to_double());
             (loss, cache.statistics, slopes.fold(1.0, f64::max), head.backward(cache))
         });
         let streamed = kernel.forward_backward(head, features.view(), parameters, labels.view());

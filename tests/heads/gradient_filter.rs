@@ -1,6 +1,7 @@
 //! The gradient filter: what it leaves out, and no more than it says.
 
 use super::case::with_vector;
+use super::objective_case::{Owned, settings};
 use super::streaming::{kernel, pool, setting};
 use arcos::heads::{ArcFace, Gradients, NormSoftmax, Scale, Softmax};
 use arcos::optim::{Optimizer, Sgd};
@@ -28,14 +29,16 @@ proptest! {
         (batch, classes, seed) in (1usize..=12, 200usize..=2000, 0..10_000u64),
         exponent in -8.0..-0.5f64,
         setting in setting(),
+        settings in settings(),
     ) {
         let (head, _) = super::case::head(head);
         let (features, weights, labels) = concentrated(batch, 24, classes, seed);
         let parameters = head.initial_parameters(weights.clone()).expect("enough classes");
         let mass = 10f64.powf(exponent);
+        let owned = Owned::new(settings, labels.clone(), classes, seed);
         let run = |filter| {
             let mut kernel = kernel::<f64>(setting.workspace, filter);
-            kernel.forward_backward(&head, features.view(), &parameters, labels.view()).expect("a good batch")
+            kernel.forward_backward(&head, features.view(), &parameters, owned.view()).expect("a good batch")
         };
         let ((exact, expected), (step, found)) =
             pool(setting.threads).install(|| (run(GradientFilter::Off), run(GradientFilter::Mass(mass))));
@@ -49,12 +52,14 @@ proptest! {
             "l2-softmax" => (true, false),
             _ => (true, true),
         };
-        let (scale, rounding) = (exact.statistics.scale, 1e-12);
+        let (_, cache) = head.forward(features.view(), &parameters, owned.view()).expect("a good batch");
+        let of_objective = cache.cross_entropy;
+        let (scale, rounding) = (exact.statistics.scale, 1e-12 * (1.0 + of_objective.residual.mapv(f64::abs).sum()));
         let operand_length = |unit: bool, x: &Array2<f64>| if unit { 1.0 } else { longest(x) };
         for (row, x) in features.rows().into_iter().enumerate() {
             let change = norm((&found.d_features.row(row) - &expected.d_features.row(row)).view());
             let divisor = if unit_features { norm(x) } else { 1.0 };
-            let bound = scale * mass * operand_length(unit_weights, &weights) / (batch as f64 * divisor);
+            let bound = scale * mass * operand_length(unit_weights, &weights) / (of_objective.divisor * divisor);
             prop_assert!(change <= bound + rounding, "d_features {row} changes by {change:e}, more than {bound:e}");
         }
         for (class, w) in weights.rows().into_iter().enumerate() {
@@ -62,11 +67,12 @@ proptest! {
             let divisor = if unit_weights { norm(w) } else { 1.0 };
             // At least as many blocks as there are threads with 48 classes each.
             let blocks = setting.threads.min(classes / 48) as f64;
-            let bound = scale * mass * operand_length(unit_features, &features) / (blocks * divisor);
+            let rows = batch as f64 / of_objective.divisor;
+            let bound = rows * scale * mass * operand_length(unit_features, &features) / (blocks * divisor);
             prop_assert!(change <= bound + rounding, "d_weights {class} changes by {change:e}, more than {bound:e}");
         }
         for (class, (found, expected)) in found.d_vectors.get("bias").into_iter().flatten().zip(expected.d_vectors.get("bias").into_iter().flatten()).enumerate() {
-            let bound = mass / setting.threads.min(classes / 48) as f64;
+            let bound = batch as f64 / of_objective.divisor * mass / setting.threads.min(classes / 48) as f64;
             let change = (found - expected).abs();
             prop_assert!(change <= bound + rounding, "d_bias {class} changes by {change:e}, more than {bound:e}");
         }

@@ -1,6 +1,7 @@
 //! Every head's analytic gradient with respect to every input, against finite differences.
 
 use super::case::{Arrays, Case, LastRow, case, case_of, rows_by_name};
+use super::objective_case::{Owned, Settings, settings};
 use super::rules::Rules;
 use arcos::heads::{Geometry, Gradients, Logit, OthersRule, Penalty, Row, Scale};
 use arcos::{AnyHead, Head, Real};
@@ -17,6 +18,7 @@ const CHANGE: f64 = 1e-3;
 
 struct Differences<'a> {
     arrays: &'a Arrays,
+    objective: &'a Owned<f64>,
     head: Held,
     /// How far rounding moves the loss.
     loss_error: f64,
@@ -26,8 +28,8 @@ impl Differences<'_> {
     fn loss_at(&self, change: &dyn Fn(&mut Arrays, f64), offset: f64) -> f64 {
         let mut arrays = self.arrays.clone();
         change(&mut arrays, offset);
-        let Arrays { features, parameters, labels, .. } = &arrays;
-        self.head.forward(features.view(), parameters, labels.view()).expect("well-formed inputs").0
+        let Arrays { features, parameters, .. } = &arrays;
+        self.head.forward(features.view(), parameters, self.objective.view()).expect("well-formed inputs").0
     }
 
     /// The five-point difference quotient, and how far rounding may move it: its weights sum to 3/2.
@@ -118,12 +120,15 @@ impl Head for Held {
 fn check_case(case: &Case) -> Result<(), TestCaseError> {
     let arrays = case.build();
     let Arrays { head, features, parameters, labels } = &arrays;
-    let (loss, cache) = match head.forward(features.view(), parameters, labels.view()) {
+    let objective = case.owned_objective(labels);
+    let (_, cache) = match head.forward(features.view(), parameters, objective.view()) {
         // AdaCos on a few random rows can have no usable scale, which is an error, not a gradient.
         Err(arcos::Error::AdaCosScale { .. }) => return Err(TestCaseError::reject("no usable scale")),
         forward => forward.expect("well-formed inputs"),
     };
     let (scale, state) = (cache.scale, cache.state.clone());
+    let divisor = cache.cross_entropy.divisor;
+    let (residuals, losses) = (cache.cross_entropy.residual.clone(), cache.row_losses.clone());
     let gradients: Gradients<f64> = head.backward(cache);
 
     let norms = |rows: &Array2<f64>| rows.map_axis(Axis(1), |row: ArrayView1<f64>| row.dot(&row).sqrt());
@@ -159,10 +164,15 @@ fn check_case(case: &Case) -> Result<(), TestCaseError> {
     let held = Held { head: head.clone(), scale };
     let mut arrays_held = arrays.clone();
     arrays_held.parameters.state = state;
-    // A logit, with its dot product of up to 7 terms, is off by some 8 ε of its size; |∂loss/∂z| sums to 2 (1 - p_y), at
-    // most 2 and at most twice the loss. The loss's own exp, sum and ln leave some 4 ε of it.
-    let loss_error = f64::EPSILON * (8.0 * size * 2.0 * loss.min(1.0) + 4.0 * loss);
-    let differences = Differences { arrays: &arrays_held, head: held, loss_error };
+    // A logit, with its dot product of up to 7 terms, is off by some 8 ε of its size, which counts as its residual does. The loss's own exp,
+    // sum and ln leave some 4 ε of it, of its power γ γ times as much, and smoothing is a difference of logits.
+    let Settings { label_smoothing, focal, .. } = case.objective;
+    let of_logits = residuals.mapv(f64::abs).sum() / divisor;
+    let of_weights: f64 = (0..labels.len()).filter(|&row| labels[row] >= 0).map(|row| objective.weight(row)).sum();
+    let smoothed = label_smoothing * if case.objective.is_sum { of_weights } else { 1.0 };
+    let own = 4.0 * (1.0 + focal) * losses.mapv(f64::abs).sum() / divisor;
+    let loss_error = f64::EPSILON * (8.0 * size * (of_logits + smoothed) + own);
+    let differences = Differences { arrays: &arrays_held, objective: &objective, head: held, loss_error };
 
     let of_features = differences.quotients(|arrays| &mut arrays.features, feature_step);
     check("d_features", gradients.d_features.view(), &of_features)?;
@@ -197,8 +207,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 6000, max_global_rejects: 60_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn of_every_head_are_those_of_finite_differences(case in case()) {
-        check_case(&case)?;
+    fn of_every_head_are_those_of_finite_differences(case in case(), objective in settings()) {
+        check_case(&Case { objective, ..case })?;
     }
 
     /// Where the margin function is smooth in the cosine, alignment to the last bit is no exception.

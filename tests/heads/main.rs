@@ -10,6 +10,8 @@ mod extremes;
 mod faulty_heads;
 mod gradient_filter;
 mod gradients;
+mod objective;
+mod objective_case;
 mod optimizers;
 mod own_heads;
 mod poles;

@@ -2,6 +2,7 @@
 //! several centres a class, and scales of every kind with them.
 
 use super::case::{moments, rows_by_name};
+use super::objective_case::{EVERYTHING, Owned, Settings};
 use super::streaming::{assert_statistics, kernel, pool};
 use arcos::heads::{Geometry, Gradients, Logit, OthersRule, Penalty, Row, Scale};
 use arcos::metrics::accuracy::top_k_correct;
@@ -192,10 +193,12 @@ fn assert_close<F: Real>(context: &str, found: &Gradients<F>, expected: &Gradien
 
 #[test]
 fn gradients_are_those_of_finite_differences() {
-    for head in heads().into_iter().filter(|head| head.negatives != Negatives::Detached) {
+    let heads = heads().into_iter().filter(|head| head.negatives != Negatives::Detached);
+    for (head, settings) in heads.flat_map(|head| [(head, Settings::default()), (head, EVERYTHING)]) {
         let batch = batch(&head, 5, 4, 6, 3);
+        let objective = Owned::new(settings, batch.labels.clone(), 6, 3);
         let (_, cache) =
-            head.forward(batch.features.view(), &batch.parameters, batch.labels.view()).expect("a good batch");
+            head.forward(batch.features.view(), &batch.parameters, objective.view()).expect("a good batch");
         if head.negatives != Negatives::Plain {
             let slopes = cache.slopes_of_others.as_ref().expect("a head that changes others");
             assert!(slopes.iter().any(|&slope| slope != 1.0), "no hard negative in the batch");
@@ -208,7 +211,7 @@ fn gradients_are_those_of_finite_differences() {
         let parameters = Parameters { state: cache.state.clone(), ..batch.parameters.clone() };
         let found = head.backward(cache);
         let loss = |features: &Array2<f64>, parameters: &Parameters<f64>| {
-            frozen.forward(features.view(), parameters, batch.labels.view()).expect("a good batch").0
+            frozen.forward(features.view(), parameters, objective.view()).expect("a good batch").0
         };
         let quotients = |of: &Array2<f64>, loss: &dyn Fn(&Array2<f64>) -> f64| {
             Array2::from_shape_fn(of.dim(), |place| {
@@ -235,19 +238,26 @@ fn gradients_are_those_of_finite_differences() {
             (name.clone(), gradient.remove_axis(Axis(0)))
         });
         let expected = Gradients { d_features, d_weights, d_vectors: d_vectors.collect() };
-        assert_close(&format!("{head:?}"), &found, &expected, 1e-7);
+        assert_close(&format!("{head:?} {settings:?}"), &found, &expected, 1e-7);
     }
 }
 
 /// Both engines on the same batch: loss, gradients, state, statistics, and evaluation.
-fn assert_engines_agree<F: Real>(head: &Everything, batch: &Batch, workspace: usize, threads: usize, tolerance: f64) {
-    let context = format!("{head:?}, workspace {workspace}, {threads} threads");
+fn assert_engines_agree<F: Real>(
+    head: &Everything,
+    batch: &Batch,
+    settings: Settings,
+    (workspace, threads): (usize, usize),
+    tolerance: f64,
+) {
+    let context = format!("{head:?}, {settings:?}, workspace {workspace}, {threads} threads");
     let features = batch.features.mapv(F::of);
     let parameters = super::case::converted::<F>(&batch.parameters);
     let labels = batch.labels.view();
-    let (loss, cache) = head.forward(features.view(), &parameters, labels).expect("a good batch");
+    let owned = Owned::new(settings, batch.labels.clone(), parameters.classes(head), 5).converted::<F>();
+    let (loss, cache) = head.forward(features.view(), &parameters, owned.view()).expect("a good batch");
     let mut kernel = kernel::<F>(workspace, GradientFilter::Off);
-    let run = || kernel.forward_backward(head, features.view(), &parameters, labels);
+    let run = || kernel.forward_backward(head, features.view(), &parameters, owned.view());
     let (step, found) = pool(threads).install(run).expect("a good batch");
     let relative = (step.loss - loss).abs().to_double() / loss.to_double();
     assert!(relative <= tolerance, "{context}: loss {} and {loss}", step.loss);
@@ -267,7 +277,7 @@ fn assert_engines_agree<F: Real>(head: &Everything, batch: &Batch, workspace: us
     let top = |k| top_k_correct(inference.view(), &targets, k);
     assert_eq!((evaluated.correct, evaluated.correct_top5), (top(1), top(5)), "{context}");
     assert_eq!(evaluated.correct, step.statistics.correct);
-    let (loss, _) = softmax_cross_entropy::forward(inference, &targets).expect("a good batch");
+    let (loss, _) = softmax_cross_entropy::forward(inference, labels).expect("a good batch");
     let relative = (evaluated.loss - loss).abs().to_double() / loss.to_double();
     assert!(relative <= tolerance, "{context}: loss {} and {loss} in evaluation", evaluated.loss);
 }
@@ -279,10 +289,12 @@ fn both_engines_agree() {
         // Several blocks in each of several groups.
         let large = batch(&head, 6, 8, 700, number as u64);
         for batch in [&small, &large] {
-            for (workspace, threads) in [(0, 1), (0, 3), (1 << 28, 2)] {
-                assert_engines_agree::<f64>(&head, batch, workspace, threads, 1e-12);
+            for settings in [Settings::default(), EVERYTHING] {
+                for setting in [(0, 1), (0, 3), (1 << 28, 2)] {
+                    assert_engines_agree::<f64>(&head, batch, settings, setting, 1e-12);
+                }
+                assert_engines_agree::<f32>(&head, batch, settings, (0, 2), 3e-4);
             }
-            assert_engines_agree::<f32>(&head, batch, 0, 2, 3e-4);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The streaming kernel against the explicit forward and backward.
 
 use super::case::{Arrays, Case, LastRow, is_on_sphere, moments, rows_by_name, spec};
+use super::objective_case::{EVERYTHING, Settings, settings};
 use arcos::heads::{BatchStatistics, Gradients, NormSoftmax};
 use arcos::metrics::accuracy::top_k_correct;
 use arcos::ops::{IGNORE_LABEL, Targets, softmax_cross_entropy};
@@ -21,10 +22,10 @@ pub struct Setting {
 fn large_case() -> impl Strategy<Value = Case> {
     let names: Vec<_> = AnyHead::names().collect();
     let sizes = (1usize..=40, 1usize..=33, prop_oneof![3usize..=60, 90usize..=300, 500usize..=2100], 0usize..=3);
-    (prop::sample::select(names).prop_flat_map(spec), sizes, 0..10_000u64).prop_map(
-        |(spec, (batch, dimension, classes, ignored), seed)| {
+    (prop::sample::select(names).prop_flat_map(spec), sizes, settings(), 0..10_000u64).prop_map(
+        |(spec, (batch, dimension, classes, ignored), objective, seed)| {
             let ignored = ignored.min(batch - 1);
-            Case { spec, batch, dimension, classes, ignored, last_row: LastRow::Anywhere, seed }
+            Case { spec, batch, dimension, classes, ignored, last_row: LastRow::Anywhere, objective, seed }
         },
     )
 }
@@ -131,11 +132,17 @@ fn assert_equals_explicit<F: Real>(
 ) -> Result<(), TestCaseError> {
     let arrays = case.build();
     let (features, parameters) = converted::<F>(&arrays);
-    let (head, labels) = (&arrays.head, arrays.labels.view());
+    let (head, owned) = (&arrays.head, case.owned_objective(&arrays.labels).converted::<F>());
+    let objective = owned.view();
     let streamed = pool(setting.threads).install(|| {
-        kernel::<F>(setting.workspace, GradientFilter::Off).forward_backward(head, features.view(), &parameters, labels)
+        kernel::<F>(setting.workspace, GradientFilter::Off).forward_backward(
+            head,
+            features.view(),
+            &parameters,
+            objective,
+        )
     });
-    let (loss, cache) = match head.forward(features.view(), &parameters, labels) {
+    let (loss, cache) = match head.forward(features.view(), &parameters, objective) {
         Ok(explicit) => explicit,
         Err(explicit) => {
             let streamed = streamed.expect_err("the explicit step has failed");
@@ -148,6 +155,10 @@ fn assert_equals_explicit<F: Real>(
     let tolerance = tolerance(statistics.scale, &arrays);
     let difference = (step.loss - loss).abs().to_double();
     prop_assert!(difference <= tolerance * loss.to_double(), "loss {} is not {loss}", step.loss);
+    prop_assert!(
+        (step.row_losses.sum() / cache.cross_entropy.divisor - step.loss).abs().to_double()
+            <= difference.max(tolerance * loss.to_double())
+    );
     assert_statistics(&step.statistics, &statistics, tolerance)?;
     let before_normalisation = before_normalisation(&arrays, statistics.scale);
     assert_close(&gradients, &head.backward(cache), &parameters.weights, before_normalisation, tolerance)
@@ -182,7 +193,7 @@ proptest! {
         prop_assert_eq!(found.correct, top_k_correct(logits.view(), &targets, 1));
         prop_assert_eq!(found.correct_top5, top_k_correct(logits.view(), &targets, 5));
         prop_assert_eq!(found.labelled, targets.labelled());
-        let (loss, _) = softmax_cross_entropy::forward(logits, &targets).expect("a good batch");
+        let (loss, _) = softmax_cross_entropy::forward(logits, labels.view()).expect("a good batch");
         prop_assert!((found.loss - loss).abs() <= 1e-12 * loss, "{} is not {loss}", found.loss);
     }
 }
@@ -212,7 +223,9 @@ fn a_training_step_is_the_gradients_and_then_the_update() {
             Optimizer::RmsProp(RmsProp::default()),
             Optimizer::AdamW(AdamW::default()),
         ] {
-            for filter in [GradientFilter::Off, GradientFilter::Mass(0.2)] {
+            let (off, mass) = (GradientFilter::Off, GradientFilter::Mass(0.2));
+            let (plain, smoothed) = (Settings::default(), Settings { soft_targets: 0, ..EVERYTHING });
+            for (filter, objective) in [(off, plain), (mass, plain), (off, EVERYTHING), (mass, smoothed)] {
                 let spec = if name == "l2-softmax" { "l2-softmax:learn-alpha=true" } else { name };
                 let case = Case {
                     spec: spec.into(),
@@ -221,6 +234,7 @@ fn a_training_step_is_the_gradients_and_then_the_update() {
                     classes: 1100,
                     ignored: 1,
                     last_row: LastRow::Anywhere,
+                    objective,
                     seed: 3,
                 };
                 let Arrays { head, features, parameters, labels } = case.build();
@@ -228,8 +242,9 @@ fn a_training_step_is_the_gradients_and_then_the_update() {
                 let moments = || moments(&optimizer, &head, &fused);
                 let (mut of_fused, mut of_separate) = (moments(), moments());
                 let mut kernel = kernel::<f64>(0, filter);
+                let owned = case.owned_objective(&labels);
                 for step in 1..=3 {
-                    let (rows, labels) = (features.view(), labels.view());
+                    let (rows, objective) = (features.view(), owned.view());
                     let mut d_features = (step == 2).then(|| Array2::default((0, 0)));
                     let update = Update {
                         optimizer: &optimizer,
@@ -238,10 +253,10 @@ fn a_training_step_is_the_gradients_and_then_the_update() {
                         learning_rate: 0.1,
                         d_features: d_features.as_mut(),
                     };
-                    let found = kernel.train_step(&head, rows, &mut fused, labels, update).expect("a good batch");
+                    let found = kernel.train_step(&head, rows, &mut fused, objective, update).expect("a good batch");
 
                     let (expected, gradients) =
-                        kernel.forward_backward(&head, rows, &separate, labels).expect("a good batch");
+                        kernel.forward_backward(&head, rows, &separate, objective).expect("a good batch");
                     assert!(d_features.is_none_or(|d_features| d_features == gradients.d_features), "{name}");
                     separate.state = expected.state.clone();
                     let mut squared_norm = 0.0;
@@ -270,6 +285,7 @@ fn results_are_the_same_bits_for_the_same_number_of_threads() {
         classes: 2005,
         ignored: 2,
         last_row: LastRow::Anywhere,
+        objective: Settings::default(),
         seed: 5,
     };
     let arrays = case.build();
@@ -298,6 +314,7 @@ fn a_kernel_serves_batches_of_all_sizes_heads_and_layouts_in_turn() {
             classes: [5, 700, 96, 1300][number % 4],
             ignored: number % 2,
             last_row: LastRow::Anywhere,
+            objective: if number % 2 == 0 { Settings::default() } else { EVERYTHING },
             seed: number as u64,
         };
         let Arrays { head, features, mut parameters, labels } = case.build();
@@ -306,12 +323,13 @@ fn a_kernel_serves_batches_of_all_sizes_heads_and_layouts_in_turn() {
             copy.assign(array);
             copy
         };
-        let (loss, cache) = head.forward(features.view(), &parameters, labels.view()).expect("a good batch");
+        let owned = case.owned_objective(&labels);
+        let (loss, cache) = head.forward(features.view(), &parameters, owned.view()).expect("a good batch");
         let expected = head.backward(cache);
         parameters.weights = by_columns(&parameters.weights);
         let features = by_columns(&features);
         let step = kernel
-            .forward_backward_into(&head, features.view(), &parameters, labels.view(), &mut gradients)
+            .forward_backward_into(&head, features.view(), &parameters, owned.view(), &mut gradients)
             .expect("a good batch");
         approx::assert_relative_eq!(step.loss, loss, max_relative = 1e-12);
         assert_close(&gradients, &expected, &parameters.weights, 0.0, 1e-12).expect("as the explicit step");
@@ -395,6 +413,7 @@ fn adacos_sums_again_in_blocks_that_were_not_kept() {
         classes: 1500,
         ignored: 1,
         last_row: LastRow::Near(0.01),
+        objective: Settings::default(),
         seed: 8,
     };
     let Arrays { head, features, parameters, labels } = case.build();
@@ -416,6 +435,7 @@ fn an_evaluation_leaves_nothing_for_the_next() {
         classes: 100,
         ignored: 0,
         last_row: LastRow::Anywhere,
+        objective: Settings::default(),
         seed: 9,
     };
     let Arrays { head, features, parameters, labels } = case.build();
