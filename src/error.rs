@@ -439,7 +439,7 @@ impl Error {
     #[cfg(feature = "train")]
     pub(crate) fn subject(&self) -> Option<&'static str> {
         match self {
-            Self::Shape { what, .. } | Self::Empty { what, .. } => Some(what),
+            Self::Shape { what, .. } | Self::Empty { what, .. } | Self::Weight { what, .. } => Some(what),
             Self::NotFinite { what, .. } | Self::ZeroNorm { what, .. } | Self::NormOverflow { what, .. } => Some(what),
             Self::Label { .. } | Self::LabelOutOfRange { .. } | Self::NothingLabelled { .. } => Some("labels"),
             _ => None,

@@ -2,6 +2,7 @@
 
 use super::complain;
 use super::given::Given;
+use super::objective_args::read_weights;
 use crate::data::{
     ClassTable, Dataset, Label, Labels, OpenSetSplit, file_of, names_by_label, open_set_split, read_class_labels,
     read_class_names,
@@ -39,6 +40,10 @@ pub(super) struct DataArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "data", requires = "test_features")]
     #[serde(serialize_with = "absolute")]
     pub test_labels: Option<PathBuf>,
+    /// How much each training row counts (N,): numbers from 0; a row of weight 0 takes no part [default: all alike]
+    #[arg(long, value_name = "FILE")]
+    #[serde(default, serialize_with = "absolute")]
+    pub sample_weights: Option<PathBuf>,
     /// The classes are all numbers from N to the largest label, those without rows too [default: the labels that occur]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub labels_start: Option<i64>,
@@ -165,7 +170,8 @@ impl DataArgs {
     /// The files that [`read`](Self::read) reads, where they are there.
     pub fn files(&self) -> Vec<PathBuf> {
         let in_directory = self.data.iter().flat_map(|directory| FILES.map(|name| directory.join(name)));
-        let given = [&self.train_features, &self.train_labels, &self.test_features, &self.test_labels];
+        let given =
+            [&self.train_features, &self.train_labels, &self.test_features, &self.test_labels, &self.sample_weights];
         in_directory
             .chain(given.into_iter().flatten().map(|path| file_of(path)))
             .chain(self.class_names.clone())
@@ -179,10 +185,13 @@ impl DataArgs {
 
     /// What a run that began with `of_run` goes on with: files that are named here may have moved, all else is the run's.
     pub fn resuming(&self, of_run: Self) -> Self {
+        let sample_weights = self.sample_weights.clone().or(of_run.sample_weights.clone());
         match self.names_files() {
-            true => Self { labels_start: of_run.labels_start, open_set: of_run.open_set, ..self.clone() },
+            true => {
+                Self { labels_start: of_run.labels_start, open_set: of_run.open_set, sample_weights, ..self.clone() }
+            }
             // Names are in the checkpoint.
-            false => Self { class_names: self.class_names.clone(), ..of_run },
+            false => Self { class_names: self.class_names.clone(), sample_weights, ..of_run },
         }
     }
 
@@ -224,7 +233,11 @@ impl DataArgs {
             let path = train_files.labels.display();
             complain(format_args!("{path}: {stray}; all of them are taken as strings"));
         }
-        let train = train_files.data(&train_labels, classes.clone())?;
+        let mut train = train_files.data(&train_labels, classes.clone())?;
+        if let Some(path) = &self.sample_weights {
+            let weights = read_weights(path)?.into();
+            train = train.with_sample_weights(weights).map_err(|error| error.in_file(path))?;
+        }
         let test = test.map(|(files, labels)| files.data(labels, classes)).transpose()?;
         let data = Data::new(train, test, self.open_set)?;
         self.check_rows_of_classes(&data)?;

@@ -3,13 +3,16 @@
 use super::data_args::read_labels;
 use super::head_args::{HeadArgs, borrowed, head, head_names};
 use super::npy::{self, write};
+use super::objective_args::ObjectiveArgs;
 use super::{outputs, print};
 use crate::data::{ClassTable, Matrix, file_of, read_f32_vector, read_matrix, read_vector};
 use crate::heads::Scale;
+use crate::ops::{Objective, Reduction, SoftTargets};
+use crate::train::TrainObjective;
 use crate::{AnyHead, Error, Head, Real, Result};
-use ndarray::{Array1, Array2, arr0};
+use ndarray::{Array1, Array2, ArrayView1, arr0};
 use ndarray_npy::WritableElement;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What is written, not all of it for every head.
 const ARRAYS: [&str; 6] = ["loss", "d_features", "d_weights", "d_bias", "d_alpha", "d_log_scale"];
@@ -17,13 +20,14 @@ const ARRAYS: [&str; 6] = ["loss", "d_features", "d_weights", "d_bias", "d_alpha
 /// Arguments of `arcos grad`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Writes loss.npy (0-d), d_features.npy, d_weights.npy, and where the head has them d_bias.npy, d_alpha.npy and d_log_scale.npy (0-d), in \
+Writes loss.npy (0-d; (B,) with --reduction none), d_features.npy, d_weights.npy, and where the head has them d_bias.npy, d_alpha.npy and d_log_scale.npy (0-d), in \
 the precision of the features, and prints one JSON line: head, loss, scale (that of the logits), and what the head remembers if it does.
 
 Examples:
   arcos grad --head arcface --scale 32 --margin 0.5 --features X.npy --weights W.npy --labels y.npy --out grads
   arcos grad --head softmax --bias b.npy --features X.npy --weights W.npy --labels y.npy --out grads
-  arcos grad --head adacos --scale 7.2 --features X.npy --weights W.npy --labels y.npy --out grads")]
+  arcos grad --head adacos --scale 7.2 --features X.npy --weights W.npy --labels y.npy --out grads
+  arcos grad --head cosface --label-smoothing 0.1 --class-weights w.npy --features X.npy --weights W.npy --labels y.npy --out grads")]
 pub(super) struct Args {
     /// The head; where it has no --scale of its own and its scale follows the batch, that is the scale of the step before
     #[arg(long, ignore_case = true, value_parser = head_names())]
@@ -48,9 +52,30 @@ pub(super) struct Args {
     /// The label of the first class
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     labels_start: i64,
+    #[command(flatten)]
+    objective: ObjectiveArgs,
+    /// How much each row counts (B,) [default: all alike]
+    #[arg(long, value_name = "FILE", help_heading = "Objective")]
+    sample_weights: Option<PathBuf>,
+    /// Probabilities (B, C) that take the place of labels; or (B, k), of the classes in --soft-classes. Margins stay on the labels
+    #[arg(long, value_name = "FILE", help_heading = "Objective")]
+    soft_targets: Option<PathBuf>,
+    /// Classes (B, k) of --soft-targets, counted from 0
+    #[arg(long, value_name = "FILE", help_heading = "Objective", requires = "soft_targets")]
+    soft_classes: Option<PathBuf>,
+    /// How the losses of rows become one; none writes them all (B,), with the gradients of their sum
+    #[arg(long, value_enum, default_value_t = ReductionName::Mean, help_heading = "Objective")]
+    reduction: ReductionName,
     /// Where the .npy files go
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+}
+
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum ReductionName {
+    Mean,
+    Sum,
+    None,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
@@ -68,27 +93,35 @@ pub(super) fn run(args: &Args) -> Result<()> {
         })?);
     }
     let head = head(&args.head, options)?;
+    let class_weights = args.objective.file();
     let inputs = [Some(&args.features), Some(&args.weights), Some(&args.labels), args.bias.as_ref()];
-    let inputs: Vec<PathBuf> = inputs.into_iter().flatten().map(|path| file_of(path)).collect();
+    let of_objective =
+        [class_weights.as_ref(), args.sample_weights.as_ref(), args.soft_targets.as_ref(), args.soft_classes.as_ref()];
+    let inputs: Vec<PathBuf> = inputs.into_iter().chain(of_objective).flatten().map(|path| file_of(path)).collect();
     outputs::refuse_inputs(ARRAYS.iter().map(|name| npy::path(&args.out, name)), &inputs)?;
     let of_file = read_labels(&args.labels)?;
     let indices = ClassTable::from_start(args.labels_start, &[&of_file]).and_then(|classes| classes.encode(&of_file));
     let labels = indices.map_err(|error| error.in_file(&args.labels))?;
-    let in_file = |error: Error| match error.subject() {
-        Some("features") => error.in_file(&args.features),
-        Some("weights") => error.in_file(&args.weights),
-        Some("labels") => error.in_file(&args.labels),
-        Some("bias") => args.bias.iter().fold(error, |error, path| error.in_file(path)),
-        _ => error,
+    let in_file = |error: Error| {
+        let path = match error.subject() {
+            Some("features") => Some(&args.features),
+            Some("weights") => Some(&args.weights),
+            Some("labels") => Some(&args.labels),
+            Some("bias") => args.bias.as_ref(),
+            Some("class_weights") => class_weights.as_ref(),
+            Some("sample_weights") => args.sample_weights.as_ref(),
+            _ => None,
+        };
+        path.into_iter().fold(error, |error, path| error.in_file(path))
     };
     let outcome = match (read_matrix(&args.features)?, read_matrix(&args.weights)?) {
         (Matrix::F32(features), Matrix::F32(weights)) => {
             let bias = args.bias.as_deref().map(read_f32_vector).transpose()?;
-            write_gradients(&head, features, weights, bias, labels, &state, &args.out)
+            write_gradients(args, &head, features, weights, bias, labels, &state)
         }
         (Matrix::F64(features), Matrix::F64(weights)) => {
             let bias = args.bias.as_deref().map(read_vector).transpose()?;
-            write_gradients(&head, features, weights, bias, labels, &state, &args.out)
+            write_gradients(args, &head, features, weights, bias, labels, &state)
         }
         (features, weights) => Err(Error::File {
             path: args.weights.clone(),
@@ -97,6 +130,59 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }),
     };
     outcome.map_err(in_file)
+}
+
+/// The arrays of an objective.
+struct ObjectiveArrays<F> {
+    numbers: TrainObjective,
+    class_weights: Option<Array1<F>>,
+    sample_weights: Option<Array1<F>>,
+    soft_targets: Option<(Array2<i64>, Array2<F>)>,
+}
+
+impl<F: Real> ObjectiveArrays<F> {
+    fn read(args: &Args, labels: &Array1<i64>, classes: usize) -> Result<Self> {
+        let numbers = args.objective.objective()?;
+        let mut sizes = vec![0; classes];
+        for &label in labels {
+            sizes.get_mut(label as usize).into_iter().for_each(|size| *size += 1);
+        }
+        // A file as it is, not as the single precision that training has of it.
+        let class_weights = match args.objective.file() {
+            Some(path) => Some(read_vector(&path)?.mapv(F::of)),
+            None => numbers.class_weights(&sizes)?,
+        };
+        let sample_weights = args.sample_weights.as_deref().map(read_vector).transpose()?;
+        let soft_targets = args.soft_targets.as_deref().map(|path| {
+            let probabilities = read_matrix(path)?.into_f64().mapv(F::of);
+            let classes = match &args.soft_classes {
+                Some(path) => read_matrix(path)?.into_f64().mapv(|class| class as i64),
+                None => Array2::from_shape_fn(probabilities.dim(), |(_, class)| class as i64),
+            };
+            Ok::<_, Error>((classes, probabilities))
+        });
+        let sample_weights = sample_weights.map(|weights| weights.mapv(F::of));
+        Ok(Self { numbers, class_weights, sample_weights, soft_targets: soft_targets.transpose()? })
+    }
+
+    fn objective<'a>(&'a self, labels: ArrayView1<'a, i64>, reduction: ReductionName) -> Objective<'a, F> {
+        Objective {
+            label_smoothing: self.numbers.label_smoothing,
+            focal: self.numbers.focal,
+            z_loss: self.numbers.z_loss,
+            class_weights: self.class_weights.as_ref().map(|weights| weights.view()),
+            sample_weights: self.sample_weights.as_ref().map(|weights| weights.view()),
+            soft_targets: self.soft_targets.as_ref().map(|(classes, probabilities)| SoftTargets {
+                classes: classes.view(),
+                probabilities: probabilities.view(),
+            }),
+            reduction: match reduction {
+                ReductionName::Mean => Reduction::Mean,
+                ReductionName::Sum | ReductionName::None => Reduction::Sum,
+            },
+            ..labels.into()
+        }
+    }
 }
 
 /// A name and a number, of `NAME=VALUE`.
@@ -108,14 +194,15 @@ fn name_and_number(text: &str) -> Result<(String, f64), String> {
 }
 
 fn write_gradients<F: Real + WritableElement>(
+    args: &Args,
     head: &AnyHead,
     features: Array2<F>,
     weights: Array2<F>,
     bias: Option<Array1<F>>,
     labels: Array1<i64>,
     state: &[(String, f64)],
-    out: &Path,
 ) -> Result<()> {
+    let out = &args.out;
     let mut parameters = head.initial_parameters(weights)?;
     match (parameters.vectors.get_mut("bias"), bias) {
         (Some(own), Some(bias)) => *own = bias,
@@ -136,11 +223,16 @@ fn write_gradients<F: Real + WritableElement>(
         };
         *own = *value;
     }
-    let (loss, cache) = head.forward(features.view(), &parameters, labels.view())?;
+    let arrays = ObjectiveArrays::read(args, &labels, parameters.classes(head))?;
+    let (loss, cache) = head.forward(features.view(), &parameters, arrays.objective(labels.view(), args.reduction))?;
+    let row_losses = cache.row_losses.clone();
     let (scale, state) = (cache.scale.to_double(), cache.state.clone());
     let gradients = head.backward(cache);
 
-    write(out, "loss", &arr0(loss))?;
+    match args.reduction {
+        ReductionName::None => write(out, "loss", &row_losses)?,
+        ReductionName::Mean | ReductionName::Sum => write(out, "loss", &arr0(loss))?,
+    }
     write(out, "d_features", &gradients.d_features)?;
     write(out, "d_weights", &gradients.d_weights)?;
     for (name, gradient) in &gradients.d_vectors {

@@ -23,6 +23,7 @@ mod kernel_args;
 mod listed_name;
 mod measured_rows;
 mod npy;
+mod objective_args;
 mod open_set;
 mod outputs;
 mod photographs_of_rows;

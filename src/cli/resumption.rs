@@ -3,12 +3,14 @@
 use super::data_args::DataArgs;
 use super::given::Given;
 use super::listed_name::only_name;
+use super::objective_args::are_class_weights;
 use crate::train::{TrainConfig, difference};
+use crate::wording::counted;
 use crate::{AnyHead, Error, Result};
 use serde_json::Value;
 
 /// Options that are settings of a run, and where its configuration has them as JSON.
-const SETTINGS: [(&str, &str); 22] = [
+const SETTINGS: [(&str, &str); 26] = [
     ("head", "/head/name"),
     ("batch_size", "/batch_size"),
     ("optimizer", "/optimizer/name"),
@@ -26,6 +28,10 @@ const SETTINGS: [(&str, &str); 22] = [
     ("init", "/init"),
     ("seed", "/seed"),
     ("kernel", "/kernel"),
+    ("label_smoothing", "/objective/label_smoothing"),
+    ("focal", "/objective/focal"),
+    ("z_loss", "/objective/z_loss"),
+    ("class_weights", "/objective/class_weights"),
     ("workspace", "/kernel/streaming/workspace"),
     ("filter", "/kernel/streaming/filter/mass"),
     ("embed", "/embedder/dimension"),
@@ -59,6 +65,8 @@ fn of_run_as_given(option: &str, config: &Value) -> Option<Value> {
     Some(match config.pointer(&pointer) {
         // Variants with values are objects with the name as the key.
         Some(Value::Object(variant)) => variant.keys().next().cloned().into(),
+        // An objective that is the default is left out.
+        None if matches!(option, "label_smoothing" | "focal" | "z_loss") => 0.0.into(),
         // Bytes, where the option counts MiB.
         Some(value) if option == "workspace" => value.as_u64().map(|bytes| bytes >> 20).into(),
         value => value.cloned().unwrap_or_default(),
@@ -77,6 +85,10 @@ fn is_same(given: &str, of_run: &Value) -> bool {
             (Some(number), Ok(given)) => number == given,
             _ => number.as_f64() == given.parse().ok(),
         },
+        Value::Array(weights) => {
+            let weights: Option<Vec<_>> = weights.iter().map(Value::as_f64).collect();
+            weights.is_some_and(|weights| are_class_weights(given, &weights))
+        }
         other => shown(other) == given,
     }
 }
@@ -85,6 +97,7 @@ fn shown(value: &Value) -> String {
     match value {
         Value::Null => "none".into(),
         Value::String(name) => name.clone(),
+        Value::Array(numbers) => format!("{} of a file", counted(numbers.len(), "number")),
         other => other.to_string(),
     }
 }
@@ -99,12 +112,13 @@ mod tests {
     const MAY_DIFFER: [&str; 4] = ["epochs", "keep", "checkpoint_every", "class_names"];
 
     /// Options that say which run and where its data are, or that are compared with its record of them.
-    const OTHERS: [&str; 10] = [
+    const OTHERS: [&str; 11] = [
         "data",
         "train_features",
         "train_labels",
         "test_features",
         "test_labels",
+        "sample_weights",
         "labels_start",
         "open_set",
         "out",
@@ -150,6 +164,7 @@ mod tests {
             "--head AdaCos --max-scale 32 --transform whiten --dimensions 20 --ridge 0.1 --init orthonormal",
             "--head adacos --max-scale 64 --workspace 32 --filter 1e-7 --embed 8 --embed-block e --dropout 0.2",
             "--head softmax --kernel explicit --embed 8 --embed-block linear --optimizer adamw",
+            "--head softmax --label-smoothing 0.1 --focal 2 --z-loss 1e-4 --class-weights effective:0.99",
         ] {
             let run = &run.replace("AdaCos", "adacos");
             assert!(differences(run, run).is_empty(), "{run}: {:?}", differences(run, run));
@@ -157,7 +172,8 @@ mod tests {
             assert!(differences(run, &format!("--head {head},")).is_empty(), "{head},");
             let other = "--head norm-softmax --scale 3 --batch-size 5 --learning-rate 5 --momentum 0.5 --warm-up 5 --seed 5 \
                          --m1 5 --m2 5 --m3 5 --alpha 5 --max-scale 5 --weight-decay 5 --step-every 5 --step-factor 0.5 \
-                         --dimensions 5 --ridge 5 --workspace 5 --filter 0.5 --embed 5 --embed-block e --dropout 0.5";
+                         --dimensions 5 --ridge 5 --workspace 5 --filter 0.5 --embed 5 --embed-block e --dropout 0.5 \
+                         --label-smoothing 0.5 --focal 5 --z-loss 5 --class-weights inverse";
             let found = differences(run, other);
             let words = other.split("--").filter(|word| !word.is_empty()).count();
             let same = usize::from(run.contains("--embed-block e"));

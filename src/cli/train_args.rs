@@ -2,6 +2,7 @@
 
 use super::embed_args::EmbedArgs;
 use super::kernel_args::KernelArgs;
+use super::objective_args::ObjectiveArgs;
 use super::only_with;
 use crate::data::TransformKind;
 use crate::optim::{AdamW, Decay, Optimizer, RmsProp, Schedule, Sgd};
@@ -66,6 +67,8 @@ pub(super) struct TrainArgs {
     #[arg(long, value_enum, default_value_t = KernelName::Streaming)]
     pub kernel: KernelName,
     #[command(flatten)]
+    pub objective: ObjectiveArgs,
+    #[command(flatten)]
     pub streaming: KernelArgs,
     #[command(flatten)]
     pub embed: EmbedArgs,
@@ -118,6 +121,7 @@ impl TrainArgs {
             transform: self.transform()?,
             init: self.init,
             kernel: self.kernel()?,
+            objective: self.objective.objective()?,
             embedder: self.embed.embedder()?,
             ..TrainConfig::new(head)
         };

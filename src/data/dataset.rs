@@ -2,6 +2,7 @@
 
 use super::features::ROWS_AT_A_TIME;
 use super::{ClassTable, Features, Labels, Transform, TransformKind, read_class_labels, read_features};
+use crate::ops::checked_objective::check_weights;
 use crate::ops::{IGNORE_LABEL, l2_normalize};
 use crate::{Error, Result};
 use ndarray::{Array1, Axis, concatenate};
@@ -16,6 +17,8 @@ pub struct Dataset {
     /// (N,) the class of each row, from 0, or [`IGNORE_LABEL`].
     pub labels: Array1<i64>,
     class_table: ClassTable,
+    /// (N,) how much each row counts, where not all count alike.
+    sample_weights: Option<Array1<f32>>,
     /// The files that rows are from, in the order of rows; none where they are from nowhere that is known.
     origins: Vec<Origin>,
 }
@@ -86,7 +89,7 @@ impl Dataset {
         if labels.iter().all(|&label| label == IGNORE_LABEL) {
             return Err(Error::NothingLabelled { rows: labels.len(), ignore: IGNORE_LABEL });
         }
-        Ok(Self { features, labels, class_table, origins: Vec::new() })
+        Ok(Self { features, labels, class_table, sample_weights: None, origins: Vec::new() })
     }
 
     /// Reads both files. The classes are the labels that occur; with `labels_start` all numbers from there to the largest.
@@ -141,6 +144,20 @@ impl Dataset {
     /// Those of [`ClassTable::with_names`].
     pub fn with_class_names(self, names: Vec<String>) -> Result<Self> {
         Ok(Self { class_table: self.class_table.with_names(names)?, ..self })
+    }
+
+    /// (N,) how much each row counts in training; `None` where all count alike.
+    pub fn sample_weights(&self) -> Option<&Array1<f32>> {
+        self.sample_weights.as_ref()
+    }
+
+    /// This data set with weights (N,) of its rows in training. A row of weight 0 takes no part.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless there is one a row, [`Error::Weight`] for one that is negative or not finite.
+    pub fn with_sample_weights(self, weights: Array1<f32>) -> Result<Self> {
+        check_weights("sample_weights", weights.view(), self.rows(), "row of features")?;
+        Ok(Self { sample_weights: Some(weights), ..self })
     }
 
     /// The same rows, their classes counted as those of `classes`, by label.
@@ -213,7 +230,8 @@ impl Dataset {
             let rows = Rows::Some(places.iter().map(|&(_, row)| row).collect());
             Origin { rows, ..places[0].0.clone() }
         });
-        Ok(Self { origins: origins.collect(), ..selected })
+        let sample_weights = self.sample_weights.as_ref().map(|weights| weights.select(Axis(0), &rows));
+        Ok(Self { origins: origins.collect(), sample_weights, ..selected })
     }
 
     /// The rows of this data set, then those of `other`, which has the same classes.
@@ -230,7 +248,10 @@ impl Dataset {
         let labels = concatenate![Axis(0), self.labels, other.labels_as(&self.class_table)?];
         let all_are_known = !self.origins.is_empty() && !other.origins.is_empty();
         let origins = if all_are_known { [&self.origins[..], &other.origins].concat() } else { Vec::new() };
-        Ok(Self { features: joined.into(), labels, class_table: self.class_table.clone(), origins })
+        let weights = |data: &Self| data.sample_weights.clone().unwrap_or_else(|| Array1::ones(data.rows()));
+        let is_weighted = self.sample_weights.is_some() || other.sample_weights.is_some();
+        let sample_weights = is_weighted.then(|| concatenate![Axis(0), weights(self), weights(other)]);
+        Ok(Self { features: joined.into(), labels, class_table: self.class_table.clone(), sample_weights, origins })
     }
 
     /// This data set with transformed features: a copy in memory, unless the transform changes nothing.

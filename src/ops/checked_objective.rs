@@ -79,8 +79,8 @@ impl<F: Real> CheckedObjective<F> {
         check_label_smoothing(*label_smoothing)?;
         check_focal(*focal)?;
         check_z_loss(*z_loss)?;
-        check_weights("class_weights", *class_weights, classes, "class")?;
-        check_weights("sample_weights", *sample_weights, rows, "row of features")?;
+        class_weights.map_or(Ok(()), |weights| check_weights("class_weights", weights, classes, "class"))?;
+        sample_weights.map_or(Ok(()), |weights| check_weights("sample_weights", weights, rows, "row of features"))?;
         let labelled = F::of(targets.labelled() as f64);
         let mut weights = Vec::new();
         if class_weights.is_some() || sample_weights.is_some() {
@@ -234,8 +234,15 @@ pub(crate) fn check_z_loss(value: f64) -> Result<()> {
 }
 
 /// Checks weights, one `each`.
-fn check_weights<F: Real>(what: &'static str, weights: Option<ArrayView1<F>>, length: usize, each: &str) -> Result<()> {
-    let Some(weights) = weights else { return Ok(()) };
+///
+/// # Errors
+/// [`Error::Shape`], [`Error::Weight`].
+pub(crate) fn check_weights<F: Real>(
+    what: &'static str,
+    weights: ArrayView1<F>,
+    length: usize,
+    each: &str,
+) -> Result<()> {
     if weights.len() != length {
         let expected = format!("({length},), one for each {each}");
         return Err(Error::Shape { what, found: weights.shape().to_vec(), expected });

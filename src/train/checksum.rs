@@ -25,6 +25,9 @@ pub struct DataChecksum {
     pub features: u32,
     /// CRC-32C of the labels.
     pub labels: u32,
+    /// CRC-32C of the weights of rows, if they have any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_weights: Option<u32>,
 }
 
 impl DataChecksum {
@@ -42,7 +45,10 @@ impl DataChecksum {
             Ok::<_, Error>(crc32c_append(crc, &little_endian(rows.as_slice().expect("in C order"))))
         })?;
         let labels = data.labels.iter().fold(0, |crc, label| crc32c_append(crc, &label.to_le_bytes()));
-        Ok(Self { rows, dimension, features, labels })
+        let sample_weights = data
+            .sample_weights()
+            .map(|weights| weights.iter().fold(0, |crc, weight| crc32c_append(crc, &weight.to_le_bytes())));
+        Ok(Self { rows, dimension, features, labels, sample_weights })
     }
 
     /// In what `self` is not `expected`, of the `what` set of a run.
@@ -53,7 +59,11 @@ impl DataChecksum {
                 .map(|of| format!("{} of {}", counted(of.rows, "row"), counted(of.dimension, "dimension")));
             return vec![format!("the {what} set has {found}, the run's {expected}")];
         }
-        let differ = [("features", self.features != expected.features), ("labels", self.labels != expected.labels)];
+        let differ = [
+            ("features", self.features != expected.features),
+            ("labels", self.labels != expected.labels),
+            ("sample weights", self.sample_weights != expected.sample_weights),
+        ];
         differ
             .into_iter()
             .filter(|&(_, differ)| differ)

@@ -1,6 +1,6 @@
 //! What a training run is asked to do.
 
-use super::StoredHead;
+use super::{StoredHead, TrainObjective};
 use crate::data::TransformKind;
 use crate::embedder::Embedder;
 use crate::heads::checked::check_head;
@@ -43,6 +43,9 @@ pub struct TrainConfig<H = AnyHead> {
     /// How losses and gradients are computed.
     #[serde(default)]
     pub kernel: Kernel,
+    /// What is minimised.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub objective: TrainObjective,
     /// What is trained between features and head; without it the features stay as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedder: Option<Embedder>,
@@ -90,6 +93,10 @@ impl WeightInit {
     }
 }
 
+fn is_default(objective: &TrainObjective) -> bool {
+    *objective == TrainObjective::default()
+}
+
 impl<H: StoredHead> TrainConfig<H> {
     /// A run of `head` with settings that suit frozen features: RMSprop at 1e-3, batches of 32, 30 epochs, features
     /// centred, a scale that follows the batch bounded by [`MAX_SCALE`] unless it has a bound.
@@ -106,6 +113,7 @@ impl<H: StoredHead> TrainConfig<H> {
             transform: TransformKind::Centre,
             init: WeightInit::default(),
             kernel: Kernel::default(),
+            objective: TrainObjective::default(),
             embedder: None,
         }
     }
@@ -131,6 +139,7 @@ impl<H: StoredHead> TrainConfig<H> {
         check_head(&self.head, classes)?;
         self.optimizer.check()?;
         self.schedule.check()?;
+        self.objective.check()?;
         if let Kernel::Streaming(options) = self.kernel {
             options.check()?;
         }

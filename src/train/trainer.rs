@@ -4,16 +4,16 @@ use super::model::ROWS_AT_A_TIME;
 use super::prepared::Prepared;
 use super::{
     Checkpoint, DataChecksum, EpochLog, EpochRecord, Evaluation, Kernel, Model, PausedEpoch, Place, RunData,
-    StoredHead, TrainConfig, TrainedEmbedder,
+    StoredHead, TrainConfig, TrainObjective, TrainedEmbedder,
 };
 use crate::data::{Dataset, Transform};
 use crate::heads::BatchStatistics;
-use crate::ops::IGNORE_LABEL;
+use crate::ops::{IGNORE_LABEL, Objective};
 use crate::optim::{Moments, Optimizer, Trained};
 use crate::streaming::{Streaming, Update};
 use crate::wording::counted;
 use crate::{AnyHead, Error, Result};
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{ArcArray1, Array2, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -33,8 +33,10 @@ pub struct Trainer<H = AnyHead> {
     state: Checkpoint<H>,
     train: Prepared,
     test: Option<Prepared>,
-    /// The training rows with a label.
+    /// The training rows with a label, and with a weight above 0 where there are any.
     labelled_rows: Vec<usize>,
+    /// (C,) where classes count differently.
+    class_weights: Option<ArcArray1<f32>>,
     kernel: Streaming<f32>,
     /// The last epoch, step by step.
     log: EpochLog,
@@ -141,6 +143,10 @@ impl<H: StoredHead> Trainer<H> {
         if labelled_rows.is_empty() {
             return Err(Error::NothingLabelled { rows: train.rows(), ignore: IGNORE_LABEL });
         }
+        let mut sizes = vec![0; train.classes()];
+        labelled_rows.iter().for_each(|&row| sizes[train.labels[row] as usize] += 1);
+        let class_weights = state.config.objective.class_weights(&sizes)?.map(ArcArray1::from);
+        let labelled_rows = rows_that_count(&train, labelled_rows, class_weights.as_ref())?;
         if let Some(paused) = &state.paused {
             let (epochs, done) = (state.config.epochs, state.history.len());
             if epochs <= done {
@@ -160,6 +166,7 @@ impl<H: StoredHead> Trainer<H> {
             train,
             test,
             labelled_rows,
+            class_weights,
             kernel,
             log: EpochLog::default(),
             rows_are_checked: false,
@@ -334,15 +341,26 @@ impl<H: StoredHead> Trainer<H> {
     ) -> Result<(f64, BatchStatistics, f64)> {
         let features = self.train.batch(rows, &self.state.model.transform)?;
         let labels = self.train.data.labels.select(Axis(0), rows);
+        let sample_weights = self.train.data.sample_weights().map(|weights| weights.select(Axis(0), rows));
+        let class_weights = self.class_weights.clone();
+        let TrainObjective { label_smoothing, focal, z_loss, .. } = self.state.config.objective;
+        let objective = Objective {
+            label_smoothing,
+            focal,
+            z_loss,
+            class_weights: class_weights.as_ref().map(|weights| weights.view()),
+            sample_weights: sample_weights.as_ref().map(|weights| weights.view()),
+            ..labels.view().into()
+        };
         let step = Step { number: step as u64 + 1, learning_rate };
         let head_input = self.state.model.head_input();
         let Some(TrainedEmbedder { embedder, parameters }) = &self.state.model.embedder else {
-            let stepped = self.head_step(features.view(), labels.view(), step, false);
+            let stepped = self.head_step(features.view(), objective, step, false);
             return stepped.map_err(|error| self.train.located(error, head_input, rows));
         };
         let embedder = *embedder;
         let (embeddings, cache) = embedder.forward(features.view(), parameters, dropout_rng)?;
-        let stepped = self.head_step(embeddings.view(), labels.view(), step, true);
+        let stepped = self.head_step(embeddings.view(), objective, step, true);
         let (loss, statistics, head_norm) = stepped.map_err(|error| self.train.located(error, head_input, rows))?;
         let Checkpoint { config, model, moments, .. } = &mut self.state;
         let TrainedEmbedder { parameters, .. } = model.embedder.as_mut().expect("there is one, as above");
@@ -357,7 +375,7 @@ impl<H: StoredHead> Trainer<H> {
     fn head_step(
         &mut self,
         embeddings: ArrayView2<f32>,
-        labels: ArrayView1<i64>,
+        objective: Objective<f32>,
         step: Step,
         wants_d_embeddings: bool,
     ) -> Result<(f64, BatchStatistics, f64)> {
@@ -372,11 +390,11 @@ impl<H: StoredHead> Trainer<H> {
                     learning_rate: step.learning_rate,
                     d_features: wants_d_embeddings.then_some(&mut self.d_embeddings),
                 };
-                let step = self.kernel.train_step(head, embeddings, parameters, labels, update)?;
+                let step = self.kernel.train_step(head, embeddings, parameters, objective, update)?;
                 Ok((step.loss.into(), step.statistics, step.gradient_norm))
             }
             Kernel::Explicit => {
-                let (loss, cache) = head.forward(embeddings, parameters, labels)?;
+                let (loss, cache) = head.forward(embeddings, parameters, objective)?;
                 let statistics = cache.statistics;
                 parameters.state = cache.state.clone();
                 let gradients = head.backward(cache);
@@ -394,6 +412,27 @@ impl<H: StoredHead> Trainer<H> {
             model.evaluate_with(kernel, &test.data, transform)
         };
         self.test.as_ref().map(evaluate).transpose()
+    }
+}
+
+/// The rows whose weight is above 0.
+///
+/// # Errors
+/// [`Error::Setting`] if there is none.
+fn rows_that_count(
+    train: &Dataset,
+    labelled: Vec<usize>,
+    class_weights: Option<&ArcArray1<f32>>,
+) -> Result<Vec<usize>> {
+    let of_class = |row: usize| class_weights.map_or(1.0, |weights| weights[train.labels[row] as usize]);
+    let of_row = |row: usize| train.sample_weights().map_or(1.0, |weights| weights[row]);
+    let count: Vec<_> = labelled.into_iter().filter(|&row| of_class(row) * of_row(row) > 0.0).collect();
+    match count.is_empty() {
+        false => Ok(count),
+        true => {
+            let expected = "above 0, or nothing would be learned".into();
+            Err(Error::Setting { name: "the weight of every labelled row", value: "0".into(), expected })
+        }
     }
 }
 

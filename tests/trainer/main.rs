@@ -18,6 +18,7 @@ mod linear_algebra;
 #[cfg(all(target_os = "linux", not(feature = "blas")))]
 mod little_memory;
 mod load;
+mod objectives;
 mod open_set;
 mod outputs;
 mod program;
