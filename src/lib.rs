@@ -72,6 +72,8 @@ mod atomic_file;
 mod directory_lock;
 mod error;
 mod linalg;
+#[cfg(feature = "train")]
+mod new_places;
 mod real;
 #[cfg(feature = "train")]
 mod shell;

@@ -5,6 +5,7 @@ use super::head_specs::directory;
 use super::run_files::foreign_file;
 use crate::data::without_byte_order_mark;
 use crate::directory_lock::lock;
+use crate::new_places::NewPlaces;
 use crate::{Error, Result, atomic_file};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -63,13 +64,19 @@ fn is_plain(name: &str) -> bool {
     matches!((components.next(), components.next()), (Some(Component::Normal(only)), None) if only == name)
 }
 
+/// What is there of an earlier comparison, its runs with their locks.
+#[derive(Default)]
+struct Earlier {
+    runs: Vec<(PathBuf, Option<File>)>,
+    files: Vec<PathBuf>,
+}
+
 /// A comparison that has its directory to itself, and that nothing is in the way of.
 pub(super) struct Comparison {
     out: PathBuf,
     manifest: Manifest,
-    /// What is there of an earlier one, its runs with their locks.
-    earlier_runs: Vec<(PathBuf, Option<File>)>,
-    earlier_files: Vec<PathBuf>,
+    earlier: Earlier,
+    new: NewPlaces,
     _lock: Option<File>,
 }
 
@@ -81,42 +88,49 @@ impl Comparison {
     /// [`Error::File`] where another process is writing, where something is in the way that no earlier comparison lists, or where something
     /// that one lists holds what it did not make, or one of the `inputs`.
     pub fn begin(out: &Path, heads: &[&str], files: &[&str], inputs: &[PathBuf]) -> Result<Self> {
-        fs::create_dir_all(out).map_err(|error| Error::io("create", out, error))?;
+        let mut new = NewPlaces::default();
+        new.directory(out)?;
+        // Where another process has the lock, the directory is that one's.
         let own_lock = lock(out)?;
+        new.file(out.join(MANIFEST));
+        let found = Self::look(out, heads, files, inputs).inspect_err(|_| new.remove())?;
+        let heads = heads.iter().map(|&head| Listed { head: head.into(), run: directory(head) }).collect();
+        let files = files.iter().map(|&file| file.into()).collect();
+        let manifest = Manifest { format: FORMAT.into(), heads, files };
+        Ok(Self { out: out.into(), manifest, earlier: found, new, _lock: own_lock })
+    }
+
+    /// Looks for what is there of an earlier comparison, and for what is in the way.
+    fn look(out: &Path, heads: &[&str], files: &[&str], inputs: &[PathBuf]) -> Result<Earlier> {
         let earlier = Manifest::read(out)?;
         let (runs, figures) = earlier.map_or_else(Default::default, |earlier| {
             (earlier.heads.into_iter().map(|listed| listed.run).collect::<Vec<_>>(), earlier.files)
         });
-        let heads: Vec<_> = heads.iter().map(|&head| Listed { head: head.into(), run: directory(head) }).collect();
-        let new_runs =
-            heads.iter().map(|listed| listed.run.as_str()).filter(|run| !runs.iter().any(|known| known == run));
-        let new_files = files.iter().copied().filter(|file| !figures.iter().any(|known| known == file));
+        let new_runs = heads.iter().map(|head| directory(head)).filter(|run| !runs.contains(run));
+        let new_files = files.iter().map(|&file| file.to_owned()).filter(|file| !figures.contains(file));
         for name in new_runs.chain(new_files) {
-            if is_there(&out.join(name))? {
+            if is_there(&out.join(&name))? {
                 return Err(Error::File {
-                    path: out.join(name),
+                    path: out.join(&name),
                     found: "is in the way".into(),
                     expected: format!("nothing, or what {MANIFEST} beside it lists; another --out, or move it away"),
                 });
             }
         }
-        let mut earlier_runs = Vec::new();
+        let mut earlier = Earlier::default();
         for run in runs.iter().map(|run| out.join(run)) {
             if is_there(&run)? {
                 let lock = lock_run(&run, inputs)?;
-                earlier_runs.push((run, lock));
+                earlier.runs.push((run, lock));
             }
         }
-        let mut earlier_files = Vec::new();
         for file in figures.iter().map(|file| out.join(file)) {
             if is_there(&file)? {
                 super::outputs::refuse_inputs([&file], inputs)?;
-                earlier_files.push(file);
+                earlier.files.push(file);
             }
         }
-        let files = files.iter().map(|&file| file.into()).collect();
-        let manifest = Manifest { format: FORMAT.into(), heads, files };
-        Ok(Self { out: out.into(), manifest, earlier_runs, earlier_files, _lock: own_lock })
+        Ok(earlier)
     }
 
     /// Removes what is there of an earlier comparison, and lists what this one makes.
@@ -125,10 +139,10 @@ impl Comparison {
     /// [`Error::Io`].
     pub fn clear(&mut self) -> Result<()> {
         let removed = |path: &Path, outcome: io::Result<()>| outcome.map_err(|error| Error::io("remove", path, error));
-        for file in self.earlier_files.drain(..) {
+        for file in self.earlier.files.drain(..) {
             removed(&file, fs::remove_file(&file))?;
         }
-        for (run, _lock) in self.earlier_runs.drain(..) {
+        for (run, _lock) in self.earlier.runs.drain(..) {
             removed(&run, fs::remove_dir_all(&run))?;
         }
         atomic_file::write(&self.out.join(MANIFEST), |file| Ok(serde_json::to_writer_pretty(file, &self.manifest)?))
@@ -137,6 +151,15 @@ impl Comparison {
     /// Where the run of a head goes.
     pub fn run(&self, head: &str) -> PathBuf {
         self.out.join(directory(head))
+    }
+}
+
+impl Drop for Comparison {
+    /// Takes away what this comparison has made, unless there is a run of one of its heads.
+    fn drop(&mut self) {
+        if !self.manifest.heads.iter().any(|listed| self.out.join(&listed.run).exists()) {
+            self.new.remove();
+        }
     }
 }
 

@@ -136,7 +136,7 @@ fn absolute<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::O
 }
 
 /// What the files of --data are called.
-const FILES: [&str; 4] = ["train_features.npy", "train_labels.npy", "test_features.npy", "test_labels.npy"];
+pub(super) const FILES: [&str; 4] = ["train_features.npy", "train_labels.npy", "test_features.npy", "test_labels.npy"];
 
 /// A file of features and one of labels.
 struct Files {

@@ -4,17 +4,21 @@ use super::data_args::read_labels;
 use super::measured_rows::MeasuredRows;
 use super::photographs_of_rows::photographs_of_rows;
 use super::{open_set, outputs, print};
-use crate::data::{Dataset, Features, Matrix, PhotographRows, file_of, read_features, read_matrix, read_pairs};
-use crate::metrics::open_set::{OpenSetOptions, measure};
+use crate::data::{Dataset, Features, Labels, Matrix, PhotographRows, file_of, read_features, read_matrix, read_pairs};
+use crate::metrics::open_set::{OpenSet, OpenSetOptions, measure};
+use crate::new_places::NewPlaces;
 use crate::train::{Checkpoint, Model, RunDirectory};
 use crate::wording::{counted, figure};
 use crate::{Error, Head, Real, Result, atomic_file};
 use ndarray::Array2;
 use serde_json::{Value, json};
-use std::fs;
 use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+/// What --out leaves.
+const REPORT: &str = "evaluation.json";
+const FIGURE: &str = "open_set.png";
 
 /// Arguments of `arcos evaluate`.
 #[derive(clap::Args)]
@@ -92,13 +96,57 @@ pub(super) fn run(args: &Args) -> Result<()> {
         labels.check_strays().map_err(|error| error.in_file(path))?;
     }
     if let Some(directory) = &args.out {
-        outputs::refuse_inputs(["evaluation.json", "open_set.png"].map(|name| directory.join(name)), &inputs(args))?;
-        fs::create_dir_all(directory).map_err(|error| Error::io("create", directory, error))?;
+        let files = [REPORT, FIGURE].map(|name| directory.join(name));
+        outputs::refuse_inputs(&files, &inputs(args))?;
+        outputs::check_places(directory, &files)?;
     }
+    let report = evaluated(args, model.as_ref(), labels, measures_embeddings)?;
+    if let Some(directory) = &args.out {
+        report.leave(directory)?;
+    }
+    if args.json { print(report.json) } else { print(report.text) }
+}
+
+/// What was measured.
+struct Report {
+    json: Value,
+    text: String,
+    /// Of an open set, under this title.
+    figure: Option<(String, OpenSet)>,
+}
+
+impl Report {
+    /// Writes all that there is, or nothing.
+    fn leave(&self, directory: &Path) -> Result<()> {
+        let [report, figure] = [REPORT, FIGURE].map(|name| directory.join(name));
+        let mut places = NewPlaces::default();
+        places.directory(directory)?;
+        places.file(report.clone());
+        places.file(figure.clone());
+        let write_all = || {
+            if let Some((title, measures)) = &self.figure {
+                open_set::draw_one(&figure, title, measures)?;
+            }
+            atomic_file::write(&report, |file| {
+                serde_json::to_writer_pretty(&mut *file, &self.json)?;
+                writeln!(file)
+            })
+        };
+        places.unless_failed(write_all())
+    }
+}
+
+/// Reads the rows and measures them.
+fn evaluated(
+    args: &Args,
+    model: Option<&Model>,
+    labels: Option<(&Path, Labels)>,
+    measures_embeddings: bool,
+) -> Result<Report> {
     let (path, classes) = (path_of_rows(args), args.classes.as_ref());
     let rows =
         |what, shape: &[usize]| MeasuredRows::new((path, what, shape), labels, classes, args.distractors.as_deref());
-    let (report, text) = match &model {
+    match model {
         Some(model) => {
             let features = read_features(path)?;
             let rows = rows("features", &features.rows().shape())?;
@@ -106,9 +154,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
             match measures_embeddings {
                 true => {
                     let (embeddings, distractors) = embeddings_of_model(model, &features, &rows, args)?;
-                    measured(embeddings, distractors, &rows, Some(model), args)?
+                    measured(embeddings, distractors, &rows, Some(model), args)
                 }
-                false => closed_set(model, features, &rows)?,
+                false => closed_set(model, features, &rows),
             }
         }
         None => {
@@ -118,24 +166,16 @@ pub(super) fn run(args: &Args) -> Result<()> {
             let distractors = args.distractors.as_deref().map(read_matrix).transpose()?;
             // In double precision where one of the files is.
             match (embeddings, distractors) {
-                (Matrix::F32(embeddings), None) => measured(embeddings, None, &rows, None, args)?,
+                (Matrix::F32(embeddings), None) => measured(embeddings, None, &rows, None, args),
                 (Matrix::F32(embeddings), Some(Matrix::F32(distractors))) => {
-                    measured(embeddings, Some(distractors), &rows, None, args)?
+                    measured(embeddings, Some(distractors), &rows, None, args)
                 }
                 (embeddings, distractors) => {
-                    measured(embeddings.into_f64(), distractors.map(Matrix::into_f64), &rows, None, args)?
+                    measured(embeddings.into_f64(), distractors.map(Matrix::into_f64), &rows, None, args)
                 }
             }
         }
-    };
-    if let Some(directory) = &args.out {
-        let path = directory.join("evaluation.json");
-        atomic_file::write(&path, |file| {
-            serde_json::to_writer_pretty(&mut *file, &report)?;
-            writeln!(file)
-        })?;
     }
-    if args.json { print(report) } else { print(text) }
 }
 
 /// The files that are read.
@@ -152,8 +192,8 @@ fn path_of_rows(args: &Args) -> &Path {
     args.embeddings.as_deref().or(args.features.as_deref()).expect("clap requires one of the two")
 }
 
-/// Figures of the head, as JSON and as text.
-fn closed_set(model: &Model, features: Features, rows: &MeasuredRows) -> Result<(Value, String)> {
+/// Figures of the head.
+fn closed_set(model: &Model, features: Features, rows: &MeasuredRows) -> Result<Report> {
     let data = Dataset::labelled(features, rows.labels.clone(), rows.class_table.clone());
     let evaluation = data.and_then(|data| model.evaluate(&data)).map_err(|error| match error {
         Error::Label { row, label, expected } => {
@@ -163,7 +203,7 @@ fn closed_set(model: &Model, features: Features, rows: &MeasuredRows) -> Result<
         other => other,
     });
     let evaluation = evaluation.map_err(|error| rows.located(error, model.head_input()))?;
-    let report = json!({
+    let json = json!({
         "head": model.head.name(),
         "rows": evaluation.rows,
         "loss": evaluation.loss,
@@ -178,7 +218,7 @@ fn closed_set(model: &Model, features: Features, rows: &MeasuredRows) -> Result<
         evaluation.accuracy,
         evaluation.top5_accuracy
     );
-    Ok((report, text))
+    Ok(Report { json, text, figure: None })
 }
 
 /// Embeddings of features and, where there are some, of distractors.
@@ -199,14 +239,14 @@ fn embeddings_of_model(
     Ok((embeddings, args.distractors.as_deref().map(of_distractors).transpose()?))
 }
 
-/// The measures as JSON and as text; the figure goes where it was asked for.
+/// Measures of embeddings.
 fn measured<F: Real>(
     embeddings: Array2<F>,
     distractors: Option<Array2<F>>,
     rows: &MeasuredRows,
     model: Option<&Model>,
     args: &Args,
-) -> Result<(Value, String)> {
+) -> Result<Report> {
     let labels = rows.labels.view();
     let pairs = args.pairs.as_deref().map(|pairs| {
         let photographs = photographs_of_rows(args.manifest.as_deref(), path_of_rows(args), labels.len())?;
@@ -220,19 +260,16 @@ fn measured<F: Real>(
         ..OpenSetOptions::default()
     };
     let measures = measure(embeddings.view(), labels, &options).map_err(|error| rows.located(error, "embeddings"))?;
-    if let Some(directory) = &args.out {
-        let title = format!(
-            "{} of {}, {}",
-            counted(measures.rows, "row"),
-            counted(measures.classes, "class"),
-            counted(embeddings.ncols(), "dimension")
-        );
-        open_set::draw_one(&directory.join("open_set.png"), &title, &measures)?;
-    }
-    let mut report = open_set::json(&measures);
-    report["dimension"] = embeddings.ncols().into();
-    report["head"] = model.map(|model| model.head.name()).into();
-    Ok((report, open_set::text(&measures)))
+    let title = format!(
+        "{} of {}, {}",
+        counted(measures.rows, "row"),
+        counted(measures.classes, "class"),
+        counted(embeddings.ncols(), "dimension")
+    );
+    let mut json = open_set::json(&measures);
+    json["dimension"] = embeddings.ncols().into();
+    json["head"] = model.map(|model| model.head.name()).into();
+    Ok(Report { json, text: open_set::text(&measures), figure: Some((title, measures)) })
 }
 
 /// `A..B`, either of which may be left out.

@@ -7,6 +7,7 @@ use super::objective_args::ObjectiveArgs;
 use super::{outputs, print};
 use crate::data::{ClassTable, Matrix, file_of, read_f32_vector, read_matrix, read_vector};
 use crate::heads::Scale;
+use crate::new_places::NewPlaces;
 use crate::ops::{Objective, Reduction, SoftTargets};
 use crate::train::TrainObjective;
 use crate::{AnyHead, Error, Head, Real, Result};
@@ -98,7 +99,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let of_objective =
         [class_weights.as_ref(), args.sample_weights.as_ref(), args.soft_targets.as_ref(), args.soft_classes.as_ref()];
     let inputs: Vec<PathBuf> = inputs.into_iter().chain(of_objective).flatten().map(|path| file_of(path)).collect();
-    outputs::refuse_inputs(ARRAYS.iter().map(|name| npy::path(&args.out, name)), &inputs)?;
+    let files = ARRAYS.map(|name| npy::path(&args.out, name));
+    outputs::refuse_inputs(&files, &inputs)?;
+    outputs::check_places(&args.out, &files)?;
     let of_file = read_labels(&args.labels)?;
     let indices = ClassTable::from_start(args.labels_start, &[&of_file]).and_then(|classes| classes.encode(&of_file));
     let labels = indices.map_err(|error| error.in_file(&args.labels))?;
@@ -229,19 +232,25 @@ fn write_gradients<F: Real + WritableElement>(
     let (scale, state) = (cache.scale.to_double(), cache.state.clone());
     let gradients = head.backward(cache);
 
-    match args.reduction {
-        ReductionName::None => write(out, "loss", &row_losses)?,
-        ReductionName::Mean | ReductionName::Sum => write(out, "loss", &arr0(loss))?,
-    }
-    write(out, "d_features", &gradients.d_features)?;
-    write(out, "d_weights", &gradients.d_weights)?;
-    for (name, gradient) in &gradients.d_vectors {
-        let name = format!("d_{name}");
-        match (head.scale().vector() == name.strip_prefix("d_"), gradient.first()) {
-            (true, Some(&number)) => write(out, &name, &arr0(number))?,
-            _ => write(out, &name, gradient)?,
+    let mut places = NewPlaces::default();
+    places.directory(out)?;
+    ARRAYS.iter().for_each(|name| places.file(npy::path(out, name)));
+    let write_all = || {
+        match args.reduction {
+            ReductionName::None => write(out, "loss", &row_losses)?,
+            ReductionName::Mean | ReductionName::Sum => write(out, "loss", &arr0(loss))?,
         }
-    }
+        write(out, "d_features", &gradients.d_features)?;
+        write(out, "d_weights", &gradients.d_weights)?;
+        gradients.d_vectors.iter().try_for_each(|(name, gradient)| {
+            let name = format!("d_{name}");
+            match (head.scale().vector() == name.strip_prefix("d_"), gradient.first()) {
+                (true, Some(&number)) => write(out, &name, &arr0(number)),
+                _ => write(out, &name, gradient),
+            }
+        })
+    };
+    places.unless_failed(write_all())?;
     let mut line = serde_json::json!({ "head": head.name(), "loss": loss.to_double(), "scale": scale });
     if !state.is_empty() {
         line["state"] = serde_json::json!(state);

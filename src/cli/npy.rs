@@ -1,9 +1,8 @@
 //! Arrays for other programs.
 
-use crate::{Error, Result, atomic_file};
+use crate::{Result, atomic_file};
 use ndarray::{Array, Dimension};
 use ndarray_npy::{WritableElement, WriteNpyExt};
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,8 +11,7 @@ pub(super) fn path(directory: &Path, name: &str) -> PathBuf {
     directory.join(name).with_extension("npy")
 }
 
-/// Writes `name`.npy into `directory`, which is made where it is not there.
+/// Writes `name`.npy into `directory`.
 pub(super) fn write<F: WritableElement, D: Dimension>(directory: &Path, name: &str, array: &Array<F, D>) -> Result<()> {
-    fs::create_dir_all(directory).map_err(|error| Error::io("create", directory, error))?;
     atomic_file::write(&path(directory, name), |file| array.write_npy(file).map_err(io::Error::other))
 }

@@ -12,6 +12,10 @@ use std::path::{Path, PathBuf};
 pub(super) fn refuse_inputs<P: AsRef<Path>>(outputs: impl IntoIterator<Item = P>, inputs: &[PathBuf]) -> Result<()> {
     for output in outputs {
         let output = output.as_ref();
+        // What is written to a pipe or a terminal replaces nothing.
+        if !output.is_file() {
+            continue;
+        }
         if let Some(input) = inputs.iter().find(|input| is_same_file(output, input)) {
             let found = match output == input {
                 true => "is read by this command".into(),
@@ -41,13 +45,23 @@ pub(super) fn check_place(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Refuses `files` of a directory that cannot come to be, before the work that goes into them. Leaves nothing in it, whatever happens.
+///
+/// # Errors
+/// [`Error::File`], [`Error::Io`].
+pub(super) fn check_places(directory: &Path, files: &[PathBuf]) -> Result<()> {
+    if let Some(taken) = files.iter().find(|file| file.is_dir()) {
+        let (found, expected) = ("is a directory".into(), "a file to write".into());
+        return Err(Error::File { path: taken.clone(), found, expected });
+    }
+    let there = directory.ancestors().find(|place| place.exists()).unwrap_or(Path::new("."));
+    tempfile::tempfile_in(there).map_err(|error| Error::io("write to", directory, error))?;
+    Ok(())
+}
+
 /// Whether two names are those of one file on disk.
 fn is_same_file(a: &Path, b: &Path) -> bool {
     let (Ok(first), Ok(second)) = (fs::metadata(a), fs::metadata(b)) else { return false };
-    // What is written to a pipe or a terminal replaces nothing.
-    if !first.is_file() || !second.is_file() {
-        return false;
-    }
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;

@@ -18,12 +18,12 @@ pub(super) struct RunRecord {
     pub checkpoint_every: CheckpointEvery,
 }
 
-const FILE: &str = "run.json";
-
 impl RunRecord {
+    pub const FILE: &str = "run.json";
+
     /// That of the run in `directory`; runs from before there were such records have none.
     pub fn read(directory: &Path) -> Result<Option<Self>> {
-        let path = directory.join(FILE);
+        let path = directory.join(Self::FILE);
         let text = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             read => read.map_err(|error| Error::io("read", &path, error))?,
@@ -37,6 +37,6 @@ impl RunRecord {
     }
 
     pub fn write(&self, directory: &Path) -> Result<()> {
-        atomic_file::write(&directory.join(FILE), |file| Ok(serde_json::to_writer_pretty(file, self)?))
+        atomic_file::write(&directory.join(Self::FILE), |file| Ok(serde_json::to_writer_pretty(file, self)?))
     }
 }

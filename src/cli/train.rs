@@ -152,7 +152,26 @@ fn train(trainer: Trainer, unseen: Option<Dataset>, record: &RunRecord, out: &Pa
 /// Runs all epochs that are left, reports each under `name`, and leaves the run in `out`.
 pub(super) fn train_to_end(name: &str, mut trainer: Trainer, out: &Path, record: &RunRecord) -> Result<Trainer> {
     let mut directory = RunDirectory::create(out, record.keep, trainer.checkpoint())?;
-    record.write(out)?;
+    directory.further_file(RunRecord::FILE);
+    let outcome = record.write(out).and_then(|()| run_epochs(name, &mut trainer, &mut directory, out, record));
+    if outcome.is_err() {
+        directory.discard();
+    }
+    outcome?;
+    if has_logs(out) {
+        training_plot::draw(out, name)?;
+    }
+    Ok(trainer)
+}
+
+/// [`train_to_end`] in a directory that is there.
+fn run_epochs(
+    name: &str,
+    trainer: &mut Trainer,
+    directory: &mut RunDirectory,
+    out: &Path,
+    record: &RunRecord,
+) -> Result<()> {
     if let Some(first) = directory.lost_epochs().first() {
         let (count, logs) = (counted(directory.lost_epochs().len(), "epoch"), "iterations.csv or target_angles.csv");
         complain(format_args!(
@@ -177,7 +196,7 @@ pub(super) fn train_to_end(name: &str, mut trainer: Trainer, out: &Path, record:
             since_checkpoint.epoch();
             directory.log_epoch(trainer.checkpoint(), trainer.epoch_log())?;
         }
-        if let (Some(bound), false) = (bound_reached(trainer.config(), &trainer), said_bound) {
+        if let (Some(bound), false) = (bound_reached(trainer.config(), trainer), said_bound) {
             report.remark(&format!(
                 "the scale has reached its bound, {}; see --max-scale and --transform centre",
                 number(bound)
@@ -192,14 +211,11 @@ pub(super) fn train_to_end(name: &str, mut trainer: Trainer, out: &Path, record:
         }
         // After the last epoch there is nothing to go on with.
         if let (Some(signal), false) = (signal, trainer.is_done()) {
-            stop(signal, &report, &trainer, out, record);
+            stop(signal, &report, trainer, out, record);
         }
     }
     report.finish();
-    if has_logs(out) {
-        training_plot::draw(out, name)?;
-    }
-    Ok(trainer)
+    Ok(())
 }
 
 /// Ends the program after a signal, once a checkpoint is written.

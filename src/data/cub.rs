@@ -17,6 +17,9 @@ const SPLIT: &str = "train_test_split.txt";
 const BOXES: &str = "bounding_boxes.txt";
 const CLASSES: &str = "classes.txt";
 
+/// The lists that [`read`] reads.
+pub const LISTS: [&str; 5] = [IMAGES, LABELS, SPLIT, BOXES, CLASSES];
+
 /// Reads the metadata in `directory`. Images come in the order of their ids, classes in the order of theirs: the class with the
 /// smallest id has label 0. Where `bounding_boxes.txt` is not there, no image has a box. Whether the photographs are there is not looked
 /// at, nor whether their boxes hold a pixel.

@@ -7,6 +7,7 @@ use super::plan::{SHARD_EXTENSION, Shard, SplitPlan, plan, shard_prefix};
 use super::shard::{Maker, ShardFeatures};
 use crate::data::{ImageSet, Split};
 use crate::directory_lock::lock;
+use crate::new_places::NewPlaces;
 use crate::{Error, Result};
 use ndarray::{Array2, ArrayView4};
 use rayon::prelude::*;
@@ -36,9 +37,9 @@ pub fn extract(
     on_event: &(dyn Fn(Event) + Sync),
 ) -> Result<Manifest> {
     options.check()?;
-    let mut manifest = Manifest::new(model.clone(), options.preprocessing.clone(), set);
+    let manifest = Manifest::new(model.clone(), options.preprocessing.clone(), set);
     let plans = options.splits.iter().map(|&split| plan(set, split, options, &manifest));
-    let mut plans: Vec<_> = plans.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    let plans: Vec<_> = plans.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
     if plans.is_empty() {
         return Err(Error::File {
             path: set.root.clone(),
@@ -47,9 +48,27 @@ pub fn extract(
         });
     }
 
-    let partial = out.join(PARTIAL);
-    fs::create_dir_all(out).map_err(|error| Error::io("create", out, error))?;
+    let mut new = NewPlaces::default();
+    new.directory(out)?;
+    // Where another process has the lock, the directory is that one's.
     let _lock = lock(out)?;
+    let outcome = extract_into(out, manifest, plans, set, options, embed, on_event);
+    // With shards in it it stays, for the run that goes on.
+    let _ = fs::remove_dir(out.join(PARTIAL));
+    new.unless_failed(outcome)
+}
+
+/// [`extract`] into a directory that is there and locked.
+fn extract_into(
+    out: &Path,
+    mut manifest: Manifest,
+    mut plans: Vec<SplitPlan>,
+    set: &ImageSet,
+    options: &Options,
+    embed: &(impl Fn(ArrayView4<f32>) -> Result<Array2<f32>> + Sync),
+    on_event: &(dyn Fn(Event) + Sync),
+) -> Result<Manifest> {
+    let partial = out.join(PARTIAL);
     // A run may have been ended while it put whole arrays in their place, or before all of them were whole.
     publish(&partial, out)?;
     remove_all_but(&partial, |name| name.ends_with(SHARD_EXTENSION))?;
@@ -106,7 +125,6 @@ pub fn extract(
     let unfinished = Split::ALL.into_iter().filter(|split| !options.splits.contains(split));
     let prefixes: Vec<String> = unfinished.map(|split| shard_prefix(split, &manifest)).collect();
     remove_all_but(&partial, |name| prefixes.iter().any(|prefix| name.starts_with(prefix.as_str())))?;
-    let _ = fs::remove_dir(&partial);
     Ok(manifest)
 }
 

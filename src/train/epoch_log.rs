@@ -58,6 +58,9 @@ const STEP_COLUMNS: [&str; 6] = ["epoch", "batch", "loss", "scale", "target_angl
 const STEPS: &str = "iterations.csv";
 const ANGLES: &str = "target_angles.csv";
 
+/// The logs of a run.
+pub(super) const FILES: [&str; 3] = [HISTORY, STEPS, ANGLES];
+
 /// Appends an epoch to both files and to `history.csv` in `directory`; the system writes them to disk when it likes.
 pub(super) fn append(directory: &Path, record: &EpochRecord, log: &EpochLog) -> Result<()> {
     append_rows(&directory.join(HISTORY), COLUMNS, |writer| writer.serialize(record))?;

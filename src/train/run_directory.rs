@@ -3,6 +3,7 @@
 
 use super::{Checkpoint, EpochLog, EpochRecord, EventWriter, Place, StoredHead, epoch_log};
 use crate::directory_lock::lock;
+use crate::new_places::NewPlaces;
 use crate::{Error, Result, atomic_file, shell};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -17,6 +18,7 @@ pub struct RunDirectory {
     keep: usize,
     events: EventWriter,
     lost_epochs: BTreeSet<usize>,
+    new: NewPlaces,
     /// Two runs in one directory would overwrite each other's checkpoints.
     _lock: Option<File>,
 }
@@ -29,9 +31,27 @@ impl RunDirectory {
     /// # Errors
     /// [`Error::Io`]; [`Error::File`] where another run is writing, or has come to another place than `from`.
     pub fn create(path: &Path, keep: usize, from: &Checkpoint<impl StoredHead>) -> Result<Self> {
-        let checkpoints = checkpoints_in(path);
-        fs::create_dir_all(&checkpoints).map_err(|error| Error::io("create", &checkpoints, error))?;
+        let mut new = NewPlaces::default();
+        new.directory(&checkpoints_in(path))?;
+        // Where another process has the lock, the directory is that one's.
         let lock = lock(path)?;
+        match Self::begin(path, from, &mut new) {
+            Ok((events, lost_epochs)) => {
+                Ok(Self { path: path.into(), keep: keep.max(1), events, lost_epochs, new, _lock: lock })
+            }
+            Err(error) => {
+                new.remove();
+                Err(error)
+            }
+        }
+    }
+
+    /// Finds the run where it should be, and begins its logs.
+    fn begin(
+        path: &Path,
+        from: &Checkpoint<impl StoredHead>,
+        new: &mut NewPlaces,
+    ) -> Result<(EventWriter, BTreeSet<usize>)> {
         // Only now can no other run go on while this one looks.
         let newest = whole_checkpoints(path)?.pop().and_then(|newest| place_in_run(&newest)).unwrap_or_default();
         if newest != from.place() {
@@ -41,10 +61,25 @@ impl RunDirectory {
                 expected: format!("one at {}", from.place()),
             });
         }
-        atomic_file::remove_left_over(&checkpoints);
+        atomic_file::remove_left_over(&checkpoints_in(path));
+        epoch_log::FILES.into_iter().for_each(|name| new.file(path.join(name)));
         let lost_epochs = epoch_log::truncate(path, &from.history)?;
-        let events = EventWriter::create(&path.join("tensorboard"))?;
-        Ok(Self { path: path.into(), keep: keep.max(1), events, lost_epochs, _lock: lock })
+        let tensorboard = path.join("tensorboard");
+        new.directory(&tensorboard)?;
+        let events = EventWriter::name_now(&tensorboard);
+        new.file(events.clone());
+        Ok((EventWriter::begin(events)?, lost_epochs))
+    }
+
+    /// A further file of the run that is going to be made.
+    #[cfg(feature = "cli")]
+    pub(crate) fn further_file(&mut self, name: &str) {
+        self.new.file(self.path.join(name));
+    }
+
+    /// Takes away all that has been made for this run, unless an epoch is logged or a checkpoint written. What was there before stays.
+    pub fn discard(mut self) {
+        self.new.remove();
     }
 
     /// Epochs before those of this process whose rows of `iterations.csv` or `target_angles.csv` are not all there. `history.csv` is in every
@@ -61,6 +96,7 @@ impl RunDirectory {
     pub fn log_epoch(&mut self, checkpoint: &Checkpoint<impl StoredHead>, log: &EpochLog) -> Result<()> {
         let Some(record) = checkpoint.history.last() else { return Ok(()) };
         epoch_log::append(&self.path, record, log)?;
+        self.new.keep();
         self.events.scalars(record.epoch, &scalars(record))
     }
 
@@ -75,6 +111,7 @@ impl RunDirectory {
             Place { epochs, batches } => format!("epoch-{epochs:04}-batch-{batches:06}"),
         };
         checkpoint.save(&checkpoints_in(&self.path).join(name))?;
+        self.new.keep();
         self.remove_old_checkpoints()
     }
 

@@ -49,13 +49,21 @@ impl EventWriter {
     /// [`Error::Io`].
     pub fn create(directory: &Path) -> Result<Self> {
         fs::create_dir_all(directory).map_err(|error| Error::io("create", directory, error))?;
+        Self::begin(Self::name_now(directory))
+    }
+
+    /// The name of an event file that begins now. TensorBoard reads every file whose name holds "tfevents", in the order of their names.
+    pub(super) fn name_now(directory: &Path) -> PathBuf {
         let now = since_epoch();
-        // TensorBoard reads every file whose name holds "tfevents", in the order of their names.
-        let name = format!("events.out.tfevents.{:010}.{:09}.arcos", now as u64, (now.fract() * 1e9) as u64);
-        let path = directory.join(name);
+        directory.join(format!("events.out.tfevents.{:010}.{:09}.arcos", now as u64, (now.fract() * 1e9) as u64))
+    }
+
+    /// Starts the event file `path`.
+    pub(super) fn begin(path: PathBuf) -> Result<Self> {
         let file = File::create_new(&path).map_err(|error| Error::io("create", &path, error))?;
         let mut writer = Self { path, file };
-        let version = Event { wall_time: now, file_version: Some("brain.Event:2".into()), ..Event::default() };
+        let version =
+            Event { wall_time: since_epoch(), file_version: Some("brain.Event:2".into()), ..Event::default() };
         writer.write(&version)?;
         Ok(writer)
     }

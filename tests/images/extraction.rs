@@ -217,6 +217,19 @@ fn a_run_that_ended_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_run_that_fails_before_any_shard_leaves_nothing() {
+    let place = Workplace::new();
+    let failing = |_: ArrayView4<f32>| Err(Error::Empty { what: "images", found: vec![0] });
+    let attempt =
+        |out: &Path| extract(&place.set, &options(), &model(), &failing, out, &|_| {}).expect_err("as it says");
+    attempt(&place.out().join("below"));
+    assert!(!place.out().exists());
+    fs::create_dir_all(place.out()).expect("writable");
+    attempt(&place.out());
+    assert_eq!(fs::read_dir(place.out()).expect("it was there").count(), 0);
+}
+
+#[test]
 fn a_corrupt_photograph_ends_the_run_or_is_left_out() {
     let place = Workplace::new();
     place.extract(&options()).expect("well-formed");

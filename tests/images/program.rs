@@ -95,6 +95,29 @@ mod with_onnx {
         assert!(directory.path().join("arcos-compare/result.png").exists());
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn an_output_that_is_an_input_is_refused() {
+        let directory = data_set();
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir(at("features")).expect("writable");
+        fs::copy(network(), at("network.onnx")).expect("writable");
+        let photograph = "cub/images/003.Cuckoo/Cuckoo_0003.jpg";
+        for (input, output) in [
+            ("network.onnx", "train_features.npy"),
+            ("cub/images.txt", "manifest.json"),
+            (photograph, "test_labels.npy"),
+        ] {
+            fs::hard_link(at(input), at("features").join(output)).expect("one file system");
+            let before = fs::read(at(input)).expect("there");
+            let extract = ["extract", "--cub", "cub", "--model", "network.onnx", "--overwrite"];
+            let message = complaint(&arcos(directory.path(), &extract), 1);
+            assert!(message.contains(&format!("{output}: is {input}, which this command reads")), "{message}");
+            assert_eq!(fs::read(at(input)).expect("there"), before);
+            fs::remove_file(at("features").join(output)).expect("there");
+        }
+    }
+
     #[test]
     fn bad_data_exits_with_1() {
         let directory = data_set();

@@ -107,6 +107,78 @@ fn a_command_that_fails_leaves_no_file_and_what_was_there() {
 }
 
 #[test]
+fn a_command_that_fails_leaves_nothing_of_its_own_behind() {
+    let directory = with_run();
+    let at = |name: &str| directory.path().join(name);
+    write_npy(at("narrow.npy"), &Array2::<f32>::ones((5, 3))).expect("writable");
+    write_npy(at("y.npy"), &Array1::<i64>::zeros(5)).expect("writable");
+    write_npy(at("weights.npy"), &Array2::<f32>::ones((8, 32))).expect("writable");
+    write_npy(at("large.npy"), &Array2::from_elem((5, 32), 3e38f32)).expect("writable");
+    for place in ["there", "grads/d_weights.npy", "report/evaluation.json"] {
+        fs::create_dir_all(at(place)).expect("writable");
+    }
+    for name in ["notes", "history.csv", "run.json"] {
+        fs::write(at("there").join(name), "mine").expect("writable");
+    }
+    fn places(directory: &Path) -> Vec<std::path::PathBuf> {
+        let entries = fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path());
+        entries
+            .flat_map(|path| [vec![path.clone()], if path.is_dir() { places(&path) } else { vec![] }].concat())
+            .collect()
+    }
+    let before = places(directory.path());
+    let fails = |arguments: &[&str]| {
+        complaint(&arcos(directory.path(), arguments), 1);
+        let (mut found, mut before) = (places(directory.path()), before.clone());
+        found.sort();
+        before.sort();
+        assert_eq!(found, before, "{arguments:?}");
+    };
+    let data = ["--train-features", "data/train_features.npy", "--train-labels", "data/train_labels.npy"];
+    let sgd = [&data[..], &["--optimizer", "sgd", "--learning-rate", "1", "--momentum", "0"]].concat();
+    let diverging = [&sgd[..], &["--weight-decay", "1e30"]].concat();
+    let test = [&data[..], &["--test-features", "large.npy", "--test-labels", "y.npy", "--transform", "none"]].concat();
+    for out in ["new", "new/below", "there"] {
+        fails(&["evaluate", "--features", "narrow.npy", "--labels", "y.npy", "--out", out]);
+        fails(&[&["train", "--head", "softmax", "--out", out], &diverging[..]].concat());
+        fails(&[&["train", "--head", "softmax", "--out", out], &test[..]].concat());
+        fails(&[&["compare", "--heads", "softmax,l2-softmax:alpha=2", "--out", out], &diverging[..]].concat());
+    }
+    assert_eq!(fs::read_to_string(at("there/notes")).expect("there"), "mine");
+    let measured = ["--embeddings", FEATURES, "--labels", "data/test_labels.npy"];
+    fails(&[&["evaluate", "--out", "report"], &measured[..]].concat());
+    let batch = ["--features", FEATURES, "--labels", "data/test_labels.npy", "--weights", "weights.npy"];
+    fails(&[&["grad", "--head", "softmax", "--out", "grads"], &batch[..]].concat());
+    // Epochs that are done are not taken away, nor what there is to go on from.
+    let diverging_later = [&sgd[..], &["--weight-decay", "3", "--epochs", "100"]].concat();
+    for (out, every) in [("logged", "1h"), ("saved", "1")] {
+        let train = ["train", "--head", "softmax", "--out", out, "--checkpoint-every", every];
+        complaint(&arcos(directory.path(), &[&train[..], &diverging_later].concat()), 1);
+        let history = fs::read_to_string(at(out).join("history.csv")).expect("it stays");
+        assert!(history.lines().count() > 2 && at(out).join("run.json").exists(), "{history}");
+    }
+    assert_eq!(fs::read_dir(at("logged/checkpoints")).expect("it stays").count(), 0);
+    assert_ne!(fs::read_dir(at("saved/checkpoints")).expect("it stays").count(), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_evaluation_that_is_ended_leaves_nothing() {
+    let directory = with_data();
+    let at = |name: &str| directory.path().join(name);
+    // Its other end is opened once all else is read.
+    assert!(std::process::Command::new("mkfifo").arg(at("pairs.txt")).status().expect("it is there").success());
+    let before = files(&at("data"));
+    let evaluate = ["evaluate", "--embeddings", FEATURES, "--pairs", "pairs.txt", "--out", "new/below"];
+    let mut child = command(directory.path(), &evaluate).stdout(Stdio::null()).spawn().expect("the program is built");
+    let _pairs = fs::OpenOptions::new().write(true).open(at("pairs.txt")).expect("the program reads it");
+    let status = std::process::Command::new("kill").arg(child.id().to_string()).status().expect("kill is there");
+    assert!(status.success());
+    assert_eq!(child.wait().expect("it was ended").code(), Some(143));
+    assert!(!at("new").exists() && files(&at("data")) == before);
+}
+
+#[test]
 fn whoever_reads_training_s_output_may_stop() {
     let directory = with_data();
     let at = |name: &str| directory.path().join(name);

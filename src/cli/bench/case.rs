@@ -1,6 +1,7 @@
 //! What is measured: a head with features, class vectors and labels.
 
 use crate::cli::npy;
+use crate::new_places::NewPlaces;
 use crate::ops::rows;
 use crate::{AnyHead, Head, Parameters, Real, Result};
 use ndarray::{Array1, Array2, Axis};
@@ -53,9 +54,15 @@ impl<F: Real> Case<F> {
     where
         F: WritableElement,
     {
-        npy::write(directory, "features", &self.features)?;
-        npy::write(directory, "weights", &self.parameters.weights)?;
-        npy::write(directory, "labels", &self.labels)
+        let mut places = NewPlaces::default();
+        places.directory(directory)?;
+        ["features", "weights", "labels"].into_iter().for_each(|name| places.file(npy::path(directory, name)));
+        let write_all = || {
+            npy::write(directory, "features", &self.features)?;
+            npy::write(directory, "weights", &self.parameters.weights)?;
+            npy::write(directory, "labels", &self.labels)
+        };
+        places.unless_failed(write_all())
     }
 }
 

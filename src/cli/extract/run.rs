@@ -2,6 +2,8 @@
 
 use super::progress::Progress;
 use super::{Args, SplitName};
+use crate::cli::data_args::FILES;
+use crate::cli::outputs::refuse_inputs;
 use crate::cli::{complain, tell};
 use crate::data::image::{Normalisation, Preprocessing};
 use crate::data::{ImageSet, Split, cub, image_folder};
@@ -9,6 +11,7 @@ use crate::extract::{Event, Manifest, Network, NetworkOptions, Options, extract}
 use crate::wording::counted;
 use crate::{Error, Result};
 use ndarray::ArrayView4;
+use std::path::PathBuf;
 
 pub(in crate::cli) fn run(args: &Args) -> Result<()> {
     if let (Some(views), SplitName::Test) = (args.views, args.split) {
@@ -16,6 +19,8 @@ pub(in crate::cli) fn run(args: &Args) -> Result<()> {
         return Err(Error::Setting { name: "views", value: views.to_string(), expected });
     }
     let set = read_set(args)?;
+    let outputs = FILES.into_iter().chain(["manifest.json"]).map(|name| args.out.join(name));
+    refuse_inputs(outputs, &inputs(args, &set))?;
     let options = NetworkOptions { batch_size: args.batch_size, output: args.output.clone(), tokens: args.tokens };
     let network = Network::load(&args.model, &options)?;
     if let (None, [first, _, ..]) = (&args.output, network.outputs()) {
@@ -65,6 +70,13 @@ pub(in crate::cli) fn run(args: &Args) -> Result<()> {
     progress.finish();
     describe(&manifest?, &options, args);
     Ok(())
+}
+
+/// The files that are read.
+fn inputs(args: &Args, set: &ImageSet) -> Vec<PathBuf> {
+    let lists = args.cub.iter().flat_map(|cub| cub::LISTS.map(|name| cub.join(name)));
+    let photographs = set.images.iter().map(|image| set.root.join(&image.path));
+    [args.model.clone()].into_iter().chain(lists).chain(photographs).collect()
 }
 
 fn normalisation(args: &Args, network: &Network) -> Result<Normalisation> {
