@@ -10,7 +10,7 @@
 //! Gradient: [`explicit`](super::explicit). Shapes: features (B, D), weights (C, D), labels (B,). Errors: a scale
 //! that is not positive, a margin outside [0, π], C < 2, shapes, labels, NaN or infinity, rows of norm zero.
 
-use super::{Choice, Head, HeadOption, Logit, NamedHead, OptionRange, Row, Scale};
+use super::{Choice, Head, HeadOption, Logit, NamedHead, OptionRange, OptionValue, Row, Scale};
 use crate::{Real, Result};
 
 /// The ArcFace head.
@@ -70,7 +70,33 @@ impl Head for ArcFace {
     }
 
     fn target<F: Real>(&self, row: &Row<F>, _: &[f64]) -> Logit<F> {
-        let (m, cos_m, sin_m) = (F::of(self.margin), F::of(self.margin.cos()), F::of(self.margin.sin()));
+        self.past_pi.target(row, self.margin)
+    }
+}
+
+impl PastPi {
+    /// The option of heads with ArcFace's margin.
+    pub(super) const fn option<H>(field: fn(&mut H) -> &mut dyn OptionValue) -> HeadOption<H> {
+        let help = "what stands for cos(θ + m) past θ = π - m: monotone, continuous, easy or plain";
+        HeadOption { name: "past-pi", help, range: None, field }
+    }
+
+    /// `∂ψ/∂m`, at this margin m in [0, π].
+    pub(super) fn d_margin<F: Real>(self, row: &Row<F>, margin: f64) -> F {
+        let (m, cos_m, sin_m) = (F::of(margin), F::of(margin.cos()), F::of(margin.sin()));
+        let sin_of_sum = row.angle.sin * cos_m + row.angle.cos * sin_m;
+        let past_pi = sin_of_sum < F::zero();
+        match self {
+            Self::Monotone if past_pi => -(sin_m + m * cos_m),
+            Self::Continuous if past_pi => sin_of_sum,
+            Self::Easy if row.angle.cos <= F::zero() => F::zero(),
+            _ => -sin_of_sum,
+        }
+    }
+
+    /// ψ with this margin m in [0, π].
+    pub(super) fn target<F: Real>(self, row: &Row<F>, margin: f64) -> Logit<F> {
+        let (m, cos_m, sin_m) = (F::of(margin), F::of(margin.cos()), F::of(margin.sin()));
         let angle = row.angle;
         let plain = Logit {
             value: angle.cos * cos_m - angle.sin * sin_m,
@@ -79,12 +105,12 @@ impl Head for ArcFace {
         };
         // sin(θ+m) < 0, that is θ > π - m. Cosines would do, but near θ = π they cannot tell angles apart.
         let past_pi = angle.sin * cos_m + angle.cos * sin_m < F::zero();
-        match self.past_pi {
-            PastPi::Monotone if past_pi => Logit { value: angle.cos - m * sin_m, ..Logit::plain(row) },
-            PastPi::Continuous if past_pi => {
+        match self {
+            Self::Monotone if past_pi => Logit { value: angle.cos - m * sin_m, ..Logit::plain(row) },
+            Self::Continuous if past_pi => {
                 Logit { value: -F::of(2.0) - plain.value, slope: -plain.slope, ..Logit::default() }
             }
-            PastPi::Easy if angle.cos <= F::zero() => Logit::plain(row),
+            Self::Easy if angle.cos <= F::zero() => Logit::plain(row),
             _ => plain,
         }
     }
@@ -100,11 +126,6 @@ impl NamedHead for ArcFace {
             range: Some(OptionRange::ANGLE),
             field: |head| &mut head.margin,
         },
-        HeadOption {
-            name: "past-pi",
-            help: "what stands for cos(θ + m) past θ = π - m: monotone, continuous, easy or plain",
-            range: None,
-            field: |head| &mut head.past_pi,
-        },
+        PastPi::option(|head| &mut head.past_pi),
     ];
 }

@@ -11,7 +11,7 @@
 //! Gradient: [`explicit`](super::explicit). Shapes: features (B, D), weights (C, D), labels (B,). Errors: a scale that is not positive, a
 //! margin outside [0, π], C < 2, shapes, labels, NaN or infinity, rows of norm zero.
 
-use super::{ArcFace, Head, HeadOption, Logit, NamedHead, OptionRange, OthersRule, Row, Scale};
+use super::{Head, HeadOption, Logit, NamedHead, OptionRange, OthersRule, PastPi, Row, Scale};
 use crate::{Real, Result};
 
 /// What each batch adds to the running mean.
@@ -60,13 +60,13 @@ impl Head for CurricularFace {
         state[0] = FRESH * mean + (1.0 - FRESH) * state[0];
     }
 
-    fn target<F: Real>(&self, row: &Row<F>, state: &[f64]) -> Logit<F> {
-        ArcFace { scale: self.scale, margin: self.margin, ..ArcFace::default() }.target(row, state)
+    fn target<F: Real>(&self, row: &Row<F>, _: &[f64]) -> Logit<F> {
+        PastPi::Monotone.target(row, self.margin)
     }
 
     fn others<F: Real>(&self, row: &Row<F>, state: &[f64]) -> Option<OthersRule<F>> {
-        let (t, sin, cos) = (F::of(state[0]), F::of(self.margin.sin()), F::of(self.margin.cos()));
-        let threshold = row.angle.cos * cos - row.angle.sin * sin;
+        let t = F::of(state[0]);
+        let threshold = PastPi::Plain.target(row, self.margin).value;
         Some(OthersRule { threshold, value: [F::zero(), t, F::one()], slope: [t, F::of(2.0)] })
     }
 }
@@ -74,12 +74,7 @@ impl Head for CurricularFace {
 impl NamedHead for CurricularFace {
     const FORMULA: &'static str = "target s cos(θ + m), hard others s cosθ (t + cosθ)";
     const OPTIONS: &'static [HeadOption<Self>] = &[
-        HeadOption {
-            name: "scale",
-            help: "scale s of the logits: a number, fixed-adacos, adacos or learned",
-            range: Some(OptionRange::POSITIVE),
-            field: |head| &mut head.scale,
-        },
+        HeadOption::scale(|head| &mut head.scale),
         HeadOption {
             name: "margin",
             help: "angle m added, in radians",

@@ -148,10 +148,10 @@ pub(super) fn forward<F: Real, H: Head>(
     let mut state = checked.state.clone();
     let rules = match geometry {
         Geometry::Sphere => {
-            let row = |((row, class), angle): (_, &Option<_>)| {
-                Some(Row { angle: (*angle)?, norm: features.norms[row], class })
+            let row = |(number, ((row, class), angle)): (_, (_, &Option<_>))| {
+                Some(Row { angle: (*angle)?, norm: features.norms[row], class, number })
             };
-            let labelled: Vec<_> = targets.iter().zip(&angles).filter_map(row).collect();
+            let labelled: Vec<_> = targets.iter().zip(&angles).enumerate().filter_map(row).collect();
             rules_of(head, &labelled, &mut state)?
         }
         Geometry::Plain | Geometry::UnitFeatures => Vec::new(),

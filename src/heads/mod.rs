@@ -12,10 +12,14 @@
 //! | `arcface` | target `s cos(θ + m)` | `s cosθ` | `weights` |
 //! | `combined-margin` | target `s (cos(m1 θ + m2) - m3)` | `s cosθ` | `weights` |
 //! | `curricularface` | target `s cos(θ + m)`, hard others `s cosθ (t + cosθ)` | `s cosθ` | `weights` |
+//! | `mv-softmax` | target `s (cosθ - m)` or `s cos(θ + m)`, mis-classified others `s ((t + 1) cosθ + t)` | `s cosθ` | `weights` |
+//! | `magface` | target `s cos(θ + m(‖x‖))`, and `λ (‖x‖/u² + 1/‖x‖)` | `s cosθ` | `weights` |
+//! | `adaface` | target `s (cos(θ - m ẑ) - m ẑ - m)` | `s cosθ` | `weights` |
 //!
 //! Every head is a [`Head`]: hyper-parameters, and rules on one row. s is a number or any other [`Scale`] where a head has the option.
 
 pub mod adacos;
+pub mod adaface;
 pub mod arcface;
 pub mod combined_margin;
 pub mod cosface;
@@ -23,6 +27,8 @@ pub mod curricularface;
 pub mod explicit;
 pub mod fixed_adacos;
 pub mod l2_softmax;
+pub mod magface;
+pub mod mv_softmax;
 pub mod norm_softmax;
 pub mod options;
 pub mod softmax;
@@ -46,6 +52,7 @@ pub use arcface::PastPi;
 pub use explicit::{Cache, LabelledRow};
 pub use geometry::Geometry;
 pub use head::Head;
+pub use mv_softmax::{MvForm, Reweighting};
 pub use options::{Choice, HeadOption, NamedHead, OptionInfo, OptionRange, OptionValue};
 pub use parameters::{Gradients, Parameters, State};
 pub use row::{Logit, Penalty, Row};
@@ -67,6 +74,9 @@ list::any_head! {
     "arcface" => arcface::ArcFace,
     "combined-margin" => combined_margin::CombinedMargin,
     "curricularface" => curricularface::CurricularFace,
+    "mv-softmax" => mv_softmax::MvSoftmax,
+    "magface" => magface::MagFace,
+    "adaface" => adaface::AdaFace,
 }
 
 impl AnyHead {

@@ -47,6 +47,12 @@ impl OptionRange {
     /// Above 0, and far past all use.
     pub const POSITIVE: Self =
         Self { from: f64::from_bits(1), to: LARGEST_FACTOR, words: "a positive number of at most 1e9" };
+    /// Zero, or above.
+    pub const NOT_NEGATIVE: Self = Self { from: 0.0, to: LARGEST_FACTOR, words: "a number from 0 to 1e9" };
+    /// Part of a whole.
+    pub const SHARE: Self = Self { from: 0.0, to: 1.0, words: "a number from 0 to 1" };
+    /// Norms of features that are divided by.
+    pub const NORM: Self = Self { from: 1e-6, to: LARGEST_FACTOR, words: "a norm from 1e-6 to 1e9" };
     /// Angles of margins.
     pub const ANGLE: Self = Self { from: 0.0, to: std::f64::consts::PI, words: "an angle in [0, π] radians" };
     /// Differences of cosines.

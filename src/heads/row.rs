@@ -12,6 +12,8 @@ pub struct Row<F> {
     pub norm: F,
     /// The class.
     pub class: usize,
+    /// The number of the row among the labelled ones of its batch, in their order.
+    pub number: usize,
 }
 
 /// What takes the place of `cosθ` for the labelled class, before it is multiplied by the scale.

@@ -75,10 +75,10 @@ pub(super) fn rows_of<F: Real>(geometry: Geometry, labelled: &[LabelledRow<F>], 
     if geometry != Geometry::Sphere {
         return Vec::new();
     }
-    let row = |labelled: &LabelledRow<F>| {
-        Some(Row { angle: labelled.angle?, norm: norms[labelled.row], class: labelled.class })
+    let row = |(number, labelled): (usize, &LabelledRow<F>)| {
+        Some(Row { angle: labelled.angle?, norm: norms[labelled.row], class: labelled.class, number })
     };
-    labelled.iter().filter_map(row).collect()
+    labelled.iter().enumerate().filter_map(row).collect()
 }
 
 /// (column, row) of the labelled rows, by column.

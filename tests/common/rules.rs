@@ -2,7 +2,7 @@
 
 use arcos::Head;
 use arcos::Parameters;
-use arcos::heads::{Geometry, Row};
+use arcos::heads::{Geometry, Logit, Row};
 use arcos::ops::{Angle, IGNORE_LABEL, l2_normalize};
 use ndarray::{Array1, Array2, ArrayView2};
 use std::f64::consts::{FRAC_PI_2, PI};
@@ -16,7 +16,7 @@ pub struct Rules<'a, H> {
 
 struct LabelledRow {
     row: Row<f64>,
-    /// The angles to the class vectors of other classes: of several centres a class, to the nearest.
+    /// The cosines to the class vectors of other classes: of several centres a class, to the nearest.
     others: Vec<f64>,
     /// By how much the nearest centre of a class is nearer than the next, in radians, at the class where that is least.
     lead: f64,
@@ -35,7 +35,7 @@ impl<'a, H: Head> Rules<'a, H> {
         }
         let (x, w) = (unit("features", features.view()), unit("weights", parameters.weights.view()));
         let labelled = labels.iter().enumerate().filter(|(_, label)| **label != IGNORE_LABEL);
-        let rows = labelled.map(|(row, &label)| {
+        let rows = labelled.enumerate().map(|(number, (row, &label))| {
             let angle = |vector: usize| Angle::between(x.row(row), w.row(vector));
             let mut lead = f64::INFINITY;
             let mut nearest = |class: usize| {
@@ -49,34 +49,34 @@ impl<'a, H: Head> Rules<'a, H> {
             };
             let class = label as usize;
             let others = (0..w.nrows() / head.centres()).filter(|&other| other != class);
-            let others = others.map(|other| nearest(other).theta()).collect();
+            let others = others.map(|other| nearest(other).cos).collect();
             let norm = features.row(row).dot(&features.row(row)).sqrt();
-            LabelledRow { row: Row { angle: nearest(class), norm, class }, others, lead }
+            LabelledRow { row: Row { angle: nearest(class), norm, class, number }, others, lead }
         });
         let rows: Vec<_> = rows.collect();
         head.observe(&rows.iter().map(|labelled| labelled.row).collect::<Vec<_>>(), &mut state);
         Self { head, rows, state }
     }
 
-    fn rows(&self) -> impl Iterator<Item = &Row<f64>> {
+    /// The labelled rows.
+    pub fn rows(&self) -> impl Iterator<Item = &Row<f64>> {
         self.rows.iter().map(|labelled| &labelled.row)
     }
 
-    /// ψ of this row at another angle.
-    fn value_at(&self, row: &Row<f64>, theta: f64) -> f64 {
-        self.head.target(&at_angle(row, theta), &self.state).value
+    /// What the head says of a row.
+    pub fn target(&self, row: &Row<f64>) -> Logit<f64> {
+        self.head.target(row, &self.state)
     }
 
     /// How fast a target logit may change with the angle, over all of them, and with the logarithm of the norm; at least 1.
     pub fn steepest(&self) -> f64 {
         let of_row = |row: &Row<f64>| {
-            let by_angle = |step: usize| {
+            let at = |step: usize| {
                 let theta = PI * step as f64 / 256.0;
-                (self.head.target(&at_angle(row, theta), &self.state).slope * theta.sin()).abs()
+                let logit = self.target(&at_angle(row, theta));
+                (logit.slope * theta.sin()).abs().max(logit.slope_of_norm.abs() * row.norm)
             };
-            let by_norm =
-                self.head.target(row, &self.state).slope_of_norm.abs().max(self.head.penalty(row.norm).slope.abs());
-            (0..=256).map(by_angle).fold(by_norm * row.norm, f64::max)
+            (0..=256).map(at).fold(self.head.penalty(row.norm).slope.abs() * row.norm, f64::max)
         };
         self.rows().map(of_row).fold(1.0, f64::max)
     }
@@ -89,7 +89,7 @@ impl<'a, H: Head> Rules<'a, H> {
             let theta = row.angle.theta();
             let (distance, beside) =
                 if theta < FRAC_PI_2 { (theta, 1.01 * theta) } else { (PI - theta, 1.01 * theta - 0.01 * PI) };
-            let slope_at = |theta| self.head.target(&at_angle(row, theta), &self.state).slope;
+            let slope_at = |theta| self.target(&at_angle(row, theta)).slope;
             let is_linear = (slope_at(theta) - slope_at(beside)).abs() <= 1e-9 * steepest * steepest;
             if is_linear { FRAC_PI_2 } else { distance }
         };
@@ -105,13 +105,13 @@ impl<'a, H: Head> Rules<'a, H> {
             let angles = ((theta - distance).max(0.0), (theta + distance).min(PI));
             let norms = (row.norm * (1.0 - distance), row.norm * (1.0 + distance));
             let at_norm = |norm| Row { norm, ..*row };
-            let threshold = self.head.others(row, &self.state).map(|rule| rule.threshold.clamp(-1.0, 1.0).acos());
+            let threshold = self.head.others(row, &self.state).map(|rule| rule.threshold);
             // The threshold moves with the labelled class, by no more than its margin function.
             let near_threshold = threshold.is_some_and(|threshold| {
-                others.iter().any(|theta| (theta - threshold).abs() < distance * (1.0 + steepest))
+                others.iter().any(|cosine| (cosine - threshold).abs() < distance * (1.0 + steepest))
             });
-            is_kinked(|theta| self.value_at(row, theta), angles, steepest)
-                || is_kinked(|norm| self.head.target(&at_norm(norm), &self.state).value, norms, steepest / row.norm)
+            is_kinked(|theta| self.target(&at_angle(row, theta)).value, angles, steepest)
+                || is_kinked(|norm| self.target(&at_norm(norm)).value, norms, steepest / row.norm)
                 || is_kinked(|norm| self.head.penalty(norm).value, norms, steepest / row.norm)
                 || near_threshold
                 || *lead < 2.0 * distance
@@ -126,9 +126,12 @@ fn at_angle(row: &Row<f64>, theta: f64) -> Row<f64> {
 
 /// Whether a function is not smooth between two places, its fourth difference there not that of one as steep as this.
 fn is_kinked(function: impl Fn(f64) -> f64, (start, end): (f64, f64), steepest: f64) -> bool {
-    let step = (end - start) / 4.0;
-    let values = [0.0, 1.0, 2.0, 3.0, 4.0].map(|number| function(start + number * step));
-    let difference = values[0] - 4.0 * values[1] + 6.0 * values[2] - 4.0 * values[3] + values[4];
-    let largest = values.iter().fold(1.0, |largest: f64, value| largest.max(value.abs()));
-    difference.abs() > largest * (2.0 * (steepest * step).powi(4)).max(512.0 * f64::EPSILON)
+    // Where a function is odd about a corner, the fourth difference around it is zero: that of a part is not.
+    [end, end - 0.3 * (end - start)].into_iter().any(|end| {
+        let step = (end - start) / 4.0;
+        let values = [0.0, 1.0, 2.0, 3.0, 4.0].map(|number| function(start + number * step));
+        let difference = values[0] - 4.0 * values[1] + 6.0 * values[2] - 4.0 * values[3] + values[4];
+        let largest = values.iter().fold(1.0, |largest: f64, value| largest.max(value.abs()));
+        difference.abs() > largest * (2.0 * (steepest * step).powi(4)).max(512.0 * f64::EPSILON)
+    })
 }

@@ -131,9 +131,11 @@ impl<F: Real> Case<F> {
         let Self { head, features, parameters, labels } = self;
         let explicit = head.forward(features.view(), parameters, labels.view());
         let explicit = explicit.map(|(loss, cache)| {
-            // The steepest slope of a row's margin, at least 1.
-            let slopes = cache.targets.iter().map(|row| row.target.slope.abs().to_double());
-            (loss, cache.statistics, slopes.fold(1.0, f64::max), head.backward(cache))
+            // The steepest slopes of a row's margin and of what becomes of the others, at least 1.
+            let of_targets = cache.targets.iter().map(|row| row.target.slope.abs().to_double());
+            let of_others = cache.slopes_of_others.iter().flatten().map(|slope| slope.abs().to_double());
+            let steepest = [of_targets.fold(1.0, f64::max), of_others.fold(1.0, f64::max)];
+            (loss, cache.statistics, steepest, head.backward(cache))
         });
         let streamed = kernel.forward_backward(head, features.view(), parameters, labels.view());
         let evaluated = kernel.evaluate(head, features.view(), parameters, labels.view());
@@ -200,7 +202,9 @@ impl<F: Real> Case<F> {
             .into_iter()
             .flatten()
             .fold(0.0, |largest, bias| bias.abs().to_double().max(largest));
-        let tolerance = 64.0 * F::epsilon().to_double() * (1.0 + scale * x * w + bias);
+        let [steepest, of_others] = steepest;
+        let tolerance = 64.0 * F::epsilon().to_double() * (1.0 + of_others * scale * x * w + bias);
+        let steepest = f64::max(steepest, of_others);
         if tolerance > 1e-2 {
             return Ok(true);
         }

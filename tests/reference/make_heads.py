@@ -68,6 +68,49 @@ def curricularface(x, w, labels, scale, m, t):
     return mean_cross_entropy(scale * jnp.where(is_target, target[:, None], others), labels)
 
 
+def cross_entropy_of(cos, target, others, scale, labels):
+    """Cross-entropy of scaled logits: `target` (B,) for the labelled class, `others` (B, C) for the rest."""
+    is_target = labels[:, None] == jnp.arange(cos.shape[1])
+    return mean_cross_entropy(scale * jnp.where(is_target, target[:, None], others), labels)
+
+
+def own_cosines(cos, labels):
+    return cos[jnp.arange(len(labels)), jnp.where(labels != IGNORE, labels, 0)]
+
+
+def mv_softmax(x, w, labels, scale, form, m, t, reweighting):
+    cos = cosines(x, w)
+    own = own_cosines(cos, labels)
+    theta = jnp.arccos(own)
+    threshold = own - m if form == "am" else jnp.cos(theta + m)
+    target = arcface(m, "monotone")(theta) if form == "arc" else threshold
+    hard = (t + 1.0) * cos + t if reweighting == "adaptive" else cos + t
+    return cross_entropy_of(cos, target, jnp.where(cos > threshold[:, None], hard, cos), scale, labels)
+
+
+def magface(x, w, labels, scale, l_a, u_a, l_m, u_m, lambda_g, past_pi):
+    cos = cosines(x, w)
+    a = jnp.clip(jnp.linalg.norm(x, axis=1), l_a, u_a)
+    m = l_m + (u_m - l_m) / (u_a - l_a) * (a - l_a)
+    g = lambda_g * (a / u_a**2 + 1.0 / a)
+    kept = labels != IGNORE
+    mean_g = jnp.where(kept, g, 0.0).sum() / kept.sum()
+    return cross_entropy_of(cos, arcface(m, past_pi)(jnp.arccos(own_cosines(cos, labels))), cos, scale, labels) + mean_g
+
+
+def adaface(x, w, labels, scale, m, h, t_alpha, mean, std):
+    """The norm, its mean and its deviation are constants to the gradient; the deviation has the divisor n - 1."""
+    cos = cosines(x, w)
+    kept = labels != IGNORE
+    norms = jnp.clip(jax.lax.stop_gradient(jnp.linalg.norm(x, axis=1)), 0.001, 100.0)
+    of_batch = norms[np.flatnonzero(kept)]
+    mean = t_alpha * of_batch.mean() + (1.0 - t_alpha) * mean
+    std = t_alpha * of_batch.std(ddof=1) + (1.0 - t_alpha) * std
+    z = jnp.clip((norms - mean) / (std + 0.001) * h, -1.0, 1.0)
+    theta = jnp.clip(jnp.arccos(own_cosines(cos, labels)) - m * z, 0.0, jnp.pi)
+    return cross_entropy_of(cos, jnp.cos(theta) - (m + m * z), cos, scale, labels)
+
+
 def adacos_scale(x, w, labels, previous):
     """Equation by equation; NumPy, since no gradient flows through the scale."""
     kept = labels != IGNORE
@@ -122,6 +165,34 @@ def cases():
             x, w, y, b = arrays(700 + number + int(10 * m), 8, 4, 6, ignored=1, far=2)
             loss = lambda x, w, b, a, y=y, s=scale, m=m, t=t: curricularface(x, w, y, s, m, t)
             yield "curricularface", {"scale": scale, "margin": m, "state.t": t}, (x, w, y, b), loss, scale
+
+        for form, m, t, reweighting in [("am", 0.35, 0.2, "adaptive"), ("am", 0.2, 0.5, "fixed"), ("arc", 0.5, 0.3, "adaptive")]:
+            x, w, y, b = arrays(800 + number + int(10 * m), 8, 4, 6, ignored=1, far=2)
+            options = {"scale": scale, "form": form, "margin": m, "t": t, "reweighting": reweighting}
+            given = (form, m, t, reweighting)
+            loss = lambda x, w, b, a, y=y, s=scale, given=given: mv_softmax(x, w, y, s, *given)
+            yield "mv-softmax", options, (x, w, y, b), loss, scale
+
+        # Norms below, within and above the range, and outside a range far above.
+        for l_a, u_a, l_m, u_m, lambda_g, past_pi in [
+            (2.0, 12.0, 0.3, 0.9, 2.0, "monotone"),
+            (1.0, 30.0, 0.45, 0.8, 35.0, "easy"),
+            (1.0, 40.0, 0.2, 1.5, 0.5, "continuous"),
+            (0.1, 50.0, 0.1, 0.7, 0.0, "plain"),
+            (10.0, 110.0, 0.45, 0.8, 35.0, "monotone"),
+        ]:
+            x, w, y, b = arrays(900 + number + int(u_a), 8, 4, 6, ignored=1, far=2)
+            given = (l_a, u_a, l_m, u_m, lambda_g, past_pi)
+            options = dict(zip(["l-a", "u-a", "l-m", "u-m", "lambda-g", "past-pi"], given))
+            loss = lambda x, w, b, a, y=y, s=scale, given=given: magface(x, w, y, s, *given)
+            yield "magface", {"scale": scale} | options, (x, w, y, b), loss, scale
+
+        for m, h, t_alpha, mean, std in [(0.4, 0.333, 0.01, 20.0, 100.0), (0.4, 0.333, 1.0, 20.0, 100.0), (0.9, 2.0, 0.3, 5.0, 3.0)]:
+            x, w, y, b = arrays(1000 + number + int(10 * h), 8, 4, 6, ignored=1, far=2)
+            options = {"scale": scale, "margin": m, "h": h, "t-alpha": t_alpha, "state.norm_mean": mean, "state.norm_std": std}
+            given = (m, h, t_alpha, mean, std)
+            loss = lambda x, w, b, a, y=y, s=scale, given=given: adaface(x, w, y, s, *given)
+            yield "adaface", options, (x, w, y, b), loss, scale
 
     for seed, batch, ignored in [(600, 5, 0), (601, 6, 0), (602, 7, 2)]:
         x, w, y, b = arrays(seed, batch, 5, 4, ignored=ignored)
