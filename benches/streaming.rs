@@ -49,7 +49,11 @@ impl Case {
     }
 
     fn parameters(&self, head: &AnyHead) -> Parameters<f32> {
-        head.initial_parameters(self.weights.clone()).expect("enough classes for every head")
+        // Several centres a class, where the head has them, all alike.
+        let (centres, (classes, dimension)) = (head.centres(), self.weights.dim());
+        let shape = (classes * centres, dimension);
+        let weights = Array2::from_shape_fn(shape, |(row, column)| self.weights[[row / centres, column]]);
+        head.initial_parameters(weights).expect("enough classes for every head")
     }
 
     /// A group whose throughput is that of three products of 2 B D C operations.

@@ -36,7 +36,7 @@ fn main() -> Result<()> {
         AnyHead::Softmax(Softmax {}),
         AnyHead::NormSoftmax(NormSoftmax { scale: Scale::Fixed(16.0) }),
         AnyHead::AdaCos(AdaCos::default()),
-        AnyHead::CosFace(CosFace { scale: Scale::Fixed(16.0), margin: 0.1 }),
+        AnyHead::CosFace(CosFace { scale: Scale::Fixed(16.0), margin: 0.1, ..CosFace::default() }),
         AnyHead::ArcFace(ArcFace { scale: Scale::Fixed(16.0), margin: 0.2, ..ArcFace::default() }),
     ];
     let config = |head| TrainConfig {

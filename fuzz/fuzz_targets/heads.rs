@@ -18,14 +18,14 @@ fuzz_target!(|bytes: &[u8]| {
     let mut numbers = rest.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
     let mut matrix = |rows: usize| Array2::from_shape_simple_fn((rows, DIMENSION), || numbers.next().unwrap_or(1.0));
     let rows = 1 + usize::from(rows % 4);
-    let (features, weights) = (matrix(rows), matrix(CLASSES));
+    let features = matrix(rows);
     let labels = Array1::from_shape_fn(rows, |row| ((row + usize::from(*head)) % CLASSES) as i64);
     let (rule, place) = (usize::from(*head) / AnyHead::LIST.len(), usize::from(*head) % AnyHead::LIST.len());
     let name = AnyHead::names().nth(place).expect("in range");
     // Heads without a scale of their own have their defaults.
     let rule = RULES.get(rule).and_then(|rule| AnyHead::new(name, &[("scale", rule)]).ok());
     let head = rule.unwrap_or_else(|| AnyHead::new(name, &[]).expect("defaults"));
-    let Ok(parameters) = head.initial_parameters(weights) else { return };
+    let Ok(parameters) = head.initial_parameters(matrix(CLASSES * head.centres())) else { return };
     if let Ok(logits) = head.logits(features.view(), &parameters) {
         assert!(logits.iter().all(|logit| logit.is_finite()), "{name}: {logits}");
     }

@@ -10,7 +10,9 @@
 //! Gradient: [`explicit`](super::explicit). Shapes: features (B, D), weights (C, D), labels (B,). Errors: a scale
 //! that is not positive, a margin outside [0, π], C < 2, shapes, labels, NaN or infinity, rows of norm zero.
 
-use super::{Choice, Head, HeadOption, Logit, NamedHead, OptionRange, OptionValue, Row, Scale};
+use super::{
+    Choice, Head, HeadOption, Logit, MarginGradient, NamedHead, OptionRange, OptionValue, OthersRule, Row, Scale,
+};
 use crate::{Real, Result};
 
 /// The ArcFace head.
@@ -23,6 +25,12 @@ pub struct ArcFace {
     pub margin: f64,
     /// What happens past θ = π - m.
     pub past_pi: PastPi,
+    /// What counts as the derivative of ψ.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub gradient: MarginGradient,
+    /// Another class with a cosine above this counts as 0 and has no gradient; in (0, 1].
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub interclass_filter: Option<f64>,
 }
 
 /// What stands for `cos(θ+m)` where it would rise again, past θ = π - m.
@@ -48,7 +56,13 @@ impl Choice for PastPi {
 impl Default for ArcFace {
     /// s = 64, m = 0.5, the paper's.
     fn default() -> Self {
-        Self { scale: Scale::Fixed(64.0), margin: 0.5, past_pi: PastPi::default() }
+        Self {
+            scale: Scale::Fixed(64.0),
+            margin: 0.5,
+            past_pi: PastPi::default(),
+            gradient: MarginGradient::default(),
+            interclass_filter: None,
+        }
     }
 }
 
@@ -70,7 +84,11 @@ impl Head for ArcFace {
     }
 
     fn target<F: Real>(&self, row: &Row<F>, _: &[f64]) -> Logit<F> {
-        self.past_pi.target(row, self.margin)
+        self.gradient.of(self.past_pi.target(row, self.margin))
+    }
+
+    fn others<F: Real>(&self, _: &Row<F>, _: &[f64]) -> Option<OthersRule<F>> {
+        self.interclass_filter.map(OthersRule::filter)
     }
 }
 
@@ -127,5 +145,7 @@ impl NamedHead for ArcFace {
             field: |head| &mut head.margin,
         },
         PastPi::option(|head| &mut head.past_pi),
+        MarginGradient::option(|head| &mut head.gradient),
+        HeadOption::interclass_filter(|head| &mut head.interclass_filter),
     ];
 }

@@ -10,7 +10,7 @@
 //! that is not positive, m1 not positive, m2 outside [0, π], m3 outside [0, 2], C < 2, shapes, labels, NaN or infinity,
 //! rows of norm zero.
 
-use super::{Head, HeadOption, Logit, NamedHead, OptionRange, Row, Scale};
+use super::{Head, HeadOption, Logit, MarginGradient, NamedHead, OptionRange, OthersRule, Row, Scale};
 use crate::{Real, Result};
 
 /// The combined margin head.
@@ -25,12 +25,25 @@ pub struct CombinedMargin {
     pub m2: f64,
     /// The cosine m3 that is subtracted, in [0, 2].
     pub m3: f64,
+    /// What counts as the derivative of ψ.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub gradient: MarginGradient,
+    /// Another class with a cosine above this counts as 0 and has no gradient; in (0, 1].
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub interclass_filter: Option<f64>,
 }
 
 impl Default for CombinedMargin {
     /// s = 64 and (m1, m2, m3) = (1, 0.3, 0.2), the paper's CM1.
     fn default() -> Self {
-        Self { scale: Scale::Fixed(64.0), m1: 1.0, m2: 0.3, m3: 0.2 }
+        Self {
+            scale: Scale::Fixed(64.0),
+            m1: 1.0,
+            m2: 0.3,
+            m3: 0.2,
+            gradient: MarginGradient::default(),
+            interclass_filter: None,
+        }
     }
 }
 
@@ -54,11 +67,15 @@ impl Head for CombinedMargin {
     fn target<F: Real>(&self, row: &Row<F>, _: &[f64]) -> Logit<F> {
         let m1 = F::of(self.m1);
         let widened = m1 * row.angle.theta() + F::of(self.m2);
-        Logit {
+        self.gradient.of(Logit {
             value: widened.cos() - F::of(self.m3),
             slope: m1 * widened.sin() / row.angle.sin_at_least_floor(),
             ..Logit::default()
-        }
+        })
+    }
+
+    fn others<F: Real>(&self, _: &Row<F>, _: &[f64]) -> Option<OthersRule<F>> {
+        self.interclass_filter.map(OthersRule::filter)
     }
 }
 
@@ -84,5 +101,7 @@ impl NamedHead for CombinedMargin {
             range: Some(OptionRange::COSINE_DIFFERENCE),
             field: |head| &mut head.m3,
         },
+        MarginGradient::option(|head| &mut head.gradient),
+        HeadOption::interclass_filter(|head| &mut head.interclass_filter),
     ];
 }

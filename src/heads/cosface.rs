@@ -5,7 +5,7 @@
 //! Gradient: [`explicit`](super::explicit). Shapes: features (B, D), weights (C, D), labels (B,). Errors: a scale
 //! that is not positive, a margin outside [0, 2], C < 2, shapes, labels, NaN or infinity, rows of norm zero.
 
-use super::{Head, HeadOption, Logit, NamedHead, OptionRange, Row, Scale};
+use super::{Head, HeadOption, Logit, NamedHead, OptionRange, OthersRule, Row, Scale};
 use crate::{Real, Result};
 
 /// The CosFace head.
@@ -16,12 +16,15 @@ pub struct CosFace {
     pub scale: Scale,
     /// The cosine m that is subtracted, in [0, 2]: no two cosines are further apart.
     pub margin: f64,
+    /// Another class with a cosine above this counts as 0 and has no gradient; in (0, 1].
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub interclass_filter: Option<f64>,
 }
 
 impl Default for CosFace {
     /// s = 64, m = 0.35, the paper's.
     fn default() -> Self {
-        Self { scale: Scale::Fixed(64.0), margin: 0.35 }
+        Self { scale: Scale::Fixed(64.0), margin: 0.35, interclass_filter: None }
     }
 }
 
@@ -45,6 +48,10 @@ impl Head for CosFace {
     fn target<F: Real>(&self, row: &Row<F>, _: &[f64]) -> Logit<F> {
         Logit { value: row.angle.cos - F::of(self.margin), ..Logit::plain(row) }
     }
+
+    fn others<F: Real>(&self, _: &Row<F>, _: &[f64]) -> Option<OthersRule<F>> {
+        self.interclass_filter.map(OthersRule::filter)
+    }
 }
 
 impl NamedHead for CosFace {
@@ -57,5 +64,6 @@ impl NamedHead for CosFace {
             range: Some(OptionRange::COSINE_DIFFERENCE),
             field: |head| &mut head.margin,
         },
+        HeadOption::interclass_filter(|head| &mut head.interclass_filter),
     ];
 }

@@ -15,6 +15,9 @@
 //! | `mv-softmax` | target `s (cosθ - m)` or `s cos(θ + m)`, mis-classified others `s ((t + 1) cosθ + t)` | `s cosθ` | `weights` |
 //! | `magface` | target `s cos(θ + m(‖x‖))`, and `λ (‖x‖/u² + 1/‖x‖)` | `s cosθ` | `weights` |
 //! | `adaface` | target `s (cos(θ - m ẑ) - m ẑ - m)` | `s cosθ` | `weights` |
+//! | `sub-center-arcface` | target `s cos(θ + m)`, θ to the nearest of K centres | `s cosθ` | `weights` |
+//! | `sphereface-r` | target `s cos(min(m θ, π))` | `s cosθ` | `weights` |
+//! | `elasticface` | target `s cos(θ + m)` or `s (cosθ - m)`, m drawn for each row | `s cosθ` | `weights` |
 //!
 //! Every head is a [`Head`]: hyper-parameters, and rules on one row. s is a number or any other [`Scale`] where a head has the option.
 
@@ -24,6 +27,7 @@ pub mod arcface;
 pub mod combined_margin;
 pub mod cosface;
 pub mod curricularface;
+pub mod elasticface;
 pub mod explicit;
 pub mod fixed_adacos;
 pub mod l2_softmax;
@@ -33,6 +37,8 @@ pub mod norm_softmax;
 pub mod options;
 pub mod softmax;
 pub mod sphereface;
+pub mod sphereface_r;
+pub mod sub_center_arcface;
 
 pub(crate) mod checked;
 pub(crate) mod gradient_bound;
@@ -42,6 +48,7 @@ pub(crate) mod scale;
 mod geometry;
 mod head;
 mod list;
+mod margin_gradient;
 mod parameters;
 mod range;
 mod row;
@@ -52,11 +59,13 @@ pub use arcface::PastPi;
 pub use explicit::{Cache, LabelledRow};
 pub use geometry::Geometry;
 pub use head::Head;
+pub use margin_gradient::MarginGradient;
 pub use mv_softmax::{MvForm, Reweighting};
 pub use options::{Choice, HeadOption, NamedHead, OptionInfo, OptionRange, OptionValue};
 pub use parameters::{Gradients, Parameters, State};
 pub use row::{Logit, Penalty, Row};
 pub use scale::Scale;
+pub use sphereface_r::SphereFaceForm;
 pub use statistics::BatchStatistics;
 
 pub(crate) use parameters::is_trained;
@@ -77,6 +86,9 @@ list::any_head! {
     "mv-softmax" => mv_softmax::MvSoftmax,
     "magface" => magface::MagFace,
     "adaface" => adaface::AdaFace,
+    "sub-center-arcface" => sub_center_arcface::SubCenterArcFace,
+    "sphereface-r" => sphereface_r::SphereFaceR,
+    "elasticface" => elasticface::ElasticFace,
 }
 
 impl AnyHead {
@@ -110,7 +122,10 @@ mod tests {
     #[test]
     fn a_misspelt_option_or_value_says_what_is_expected() {
         let error = |name, option, value| AnyHead::new(name, &[(option, value)]).expect_err("refused").to_string();
-        assert_eq!(error("arcface", "margn", "0.5"), "arcface has no margn; it takes scale, margin, past-pi");
+        assert_eq!(
+            error("arcface", "margn", "0.5"),
+            "arcface has no margn; it takes scale, margin, past-pi, gradient, interclass-filter"
+        );
         assert_eq!(error("softmax", "scale", "5"), "softmax has no scale; it takes no options");
         assert_eq!(error("arcface", "past-pi", "soft"), "past-pi is soft; expected monotone, continuous, easy, plain");
         assert_eq!(

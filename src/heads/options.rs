@@ -30,6 +30,12 @@ impl<H> HeadOption<H> {
         let help = "scale s of the logits: a number, fixed-adacos, adacos or learned";
         Self { name: "scale", help, range: Some(OptionRange::POSITIVE), field }
     }
+
+    /// The option of heads that can leave suspicious negatives out.
+    pub(super) const fn interclass_filter(field: fn(&mut H) -> &mut dyn OptionValue) -> Self {
+        let help = "cosine above which another class counts as 0 and has no gradient, or none";
+        Self { name: "interclass-filter", help, range: Some(OptionRange::FILTER), field }
+    }
 }
 
 /// The numbers that an option may be.
@@ -47,6 +53,8 @@ impl OptionRange {
     /// Above 0, and far past all use.
     pub const POSITIVE: Self =
         Self { from: f64::from_bits(1), to: LARGEST_FACTOR, words: "a positive number of at most 1e9" };
+    /// Cosines above which a class is left out.
+    const FILTER: Self = Self { from: f64::from_bits(1), to: 1.0, words: "a cosine above 0 and at most 1" };
     /// Zero, or above.
     pub const NOT_NEGATIVE: Self = Self { from: 0.0, to: LARGEST_FACTOR, words: "a number from 0 to 1e9" };
     /// Part of a whole.
@@ -125,6 +133,21 @@ impl OptionValue for f64 {
 }
 
 impl OptionValue for usize {
+    fn set(&mut self, text: &str) -> Result<(), String> {
+        *self = text.parse().map_err(|_| "a whole number".to_owned())?;
+        Ok(())
+    }
+
+    fn text(&self) -> String {
+        self.to_string()
+    }
+
+    fn number(&self) -> Option<f64> {
+        Some(*self as f64)
+    }
+}
+
+impl OptionValue for u64 {
     fn set(&mut self, text: &str) -> Result<(), String> {
         *self = text.parse().map_err(|_| "a whole number".to_owned())?;
         Ok(())

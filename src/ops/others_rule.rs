@@ -17,6 +17,12 @@ pub struct OthersRule<F> {
 }
 
 impl<F: Real> OthersRule<F> {
+    /// 0 above this cosine, without a gradient: InsightFace's filter of negatives that may be of the labelled class. Such a class keeps `exp(0)` in the
+    /// denominator.
+    pub fn filter(threshold: f64) -> Self {
+        Self { threshold: F::of(threshold), value: [F::zero(); 3], slope: [F::zero(); 2] }
+    }
+
     /// `φ(c)`
     #[inline(always)] // into the code of several instruction sets
     pub fn value_at(&self, cosine: F) -> F {

@@ -147,9 +147,10 @@ proptest! {
         let features = spread(rows, dimension, &mut rng);
         let labels = Array1::from_shape_fn(rows, |row| (row % classes) as i64);
         // A small scale keeps third derivatives, and so the error of the differences, small.
-        let takes_scale = AnyHead::takes(name, "scale");
-        let options: &[_] = if takes_scale { &[("scale", "4")] } else { &[] };
-        let head = AnyHead::new(name, options).expect("a head");
+        // A gradient that passes straight through the margin is not the derivative of the loss.
+        let wanted = [("scale", "4"), ("gradient", "true")];
+        let options: Vec<_> = wanted.into_iter().filter(|(option, _)| AnyHead::takes(name, option)).collect();
+        let head = AnyHead::new(name, &options).expect("a head");
         let embedder = Embedder { dimension: embedding, block };
         let mut parameters: EmbedderParameters<f64> = embedder.initial_parameters(dimension, &mut rng).expect("sizes");
         if let Some(norms) = &mut parameters.norms {

@@ -97,6 +97,7 @@ pub fn spec(name: &'static str) -> BoxedStrategy<String> {
         (_, Some(range)) => rounded(range.from.max(1e-3).min(range.to)..=range.to.min(8.0))
             .prop_map(move |value| format!(":{}={value}", option.name))
             .boxed(),
+        (_, None) if option.words.is_empty() => Just(String::new()).boxed(),
         (_, None) => {
             prop::sample::select(option.words).prop_map(move |word| format!(":{}={word}", option.name)).boxed()
         }

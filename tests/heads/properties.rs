@@ -71,6 +71,13 @@ fn depends_on_norms(head: &impl Head) -> bool {
     (0..8).any(|exponent| at(1.5f64.powi(exponent)) != at(20.0))
 }
 
+/// Whether a row's target depends on its place in the batch.
+fn depends_on_numbers(arrays: &Arrays) -> bool {
+    let rules = arrays.rules();
+    let depends = |row: &Row<f64>| rules.target(row) != rules.target(&Row { number: row.number + 1, ..*row });
+    rules.rows().any(depends)
+}
+
 /// Whether the loss depends on the directions of features and class vectors alone.
 fn directions_alone_count(head: &AnyHead) -> bool {
     is_on_sphere(head) && !depends_on_norms(head)
@@ -132,6 +139,7 @@ proptest! {
         let mut shuffled = arrays.clone();
         shuffled.features = arrays.features.select(Axis(0), &order);
         shuffled.labels = arrays.labels.select(Axis(0), &order);
+        prop_assume!(!depends_on_numbers(&arrays));
         let mut found = step(&shuffled)?;
         found.gradients.d_features = found.gradients.d_features.select(Axis(0), &inverse(&order));
         assert_same(&found, &expected, "shuffled rows")?;
@@ -204,6 +212,7 @@ proptest! {
         twice.features = ndarray::concatenate![Axis(0), arrays.features, arrays.features];
         twice.labels = ndarray::concatenate![Axis(0), arrays.labels, arrays.labels];
         let mut found = step(&twice)?;
+        prop_assume!(!depends_on_numbers(&arrays));
         // What is remembered may depend on the number of rows: a deviation with the divisor n - 1 does.
         let is_same = |(found, expected): (&f64, &f64)| (found - expected).abs() <= 1e-12 * expected.abs();
         prop_assume!(found.state.values().zip(expected.state.values()).all(is_same));
@@ -235,7 +244,7 @@ proptest! {
     }
 
     #[test]
-    fn the_neutral_margin_is_none(case in case_of(is_on_sphere), number in 0usize..7, scale in 0.25f64..128.0) {
+    fn the_neutral_margin_is_none(case in case_of(is_on_sphere), number in 0usize..13, scale in 0.25f64..128.0) {
         let neutral = [
             "arcface:margin=0",
             "arcface:margin=0:past-pi=continuous",
@@ -244,6 +253,12 @@ proptest! {
             "cosface:margin=0",
             "sphereface:margin=1",
             "combined-margin:m1=1:m2=0:m3=0",
+            "mv-softmax:margin=0:t=0",
+            "magface:l-m=0:u-m=0:lambda-g=0",
+            "adaface:margin=0",
+            "sub-center-arcface:margin=0:centres=1",
+            "sphereface-r:margin=1",
+            "elasticface:margin=0:std=0",
         ][number];
         let arrays = Case { spec: format!("{neutral}:scale={scale}"), ..case }.build();
         let found = step(&arrays)?;
@@ -267,7 +282,11 @@ proptest! {
             let norms = rows.mapv(|value| value * value).sum_axis(Axis(1)).mapv(f64::sqrt);
             rows / &norms.insert_axis(Axis(1))
         };
-        let expected = unit(&features).dot(&unit(&parameters.weights).t()) * scale;
+        let cosines = unit(&features).dot(&unit(&parameters.weights).t());
+        let expected = Array2::from_shape_fn(logits.dim(), |(row, class)| {
+            let of_class = class * head.centres()..(class + 1) * head.centres();
+            scale * of_class.map(|vector| cosines[[row, vector]]).fold(-1.0, f64::max)
+        });
         let difference = largest(&(&logits - &expected));
         prop_assert!(difference <= 1e-13 * scale, "differs by {difference:e}");
     }

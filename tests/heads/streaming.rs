@@ -1,6 +1,6 @@
 //! The streaming kernel against the explicit forward and backward.
 
-use super::case::{Arrays, Case, LastRow, is_on_sphere, moments, rows_by_name, spec};
+use super::case::{Arrays, Case, LastRow, is_on_sphere, moments, rows_by_name, spec, with_centres};
 use super::objective_case::{EVERYTHING, Settings, settings};
 use arcos::heads::{BatchStatistics, Gradients, NormSoftmax};
 use arcos::metrics::accuracy::top_k_correct;
@@ -363,13 +363,14 @@ fn mistakes_are_the_errors_of_the_explicit_step() {
     for name in AnyHead::names() {
         let (head, _) = super::case::head(name);
         for (features, weights, labels) in &batches {
-            let mut parameters = head.initial_parameters(Array2::ones((4, 1))).expect("enough classes");
+            let enough = Array2::ones((4 * head.centres(), 1));
+            let mut parameters = head.initial_parameters(enough).expect("enough classes");
             parameters
                 .vectors
                 .values_mut()
                 .filter(|vector| vector.len() == 4)
                 .for_each(|bias| *bias = Array1::zeros(weights.nrows()));
-            parameters.weights = weights.clone();
+            parameters.weights = with_centres(weights, head.centres());
             let explicit = head.forward(features.view(), &parameters, labels.view()).map(|_| ());
             let streamed = kernel(0, GradientFilter::Off)
                 .forward_backward(&head, features.view(), &parameters, labels.view())

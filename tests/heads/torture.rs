@@ -15,7 +15,11 @@ fn over_ranges(name: &str) -> Vec<String> {
     let options = AnyHead::options_of(name).expect("a listed head");
     let own = |option: &&OptionInfo| !["scale", "alpha", "max-scale"].contains(&option.name);
     let at = |option: &OptionInfo, end: fn(OptionRange) -> f64| {
-        option.range.map_or(String::new(), |range| format!(":{}={}", option.name, end(range)))
+        let of = |range| {
+            let value = end(range);
+            format!(":{}={}", option.name, if is_whole(name, option) { value.max(1.0).floor() } else { value })
+        };
+        option.range.map_or(String::new(), of)
     };
     let ends: [fn(OptionRange) -> f64; 2] = [|range| range.from.max(1e-3).min(range.to), |range| range.to.min(4.0)];
     let mut specs = vec![String::new()];
@@ -23,7 +27,7 @@ fn over_ranges(name: &str) -> Vec<String> {
         specs.extend(options.iter().filter(own).map(|option| at(option, end)));
         specs.push(options.iter().filter(own).map(|option| at(option, end)).collect());
     }
-    for option in options.iter().filter(own).filter(|option| option.range.is_none()) {
+    for option in options.iter().filter(own).filter(|option| !option.words.is_empty()) {
         let words = option.words.iter();
         let with = |word: &&str| specs.iter().map(|spec| format!("{spec}:{}={word}", option.name)).collect::<Vec<_>>();
         specs = words.flat_map(with).collect();
@@ -338,6 +342,7 @@ fn all_finite<F: Real>(parameters: &Parameters<F>) -> bool {
 fn diverge<F: Real>(spec: &str, optimizer: &Optimizer, learning_rate: f64) {
     let head = head(spec).0;
     let Case { features, weights, labels, .. } = six::<F>(Relation::Orthogonal, 0.0);
+    let weights = with_centres(&weights, head.centres());
     let mut parameters = head.initial_parameters(weights).expect("enough classes");
     let mut moments = moments(optimizer, &head, &parameters);
     let mut kernel = Streaming::<F>::default();

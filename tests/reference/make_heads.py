@@ -111,6 +111,28 @@ def adaface(x, w, labels, scale, m, h, t_alpha, mean, std):
     return cross_entropy_of(cos, jnp.cos(theta) - (m + m * z), cos, scale, labels)
 
 
+def straight_through(psi):
+    """The value of psi with the derivative of the cosine."""
+    return lambda theta: jnp.cos(theta) + jax.lax.stop_gradient(psi(theta) - jnp.cos(theta))
+
+
+def filtered(x, w, labels, scale, psi, threshold):
+    """Cosines of other classes above the threshold become 0."""
+    cos = cosines(x, w)
+    others = jnp.where(jax.lax.stop_gradient(cos) > threshold, 0.0, cos)
+    return cross_entropy_of(cos, psi(jnp.arccos(own_cosines(cos, labels))), others, scale, labels)
+
+
+def sub_center_arcface(x, w, labels, scale, m, centres, past_pi):
+    cos = cosines(x, w).reshape(len(labels), -1, centres).max(axis=2)
+    return cross_entropy_of(cos, arcface(m, past_pi)(jnp.arccos(own_cosines(cos, labels))), cos, scale, labels)
+
+
+def sphereface_r(m, form, gradient):
+    psi = sphereface(m) if form == "v0" else lambda theta: jnp.cos(jnp.minimum(m * theta, jnp.pi))
+    return straight_through(psi) if gradient == "straight-through" else psi
+
+
 def adacos_scale(x, w, labels, previous):
     """Equation by equation; NumPy, since no gradient flows through the scale."""
     kept = labels != IGNORE
@@ -193,6 +215,41 @@ def cases():
             given = (m, h, t_alpha, mean, std)
             loss = lambda x, w, b, a, y=y, s=scale, given=given: adaface(x, w, y, s, *given)
             yield "adaface", options, (x, w, y, b), loss, scale
+
+        for m, centres, past_pi in [(0.5, 3, "monotone"), (0.3, 2, "continuous"), (0.7, 1, "plain")]:
+            x, _, y, b = arrays(1100 + number + centres, 8, 4, 5, ignored=1, far=2)
+            w = np.random.default_rng(1150 + number + centres).normal(size=(5 * centres, 4))
+            given = (m, centres, past_pi)
+            loss = lambda x, w, b, a, y=y, s=scale, given=given: sub_center_arcface(x, w, y, s, *given)
+            options = {"scale": scale, "margin": m, "centres": centres, "past-pi": past_pi}
+            yield "sub-center-arcface", options, (x, w, y, b), loss, scale
+
+        for m, form, gradient in [(1.5, "v1", "straight-through"), (1.5, "v0", "straight-through"), (2.2, "v1", "true"), (1.7, "v0", "true")]:
+            x, w, y, b = arrays(1200 + number + int(10 * m), 8, 5, 4, ignored=1, far=2)
+            options = {"scale": scale, "margin": m, "form": form, "gradient": gradient}
+            yield "sphereface-r", options, (x, w, y, b), with_psi(sphereface_r(m, form, gradient), x, y), scale
+
+        # Margins that do not vary: those that do are drawn by another generator.
+        for form, m in [("arc", 0.5), ("cos", 0.35)]:
+            x, w, y, b = arrays(1300 + number + int(10 * m), 8, 5, 4, ignored=1, far=2)
+            psi = arcface(m, "monotone") if form == "arc" else lambda t, m=m: jnp.cos(t) - m
+            options = {"scale": scale, "form": form, "margin": m, "std": 0.0}
+            yield "elasticface", options, (x, w, y, b), with_psi(psi, x, y), scale
+
+        x, w, y, b = arrays(1400 + number, 8, 4, 9, ignored=1, far=2)
+        options = {"scale": scale, "margin": 0.5, "gradient": "straight-through"}
+        psi = straight_through(arcface(0.5, "monotone"))
+        yield "arcface", options, (x, w, y, b), with_psi(psi, x, y), scale
+        combined = lambda t: jnp.cos(0.9 * t + 0.4) - 0.15
+        options = {"scale": scale, "m1": 0.9, "m2": 0.4, "m3": 0.15, "gradient": "straight-through"}
+        yield "combined-margin", options, (x, w, y, b), with_psi(straight_through(combined), x, y), scale
+        for head, options, psi in [
+            ("arcface", {"margin": 0.3}, arcface(0.3, "monotone")),
+            ("cosface", {"margin": 0.2}, lambda t: jnp.cos(t) - 0.2),
+            ("combined-margin", {"m1": 0.9, "m2": 0.4, "m3": 0.15}, combined),
+        ]:
+            loss = lambda x, w, b, a, y=y, s=scale, psi=psi: filtered(x, w, y, s, psi, 0.4)
+            yield head, {"scale": scale} | options | {"interclass-filter": 0.4}, (x, w, y, b), loss, scale
 
     for seed, batch, ignored in [(600, 5, 0), (601, 6, 0), (602, 7, 2)]:
         x, w, y, b = arrays(seed, batch, 5, 4, ignored=ignored)

@@ -229,7 +229,7 @@ fn grad_writes_what_the_library_computes() {
     let loss: Array0<f64> = read_npy(path("out/loss.npy")).expect("0-d");
     assert_eq!(report["loss"].as_f64(), Some(loss[()]));
     use arcos::Head;
-    let head = arcos::heads::CosFace { scale: arcos::heads::Scale::Fixed(8.0), margin: 0.2 };
+    let head = arcos::heads::CosFace { scale: arcos::heads::Scale::Fixed(8.0), margin: 0.2, ..Default::default() };
     let (expected, cache) =
         head.forward(features.view(), &weights.clone().into(), array![2, 1].view()).expect("well-formed");
     let gradients = head.backward(cache);
