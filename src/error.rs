@@ -436,7 +436,6 @@ impl Error {
     }
 
     /// The array that it is about, as named in the signature, if it is about the values or the shape of one.
-    #[cfg(feature = "train")]
     pub(crate) fn subject(&self) -> Option<&'static str> {
         match self {
             Self::Shape { what, .. } | Self::Empty { what, .. } | Self::Weight { what, .. } => Some(what),
@@ -458,7 +457,6 @@ impl Error {
 
     /// This error about row r of some features, which are called `name`, or of their labels as one about row `row_of(r)`; other errors stay as
     /// they are.
-    #[cfg(feature = "train")]
     pub(crate) fn of_row(mut self, name: &'static str, row_of: impl Fn(usize) -> usize) -> Self {
         if !self.is_of_rows(name) {
             return self;
@@ -476,7 +474,6 @@ impl Error {
     }
 
     /// Whether it is about rows of features, which are called `name` or, by what is given nothing else, features; or about their labels.
-    #[cfg(feature = "train")]
     pub(crate) fn is_of_rows(&self, name: &str) -> bool {
         self.subject().is_some_and(|subject| ["features", "labels", name].contains(&subject))
     }

@@ -10,7 +10,7 @@ use crate::{AnyHead, Error, Result};
 use serde_json::Value;
 
 /// Options that are settings of a run, and where its configuration has them as JSON.
-const SETTINGS: [(&str, &str); 26] = [
+const SETTINGS: [(&str, &str); 27] = [
     ("head", "/head/name"),
     ("batch_size", "/batch_size"),
     ("optimizer", "/optimizer/name"),
@@ -28,6 +28,7 @@ const SETTINGS: [(&str, &str); 26] = [
     ("init", "/init"),
     ("seed", "/seed"),
     ("kernel", "/kernel"),
+    ("sample_rate", "/sample_rate"),
     ("label_smoothing", "/objective/label_smoothing"),
     ("focal", "/objective/focal"),
     ("z_loss", "/objective/z_loss"),
@@ -164,7 +165,7 @@ mod tests {
             "--head AdaCos --max-scale 32 --transform whiten --dimensions 20 --ridge 0.1 --init orthonormal",
             "--head adacos --max-scale 64 --workspace 32 --filter 1e-7 --embed 8 --embed-block e --dropout 0.2",
             "--head softmax --kernel explicit --embed 8 --embed-block linear --optimizer adamw",
-            "--head softmax --label-smoothing 0.1 --focal 2 --z-loss 1e-4 --class-weights effective:0.99",
+            "--head softmax --label-smoothing 0.1 --focal 2 --z-loss 1e-4 --class-weights effective:0.99 --sample-rate 0.5",
         ] {
             let run = &run.replace("AdaCos", "adacos");
             assert!(differences(run, run).is_empty(), "{run}: {:?}", differences(run, run));
@@ -173,7 +174,7 @@ mod tests {
             let other = "--head norm-softmax --scale 3 --batch-size 5 --learning-rate 5 --momentum 0.5 --warm-up 5 --seed 5 \
                          --m1 5 --m2 5 --m3 5 --alpha 5 --max-scale 5 --weight-decay 5 --step-every 5 --step-factor 0.5 \
                          --dimensions 5 --ridge 5 --workspace 5 --filter 0.5 --embed 5 --embed-block e --dropout 0.5 \
-                         --label-smoothing 0.5 --focal 5 --z-loss 5 --class-weights inverse";
+                         --label-smoothing 0.5 --focal 5 --z-loss 5 --class-weights inverse --sample-rate 0.25";
             let found = differences(run, other);
             let words = other.split("--").filter(|word| !word.is_empty()).count();
             let same = usize::from(run.contains("--embed-block e"));

@@ -66,6 +66,9 @@ pub(super) struct TrainArgs {
     /// How losses and gradients are computed
     #[arg(long, value_enum, default_value_t = KernelName::Streaming)]
     pub kernel: KernelName,
+    /// Partial FC: each step takes this share of the classes, those of its rows among them [default: all]
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    pub sample_rate: Option<f64>,
     #[command(flatten)]
     pub objective: ObjectiveArgs,
     #[command(flatten)]
@@ -121,6 +124,7 @@ impl TrainArgs {
             transform: self.transform()?,
             init: self.init,
             kernel: self.kernel()?,
+            sample_rate: self.sample_rate,
             objective: self.objective.objective()?,
             embedder: self.embed.embedder()?,
             ..TrainConfig::new(head)
@@ -197,6 +201,7 @@ impl TrainArgs {
         let streams = self.kernel == KernelName::Streaming;
         only_with(self.streaming.workspace.is_some(), "--workspace", streams, "--kernel streaming")?;
         only_with(self.streaming.filter.is_some(), "--filter", streams, "--kernel streaming")?;
+        only_with(self.sample_rate.is_some(), "--sample-rate", streams, "--kernel streaming")?;
         Ok(if streams { Kernel::Streaming(self.streaming.options()?) } else { Kernel::Explicit })
     }
 }

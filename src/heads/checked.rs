@@ -14,6 +14,8 @@ pub(crate) struct Checked<'a, F> {
     pub geometry: Geometry,
     pub classes: usize,
     pub centres: usize,
+    /// How many other classes each of these stands for: 1, or more in a sample.
+    pub stands_for: f64,
     /// The scale; where it follows the batch, that of the step before.
     pub scale: F,
     /// (C,) where the geometry has one.
@@ -28,9 +30,14 @@ impl<'a, F: Real> Checked<'a, F> {
     /// # Errors
     /// [`Error::Shape`], [`Error::Empty`], [`Error::HyperParameter`], [`Error::TooFewClasses`], [`Error::MissingParameter`],
     /// [`Error::NotFinite`].
-    pub fn new(head: &impl Head, features: ArrayView2<F>, parameters: &'a Parameters<F>) -> Result<Self> {
+    pub fn new(
+        head: &impl Head,
+        features: ArrayView2<F>,
+        parameters: &'a Parameters<F>,
+        sampled_from: Option<usize>,
+    ) -> Result<Self> {
         let Parameters { weights, vectors, state } = parameters;
-        Self::of_parts(head, features, weights.view(), vectors, state)
+        Self::of_parts(head, features, weights.view(), vectors, state, sampled_from)
     }
 
     /// [`new`](Self::new) that leaves the class vectors free to be changed.
@@ -43,10 +50,17 @@ impl<'a, F: Real> Checked<'a, F> {
         weights: ArrayView2<F>,
         vectors: &'a BTreeMap<String, Array1<F>>,
         state: &State,
+        sampled_from: Option<usize>,
     ) -> Result<Self> {
         linear::check_shapes(features, weights)?;
         let classes = check_centres(head, weights.dim())?;
-        check_head(head, classes)?;
+        let all_classes = sampled_from.unwrap_or(classes);
+        if all_classes < classes {
+            let expected = format!("at least {classes}, the classes at hand");
+            return Err(Error::Setting { name: "sampled_from", value: all_classes.to_string(), expected });
+        }
+        check_head(head, all_classes)?;
+        check_classes(head.name(), classes)?;
         let geometry = head.geometry();
         let vector = |name: &'static str| {
             let missing = || {
@@ -61,7 +75,8 @@ impl<'a, F: Real> Checked<'a, F> {
             geometry,
             classes,
             centres: head.centres(),
-            scale: head.scale().with(head.name(), classes, vectors, state)?,
+            stands_for: (all_classes - 1) as f64 / (classes - 1) as f64,
+            scale: head.scale().with(head.name(), all_classes, vectors, state)?,
             bias: bias.map(|bias| bias.view()),
             state: head.state().iter().map(|&(name, first)| state_value(state, name, first)).collect::<Result<_>>()?,
         })

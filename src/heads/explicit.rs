@@ -130,7 +130,7 @@ pub(super) fn forward<F: Real, H: Head>(
     parameters: &Parameters<F>,
     objective: &Objective<F>,
 ) -> Result<(F, Cache<F>)> {
-    let checked = Checked::new(head, features, parameters)?;
+    let checked = Checked::new(head, features, parameters, objective.sampled_from)?;
     let (geometry, scale_rule) = (checked.geometry, head.scale());
     let Products { features, weights, products, nearest } =
         Products::forward(&checked, features, parameters.weights.view())?;
@@ -163,7 +163,7 @@ pub(super) fn forward<F: Real, H: Head>(
     let scale = match scale_rule.follows_batch() {
         true => {
             let parts = targets.iter().map(|(row, class)| largest_and_sum(unscaled.row(row), class, checked.scale));
-            let ln_b_avg = ln_b_avg(checked.scale, targets.labelled(), parts);
+            let ln_b_avg = ln_b_avg(checked.scale, targets.labelled(), parts) + F::of(checked.stands_for.ln());
             scale_rule.after_batch(head.name(), checked.scale, ln_b_avg, angles.iter().copied().flatten())?
         }
         false => checked.scale,
@@ -306,7 +306,7 @@ pub(super) fn logits<F: Real>(
     features: ArrayView2<F>,
     parameters: &Parameters<F>,
 ) -> Result<Array2<F>> {
-    let checked = Checked::new(head, features, parameters)?;
+    let checked = Checked::new(head, features, parameters, None)?;
     let products = Products::forward(&checked, features, parameters.weights.view())?.products;
     let logits = checked.with_bias(products * checked.scale);
     check_finite("logits", logits.view())?;

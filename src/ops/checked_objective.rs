@@ -74,6 +74,7 @@ impl<F: Real> CheckedObjective<F> {
             sample_weights,
             soft_targets,
             reduction,
+            ..
         } = objective;
         let targets = Targets::new(*labels, rows, classes)?;
         check_label_smoothing(*label_smoothing)?;

@@ -56,6 +56,9 @@ pub struct Objective<'a, F> {
     pub soft_targets: Option<SoftTargets<'a, F>>,
     /// How the losses of rows become one.
     pub reduction: Reduction,
+    /// Where the classes at hand are a sample of more, how many there are: scales follow from that. See
+    /// [`PartialFc`](crate::streaming::PartialFc).
+    pub sampled_from: Option<usize>,
 }
 
 /// Probabilities of a few classes a row, k of them: a teacher's largest, or the two labels of mixup. A class that stands twice counts with
@@ -89,6 +92,7 @@ impl<'a, F> From<ArrayView1<'a, i64>> for Objective<'a, F> {
             sample_weights: None,
             soft_targets: None,
             reduction: Reduction::default(),
+            sampled_from: None,
         }
     }
 }

@@ -38,7 +38,7 @@ impl<F: Real> Streaming<F> {
         parameters: &Parameters<F>,
         labels: ArrayView1<i64>,
     ) -> Result<Evaluated<F>> {
-        let checked = Checked::new(head, features, parameters)?;
+        let checked = Checked::new(head, features, parameters, None)?;
         let weights = parameters.weights.as_standard_layout();
         let bias = checked.bias.as_ref().map(|bias| bias.as_standard_layout());
         let weights_in_order = weights.as_slice().expect("in standard layout");

@@ -114,14 +114,14 @@ impl<F: Real> Streaming<F> {
         objective: impl Into<Objective<'a, F>>,
         gradients: &mut Gradients<F>,
     ) -> Result<Step<F>> {
-        let checked = Checked::new(head, features, parameters)?;
+        let objective = objective.into();
+        let checked = Checked::new(head, features, parameters, objective.sampled_from)?;
         let weights = parameters.weights.as_standard_layout();
         let bias = checked.bias.as_ref().map(|bias| bias.as_standard_layout());
         let d_features = zeros_unless_of_shape(&mut gradients.d_features, features.dim());
         let d_weights = zeros_unless_of_shape(&mut gradients.d_weights, weights.dim());
         let vectors = ClassVectors::Given { weights: weights.as_slice().expect("in standard layout"), d_weights };
         let bias = bias.as_ref().map(|bias| bias.as_slice().expect("in standard layout"));
-        let objective = objective.into();
         let inputs = Inputs { features, objective: &objective, checked: &checked, bias };
         let outcome = in_pool(|| self.run(head, &inputs, vectors, Some(d_features)))?;
         gradients.d_vectors = outcome.d_vectors;
@@ -145,7 +145,8 @@ impl<F: Real> Streaming<F> {
         let lengths: Vec<_> = parameters.trained(head).into_iter().map(|(_, length)| length).collect();
         parameters.make_standard();
         let Parameters { weights, vectors, state } = parameters;
-        let checked = Checked::of_parts(head, features, weights.view(), vectors, state)?;
+        let objective = objective.into();
+        let checked = Checked::of_parts(head, features, weights.view(), vectors, state, objective.sampled_from)?;
         update.check(&lengths)?;
         let Update { optimizer, moments, step, learning_rate, d_features } = update;
         let (of_weights, of_vectors) = moments.split_first_mut().expect("checked above");
@@ -156,7 +157,6 @@ impl<F: Real> Streaming<F> {
             moments: of_weights.view_mut(),
             by: WeightUpdate { optimizer: *optimizer, step, learning_rate },
         };
-        let objective = objective.into();
         let inputs = Inputs { features, objective: &objective, checked: &checked, bias };
         // Off the sphere the gradient of a scale is found from that of features.
         let mut for_scale = Array2::default((0, 0));
@@ -211,7 +211,7 @@ impl<F: Real> Streaming<F> {
         in_parallel(groups, weights.clone(), score).into_iter().collect::<Result<()>>()?;
         let mut scale = prepared.scale;
         if scale_rule.follows_batch() {
-            let ln_b_avg = ln_b_avg(groups, &batch, scale);
+            let ln_b_avg = ln_b_avg(groups, &batch, scale) + F::of(checked.stands_for.ln());
             let angles = labelled.iter().filter_map(|labelled| labelled.angle);
             scale = scale_rule.after_batch(head.name(), scale, ln_b_avg, angles)?;
             in_parallel(groups, weights, |group, weights| group.sum_again(&batch, weights, scale));
@@ -297,7 +297,7 @@ fn zeros_unless_of_shape<F: Real>(array: &mut Array2<F>, shape: (usize, usize)) 
 
 impl<F: Real> Update<'_, F> {
     /// Checks step and settings, and that there are moments for every element.
-    fn check(&self, lengths: &[usize]) -> Result<()> {
+    pub(super) fn check(&self, lengths: &[usize]) -> Result<()> {
         self.optimizer.check_step::<F>(self.step, self.learning_rate)?;
         let mut pairs = self.moments.iter().zip(lengths);
         if self.moments.len() == lengths.len() && pairs.all(|(moments, &length)| self.optimizer.fits(moments, length)) {

@@ -54,14 +54,18 @@ mod gradients;
 mod group;
 mod kernel;
 mod merge;
+mod partial_fc;
 mod prepare;
 mod products;
+pub(crate) mod sampled_classes;
 mod scores;
 mod targets;
 mod unit_block;
 
 pub use evaluate::Evaluated;
 pub use kernel::{Step, Streaming, Update};
+pub use partial_fc::PartialFc;
+pub use sampled_classes::SampledClasses;
 
 use crate::Result;
 use crate::optim::check_setting;

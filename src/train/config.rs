@@ -6,6 +6,7 @@ use crate::embedder::Embedder;
 use crate::heads::checked::check_head;
 use crate::optim::{Optimizer, RmsProp, Schedule};
 use crate::streaming::StreamingOptions;
+use crate::streaming::sampled_classes::check_sample_rate;
 use crate::wording::number;
 use crate::{AnyHead, Error, Real, Result, init};
 use ndarray::Array2;
@@ -43,6 +44,9 @@ pub struct TrainConfig<H = AnyHead> {
     /// How losses and gradients are computed.
     #[serde(default)]
     pub kernel: Kernel,
+    /// The share of classes that a step takes, its own among them, by [`PartialFc`](crate::streaming::PartialFc); all without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_rate: Option<f64>,
     /// What is minimised.
     #[serde(default, skip_serializing_if = "is_default")]
     pub objective: TrainObjective,
@@ -113,6 +117,7 @@ impl<H: StoredHead> TrainConfig<H> {
             transform: TransformKind::Centre,
             init: WeightInit::default(),
             kernel: Kernel::default(),
+            sample_rate: None,
             objective: TrainObjective::default(),
             embedder: None,
         }
@@ -140,6 +145,13 @@ impl<H: StoredHead> TrainConfig<H> {
         self.optimizer.check()?;
         self.schedule.check()?;
         self.objective.check()?;
+        if let Some(rate) = self.sample_rate {
+            check_sample_rate(rate)?;
+            if self.kernel == Kernel::Explicit {
+                let expected = "none with the explicit kernel, which takes all classes".into();
+                return Err(Error::Setting { name: "sample rate", value: number(rate), expected });
+            }
+        }
         if let Kernel::Streaming(options) = self.kernel {
             options.check()?;
         }

@@ -10,7 +10,7 @@ use crate::data::{Dataset, Transform};
 use crate::heads::BatchStatistics;
 use crate::ops::{IGNORE_LABEL, Objective};
 use crate::optim::{Moments, Optimizer, Trained};
-use crate::streaming::{Streaming, Update};
+use crate::streaming::{PartialFc, SampledClasses, Streaming, StreamingOptions, Update};
 use crate::wording::counted;
 use crate::{AnyHead, Error, Result};
 use ndarray::{ArcArray1, Array2, ArrayView2, Axis};
@@ -27,6 +27,9 @@ const MOST_CLASSES_A_ROW: usize = 1000;
 /// Dropout draws from streams of the seed's generator past those of the orders of rows, one an epoch.
 const DROPOUT_STREAM: u64 = 1 << 32;
 
+/// Classes are sampled from streams past those, one a step.
+const SAMPLING_STREAM: u64 = 1 << 33;
+
 /// Trains one head on one data set.
 #[derive(Debug)]
 pub struct Trainer<H = AnyHead> {
@@ -38,6 +41,8 @@ pub struct Trainer<H = AnyHead> {
     /// (C,) where classes count differently.
     class_weights: Option<ArcArray1<f32>>,
     kernel: Streaming<f32>,
+    /// Where a step takes a sample of the classes.
+    partial_fc: Option<PartialFc<f32>>,
     /// The last epoch, step by step.
     log: EpochLog,
     /// Whether every row has been found to be one that the head can take.
@@ -157,17 +162,19 @@ impl<H: StoredHead> Trainer<H> {
         }
         let prepare = |data| Prepared::new(data, &state.model.transform);
         let (train, test) = (prepare(train)?, test.map(prepare).transpose()?);
-        let kernel = match state.config.kernel {
-            Kernel::Streaming(options) => Streaming::new(options)?,
-            Kernel::Explicit => Streaming::default(),
+        let options = match state.config.kernel {
+            Kernel::Streaming(options) => options,
+            Kernel::Explicit => StreamingOptions::default(),
         };
+        let partial_fc = state.config.sample_rate.map(|_| PartialFc::new(options)).transpose()?;
         Ok(Self {
             state,
             train,
             test,
             labelled_rows,
             class_weights,
-            kernel,
+            kernel: Streaming::new(options)?,
+            partial_fc,
             log: EpochLog::default(),
             rows_are_checked: false,
             d_embeddings: Array2::zeros((0, 0)),
@@ -390,7 +397,15 @@ impl<H: StoredHead> Trainer<H> {
                     learning_rate: step.learning_rate,
                     d_features: wants_d_embeddings.then_some(&mut self.d_embeddings),
                 };
-                let step = self.kernel.train_step(head, embeddings, parameters, objective, update)?;
+                let step = match (&mut self.partial_fc, config.sample_rate) {
+                    (Some(partial_fc), Some(rate)) => {
+                        let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+                        rng.set_stream(SAMPLING_STREAM + step.number);
+                        let classes = SampledClasses::draw(&objective, parameters.classes(head), rate, &mut rng)?;
+                        partial_fc.train_step(head, embeddings, parameters, objective, &classes, update)?
+                    }
+                    _ => self.kernel.train_step(head, embeddings, parameters, objective, update)?,
+                };
                 Ok((step.loss.into(), step.statistics, step.gradient_norm))
             }
             Kernel::Explicit => {

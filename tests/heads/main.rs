@@ -14,6 +14,7 @@ mod objective;
 mod objective_case;
 mod optimizers;
 mod own_heads;
+mod partial_fc;
 mod poles;
 mod properties;
 mod reference;

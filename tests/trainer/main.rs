@@ -21,6 +21,7 @@ mod load;
 mod objectives;
 mod open_set;
 mod outputs;
+mod partial_fc;
 mod program;
 mod resumption;
 mod row_numbers;

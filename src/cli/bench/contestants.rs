@@ -3,12 +3,15 @@
 use super::case::Case;
 use super::memory;
 use crate::heads::Gradients;
+use crate::ops::Objective;
 use crate::optim::{Moments, Optimizer, Sgd};
 use crate::real::SingleThreaded;
-use crate::streaming::{Streaming, StreamingOptions, Update};
+use crate::streaming::{PartialFc, SampledClasses, Streaming, StreamingOptions, Update};
 use crate::{AnyHead, Head, Parameters, Real, Result};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, Axis};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
 use std::hint::black_box;
@@ -60,6 +63,7 @@ enum Contestant {
     FusedUpdate,
     SeparateUpdate,
     FrozenUpdate,
+    SampledUpdate,
 }
 
 impl Contestant {
@@ -72,6 +76,7 @@ impl Contestant {
             Self::FusedUpdate => "streaming with SGD inside",
             Self::SeparateUpdate => "streaming, then SGD",
             Self::FrozenUpdate => "SGD inside, without d_features",
+            Self::SampledUpdate => "SGD inside, on sampled classes",
         }
     }
 }
@@ -80,6 +85,9 @@ impl Contestant {
 struct Track<F> {
     case: Case<F>,
     kernel: Streaming<F>,
+    partial_fc: PartialFc<F>,
+    sample_rate: Option<f64>,
+    rng: ChaCha8Rng,
     gradients: Gradients<F>,
     /// For the bare products, (B, C) and (B, D).
     logits: Array2<F>,
@@ -91,7 +99,13 @@ struct Track<F> {
 }
 
 /// Runs all of them once to warm up and to see their memory, then `runs` times in turn.
-pub(super) fn race<F: Real>(case: Case<F>, options: StreamingOptions, update: bool, runs: usize) -> Result<Outcome> {
+pub(super) fn race<F: Real>(
+    case: Case<F>,
+    options: StreamingOptions,
+    update: bool,
+    sample_rate: Option<f64>,
+    runs: usize,
+) -> Result<Outcome> {
     let (batch, dimension) = case.features.dim();
     let classes = case.parameters.weights.nrows();
     let explicit_bytes = EXPLICIT_ARRAYS * batch * classes * size_of::<F>();
@@ -103,16 +117,17 @@ pub(super) fn race<F: Real>(case: Case<F>, options: StreamingOptions, update: bo
         (Contestant::FusedUpdate, update),
         (Contestant::SeparateUpdate, update),
         (Contestant::FrozenUpdate, update),
+        (Contestant::SampledUpdate, sample_rate.is_some()),
     ]
     .into_iter()
     .filter_map(|(contestant, takes_part)| takes_part.then_some(contestant))
     .collect();
 
-    let mut track = Track::new(case, update);
+    let mut track = Track::new(case, update, sample_rate);
     let mut extra = Vec::new();
     for &contestant in &contestants {
         // Nobody finds the memory that another has left.
-        track.kernel = Streaming::new(options)?;
+        (track.kernel, track.partial_fc) = (Streaming::new(options)?, PartialFc::new(options)?);
         let (result, bytes) = memory::extra(|| track.run(contestant));
         result?;
         extra.push(bytes);
@@ -138,7 +153,7 @@ pub(super) fn race<F: Real>(case: Case<F>, options: StreamingOptions, update: bo
 }
 
 impl<F: Real> Track<F> {
-    fn new(case: Case<F>, update: bool) -> Self {
+    fn new(case: Case<F>, update: bool, sample_rate: Option<f64>) -> Self {
         let optimizer = Optimizer::Sgd(Sgd::default());
         let touched = |shape| Array2::from_elem(shape, F::one());
         let (weights, features) = (case.parameters.weights.dim(), case.features.dim());
@@ -152,6 +167,9 @@ impl<F: Real> Track<F> {
         moments.iter_mut().for_each(|moments| moments.first.fill(F::zero()));
         Self {
             kernel: Streaming::default(),
+            partial_fc: PartialFc::default(),
+            sample_rate,
+            rng: ChaCha8Rng::seed_from_u64(0),
             gradients: Gradients { d_features: touched(features), d_weights: touched(weights), ..Gradients::default() },
             logits: Array2::zeros((features.0, weights.0)),
             d_features: touched(features),
@@ -215,6 +233,19 @@ impl<F: Real> Track<F> {
                     d_features: (contestant == Contestant::FusedUpdate).then_some(&mut self.d_features),
                 };
                 self.kernel.train_step(head, features, parameters, labels, update)?;
+            }
+            Contestant::SampledUpdate => {
+                let update = Update {
+                    optimizer: &self.optimizer,
+                    moments: &mut self.moments,
+                    step: 1,
+                    learning_rate: LEARNING_RATE,
+                    d_features: Some(&mut self.d_features),
+                };
+                let objective = Objective::from(labels);
+                let rate = self.sample_rate.expect("or it does not take part");
+                let classes = SampledClasses::draw(&objective, parameters.classes(head), rate, &mut self.rng)?;
+                self.partial_fc.train_step(head, features, parameters, objective, &classes, update)?;
             }
             Contestant::SeparateUpdate => {
                 let (kernel, gradients) = (&mut self.kernel, &mut self.gradients);

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 Times, alternating in one process: the three bare matrix products of a training step (whole arrays with BLAS's own threads, \
 and blocks of classes on one thread each; the faster of the two is the measure), the explicit forward and backward, and \
 the streaming kernel; with --update also a whole SGD step with momentum, the optimizer inside the kernel, after it, and \
-inside it where features are frozen, which spares their gradient (one of the three products).
+inside it where features are frozen, which spares their gradient (one of the three products), and with --sample-rate that of Partial FC.
 Reports medians, ratios to the bare products, speed (the three products' operations over the time), and the most memory \
 taken beyond features, weights and gradients (resident memory of the process, where the system tells).
 
@@ -31,6 +31,7 @@ Examples:
   arcos bench --head arcface --batch 512 --dim 512 --classes 50000
   arcos bench --regime concentrated --filter 1e-7 --workspace 0
   arcos bench --classes 1000000 --update --json
+  arcos bench --classes 1000000 --update --sample-rate 0.1
   arcos bench --classes 1000,10000,100000 --plot streaming.png")]
 pub(super) struct Args {
     /// The head
@@ -64,6 +65,9 @@ pub(super) struct Args {
     /// Also time a whole step of SGD with momentum
     #[arg(long)]
     update: bool,
+    /// With --update also a step of Partial FC on this share of the classes, drawn anew each time
+    #[arg(long, value_name = "R", requires = "update")]
+    sample_rate: Option<f64>,
     /// Print one JSON object a line, for each number of classes
     #[arg(long)]
     json: bool,
@@ -137,7 +141,7 @@ fn measure<F: Real + WritableElement>(args: &Args, classes: usize) -> Result<Rep
     let case = Case::<F>::new(head, args.batch, args.dim, classes, args.regime)?;
     args.save_arrays.as_deref().map_or(Ok(()), |directory| case.save(directory))?;
     let kernel = args.kernel.options()?;
-    let outcome = contestants::race(case, kernel, args.update, args.runs)?;
+    let outcome = contestants::race(case, kernel, args.update, args.sample_rate, args.runs)?;
     Ok(Report {
         head: args.head.clone(),
         batch: args.batch,
