@@ -144,16 +144,12 @@ struct ObjectiveArrays<F> {
 }
 
 impl<F: Real> ObjectiveArrays<F> {
-    fn read(args: &Args, labels: &Array1<i64>, classes: usize) -> Result<Self> {
+    fn read(args: &Args, sizes: &[usize]) -> Result<Self> {
         let numbers = args.objective.objective()?;
-        let mut sizes = vec![0; classes];
-        for &label in labels {
-            sizes.get_mut(label as usize).into_iter().for_each(|size| *size += 1);
-        }
         // A file as it is, not as the single precision that training has of it.
         let class_weights = match args.objective.file() {
             Some(path) => Some(read_vector(&path)?.mapv(F::of)),
-            None => numbers.class_weights(&sizes)?,
+            None => numbers.class_weights(sizes)?,
         };
         let sample_weights = args.sample_weights.as_deref().map(read_vector).transpose()?;
         let soft_targets = args.soft_targets.as_deref().map(|path| {
@@ -226,7 +222,13 @@ fn write_gradients<F: Real + WritableElement>(
         };
         *own = *value;
     }
-    let arrays = ObjectiveArrays::read(args, &labels, parameters.classes(head))?;
+    let mut sizes = vec![0; parameters.classes(head)];
+    for &label in &labels {
+        sizes.get_mut(label as usize).into_iter().for_each(|size| *size += 1);
+    }
+    let mut head = head.clone();
+    head.count_classes(&sizes);
+    let arrays = ObjectiveArrays::read(args, &sizes)?;
     let (loss, cache) = head.forward(features.view(), &parameters, arrays.objective(labels.view(), args.reduction))?;
     let row_losses = cache.row_losses.clone();
     let (scale, state) = (cache.scale.to_double(), cache.state.clone());

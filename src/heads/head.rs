@@ -31,6 +31,10 @@ pub trait Head: Sync {
     /// Bounds a scale that follows the batch and has no bound of its own: training asks for it.
     fn bound_scale(&mut self, _largest: f64) {}
 
+    /// Tells the head how many training rows each class has: training does, before the first step, and `arcos grad` with the labels given. Heads whose
+    /// margins follow from the sizes of classes remember what they need, as a part of themselves.
+    fn count_classes(&mut self, _sizes: &[usize]) {}
+
     /// Which vectors are divided by their norms. [`observe`](Self::observe) and the rules after it are asked on the
     /// [sphere](Geometry::Sphere) alone.
     fn geometry(&self) -> Geometry {

@@ -68,6 +68,10 @@ macro_rules! any_head {
                 match self { $(Self::$Name(head) => head.bound_scale(largest)),* }
             }
 
+            fn count_classes(&mut self, sizes: &[usize]) {
+                match self { $(Self::$Name(head) => head.count_classes(sizes)),* }
+            }
+
             fn geometry(&self) -> Geometry {
                 match self { $(Self::$Name(head) => head.geometry()),* }
             }

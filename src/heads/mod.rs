@@ -18,6 +18,8 @@
 //! | `sub-center-arcface` | target `s cos(θ + m)`, θ to the nearest of K centres | `s cosθ` | `weights` |
 //! | `sphereface-r` | target `s cos(min(m θ, π))` | `s cosθ` | `weights` |
 //! | `elasticface` | target `s cos(θ + m)` or `s (cosθ - m)`, m drawn for each row | `s cosθ` | `weights` |
+//! | `dynamic-arcface` | target `s cos(θ + m)`, m larger for smaller classes | `s cosθ` | `weights` |
+//! | `ldam` | target `s (cosθ - m)`, m larger for smaller classes | `s cosθ` | `weights` |
 //!
 //! Every head is a [`Head`]: hyper-parameters, and rules on one row. s is a number or any other [`Scale`] where a head has the option.
 
@@ -27,10 +29,12 @@ pub mod arcface;
 pub mod combined_margin;
 pub mod cosface;
 pub mod curricularface;
+pub mod dynamic_arcface;
 pub mod elasticface;
 pub mod explicit;
 pub mod fixed_adacos;
 pub mod l2_softmax;
+pub mod ldam;
 pub mod magface;
 pub mod mv_softmax;
 pub mod norm_softmax;
@@ -45,6 +49,7 @@ pub(crate) mod gradient_bound;
 pub(crate) mod rules;
 pub(crate) mod scale;
 
+mod class_margins;
 mod geometry;
 mod head;
 mod list;
@@ -89,6 +94,8 @@ list::any_head! {
     "sub-center-arcface" => sub_center_arcface::SubCenterArcFace,
     "sphereface-r" => sphereface_r::SphereFaceR,
     "elasticface" => elasticface::ElasticFace,
+    "dynamic-arcface" => dynamic_arcface::DynamicArcFace,
+    "ldam" => ldam::Ldam,
 }
 
 impl AnyHead {

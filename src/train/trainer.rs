@@ -34,6 +34,8 @@ const SAMPLING_STREAM: u64 = 1 << 33;
 #[derive(Debug)]
 pub struct Trainer<H = AnyHead> {
     state: Checkpoint<H>,
+    /// That of the model, told how many rows its classes have.
+    head: H,
     train: Prepared,
     test: Option<Prepared>,
     /// The training rows with a label, and with a weight above 0 where there are any.
@@ -150,6 +152,8 @@ impl<H: StoredHead> Trainer<H> {
         }
         let mut sizes = vec![0; train.classes()];
         labelled_rows.iter().for_each(|&row| sizes[train.labels[row] as usize] += 1);
+        let mut head = state.model.head.clone();
+        head.count_classes(&sizes);
         let class_weights = state.config.objective.class_weights(&sizes)?.map(ArcArray1::from);
         let labelled_rows = rows_that_count(&train, labelled_rows, class_weights.as_ref())?;
         if let Some(paused) = &state.paused {
@@ -169,6 +173,7 @@ impl<H: StoredHead> Trainer<H> {
         let partial_fc = state.config.sample_rate.map(|_| PartialFc::new(options)).transpose()?;
         Ok(Self {
             state,
+            head,
             train,
             test,
             labelled_rows,
@@ -386,7 +391,8 @@ impl<H: StoredHead> Trainer<H> {
         step: Step,
         wants_d_embeddings: bool,
     ) -> Result<(f64, BatchStatistics, f64)> {
-        let Checkpoint { config, model: Model { head, parameters, .. }, moments, .. } = &mut self.state;
+        let (head, state) = (&self.head, &mut self.state);
+        let Checkpoint { config, model: Model { parameters, .. }, moments, .. } = state;
         let (of_head, _) = moments.split_at_mut(parameters.trained(head).len());
         match config.kernel {
             Kernel::Streaming(_) => {

@@ -197,7 +197,9 @@ impl Case {
         let mut gaussian = |rows, columns| -> Array2<f64> {
             Array2::from_shape_simple_fn((rows, columns), || StandardNormal.sample(&mut rng))
         };
-        let (head, previous) = head(&self.spec);
+        let (mut head, previous) = head(&self.spec);
+        let mut of_sizes = ChaCha8Rng::seed_from_u64(self.seed + 1);
+        head.count_classes(&(0..self.classes).map(|_| of_sizes.random_range(0..50)).collect::<Vec<_>>());
         let mut weights = gaussian(self.classes * head.centres(), self.dimension);
         let mut features = gaussian(self.batch, self.dimension);
         let bias = gaussian(1, self.classes).remove_axis(ndarray::Axis(0));

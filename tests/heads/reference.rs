@@ -30,12 +30,15 @@ fn every_head_agrees_with_automatic_differentiation() {
         let options = options.split(':').filter_map(|option| option.split_once('='));
         // The state of the step before.
         let (state, options): (Vec<_>, Vec<_>) = options.partition(|(option, _)| option.starts_with("state."));
-        let head = AnyHead::new(name, &options).expect("a head");
+        let mut head = AnyHead::new(name, &options).expect("a head");
         seen.push(head.name());
 
         let features: Array2<f64> = archive.read(&case, "features");
         let labels: Array1<i64> = archive.read(&case, "labels");
-        let mut parameters = head.initial_parameters(archive.read(&case, "weights")).expect("enough classes");
+        let weights: Array2<f64> = archive.read(&case, "weights");
+        let size = |class| labels.iter().filter(|&&label| label == class as i64).count();
+        head.count_classes(&(0..weights.nrows() / head.centres()).map(size).collect::<Vec<_>>());
+        let mut parameters = head.initial_parameters(weights).expect("enough classes");
         if parameters.vectors.contains_key("bias") {
             parameters = with_vector(parameters, "bias", archive.read(&case, "bias"));
         }

@@ -133,6 +133,27 @@ def sphereface_r(m, form, gradient):
     return straight_through(psi) if gradient == "straight-through" else psi
 
 
+def by_class(psi, labels, margins):
+    """psi with the margin of each row's class; (B, 1), as it is put on whole rows of angles."""
+    own = np.asarray(margins)[np.where(labels == IGNORE, 0, labels)][:, None]
+    return lambda theta: psi(theta, own)
+
+
+def class_sizes(labels, classes):
+    return np.bincount(labels[labels != IGNORE], minlength=classes)
+
+
+def dynamic_margins(sizes, smallest, largest, exponent):
+    power = np.where(sizes > 0, np.maximum(sizes, 1.0) ** -exponent, np.nan)
+    share = (power - np.nanmin(power)) / (np.nanmax(power) - np.nanmin(power))
+    return np.where(sizes > 0, smallest + (largest - smallest) * share, largest)
+
+
+def ldam_margins(sizes, largest):
+    quarter = np.where(sizes > 0, np.maximum(sizes, 1.0) ** -0.25, np.nan)
+    return np.where(sizes > 0, largest * quarter / np.nanmax(quarter), largest)
+
+
 def adacos_scale(x, w, labels, previous):
     """Equation by equation; NumPy, since no gradient flows through the scale."""
     kept = labels != IGNORE
@@ -250,6 +271,17 @@ def cases():
         ]:
             loss = lambda x, w, b, a, y=y, s=scale, psi=psi: filtered(x, w, y, s, psi, 0.4)
             yield head, {"scale": scale} | options | {"interclass-filter": 0.4}, (x, w, y, b), loss, scale
+
+        for smallest, largest, exponent in [(0.05, 0.5, 0.25), (0.2, 1.3, 1.0)]:
+            x, w, y, b = arrays(1500 + number + int(10 * largest), 14, 5, 5, ignored=1, far=2)
+            margins = dynamic_margins(class_sizes(y, 5), smallest, largest, exponent)
+            monotone = lambda t, m: jnp.where(t >= jnp.pi - m, jnp.cos(t) - m * jnp.sin(m), jnp.cos(t + m))
+            options = {"scale": scale, "smallest-margin": smallest, "largest-margin": largest, "lambda": exponent}
+            yield "dynamic-arcface", options, (x, w, y, b), with_psi(by_class(monotone, y, margins), x, y), scale
+
+        x, w, y, b = arrays(1600 + number, 14, 5, 5, ignored=1, far=2)
+        psi = by_class(lambda t, m: jnp.cos(t) - m, y, ldam_margins(class_sizes(y, 5), 0.6))
+        yield "ldam", {"scale": scale, "largest-margin": 0.6}, (x, w, y, b), with_psi(psi, x, y), scale
 
     for seed, batch, ignored in [(600, 5, 0), (601, 6, 0), (602, 7, 2)]:
         x, w, y, b = arrays(seed, batch, 5, 4, ignored=ignored)

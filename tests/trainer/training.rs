@@ -307,6 +307,42 @@ fn the_scale_of_adacos_is_kept_below_its_bound() {
     assert_eq!(trainer.model().parameters.state["scale"], 2.5);
 }
 
+/// LDAM's margin is CosFace's where all classes are of one size, and less for large classes where they are not.
+#[test]
+fn margins_follow_the_sizes_of_classes() -> arcos::Result<()> {
+    let train = |name, keep: &dyn Fn(usize, i64) -> bool, pause: bool| {
+        let (train, _) = birds();
+        let mut labels = train.labels.clone();
+        labels.iter_mut().enumerate().filter(|(row, label)| !keep(*row, **label)).for_each(|(_, label)| *label = -100);
+        let train = Dataset::new(train.features.clone(), labels).expect("well-formed");
+        let options = [("scale", "16"), if name == "ldam" { ("largest-margin", "0.4") } else { ("margin", "0.4") }];
+        let config = TrainConfig { epochs: 2, ..config(AnyHead::new(name, &options)?) };
+        let mut trainer = Trainer::new(config.clone(), train.clone(), None)?;
+        trainer.run_epoch(|_| ())?;
+        if pause {
+            let directory = tempfile::tempdir().expect("temporary directory");
+            let path = directory.path().join("checkpoint");
+            trainer.checkpoint().save(&path)?;
+            trainer = Trainer::resume(Checkpoint::load(&path)?, config, train, None)?;
+        }
+        trainer.run_epoch(|_| ())?;
+        Ok::<_, Error>(trainer.model().parameters.weights.clone())
+    };
+    let (train_set, _) = birds();
+    let classes = train_set.classes() as i64;
+    let sizes: Vec<_> =
+        (0..classes).map(|class| train_set.labels.iter().filter(|&&label| label == class).count()).collect();
+    let smallest = *sizes.iter().min().expect("classes");
+    // As many rows of each class as the smallest has.
+    let place = |row: usize, label: i64| train_set.labels.iter().take(row).filter(|&&other| other == label).count();
+    let balanced = |row, label| place(row, label) < smallest;
+    let unbalanced = |row, label| place(row, label) < if label < 2 { 1 } else { smallest };
+    assert_eq!(train("ldam", &balanced, false)?, train("cosface", &balanced, false)?);
+    assert_ne!(train("ldam", &unbalanced, false)?, train("cosface", &unbalanced, false)?);
+    assert_eq!(train("ldam", &unbalanced, false)?, train("ldam", &unbalanced, true)?);
+    Ok(())
+}
+
 #[test]
 fn ignored_rows_take_no_part() {
     let (train, _) = birds();
