@@ -51,11 +51,6 @@ impl NewPlaces {
     pub fn keep(&mut self) {
         *self = Self::default();
     }
-
-    /// [`remove`](Self::remove) where what they are for has failed.
-    pub fn unless_failed<T>(mut self, outcome: Result<T>) -> Result<T> {
-        outcome.inspect_err(|_| self.remove())
-    }
 }
 
 #[cfg(test)]
@@ -80,12 +75,8 @@ mod tests {
             }
             places
         };
-        let failed = Err::<(), _>(Error::io("write", "x", std::io::ErrorKind::StorageFull.into()));
-        make().unless_failed(failed).expect_err("as given");
+        make().remove();
         assert!(at("old/there").exists() && !at("old/new").exists() && !at("old/a").exists());
-        make().unless_failed(Ok(())).expect("as given");
-        assert!(at("old/new").exists() && at("old/a/b/c").exists());
-        fs::remove_dir_all(at("old/a")).expect("there");
 
         // What is worth keeping stays.
         let mut places = make();

@@ -98,6 +98,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if let Some(directory) = &args.out {
         let files = [REPORT, FIGURE].map(|name| directory.join(name));
         outputs::refuse_inputs(&files, &inputs(args))?;
+        outputs::refuse_others(&files[0], &["head", "rows"], &files)?;
         outputs::check_places(directory, &files)?;
     }
     let report = evaluated(args, model.as_ref(), labels, measures_embeddings)?;
@@ -116,7 +117,7 @@ struct Report {
 }
 
 impl Report {
-    /// Writes all that there is, or nothing.
+    /// Writes all that there is, or nothing; no figure of an earlier evaluation stays beside it.
     fn leave(&self, directory: &Path) -> Result<()> {
         let [report, figure] = [REPORT, FIGURE].map(|name| directory.join(name));
         let mut places = NewPlaces::default();
@@ -124,15 +125,16 @@ impl Report {
         places.file(report.clone());
         places.file(figure.clone());
         let write_all = || {
-            if let Some((title, measures)) = &self.figure {
-                open_set::draw_one(&figure, title, measures)?;
-            }
             atomic_file::write(&report, |file| {
                 serde_json::to_writer_pretty(&mut *file, &self.json)?;
                 writeln!(file)
-            })
+            })?;
+            match &self.figure {
+                Some((title, measures)) => open_set::draw_one(&figure, title, measures),
+                None => outputs::remove(&figure),
+            }
         };
-        places.unless_failed(write_all())
+        write_all().inspect_err(|_| places.remove())
     }
 }
 

@@ -10,19 +10,24 @@ use crate::heads::Scale;
 use crate::new_places::NewPlaces;
 use crate::ops::{Objective, Reduction, SoftTargets};
 use crate::train::TrainObjective;
-use crate::{AnyHead, Error, Head, Real, Result};
+use crate::{AnyHead, Error, Head, Real, Result, atomic_file};
 use ndarray::{Array1, Array2, ArrayView1, arr0};
 use ndarray_npy::WritableElement;
+use std::io::Write;
 use std::path::PathBuf;
 
-/// What is written, not all of it for every head.
-const ARRAYS: [&str; 6] = ["loss", "d_features", "d_weights", "d_bias", "d_alpha", "d_log_scale"];
+/// What is written for every head, and for some.
+const ARRAYS: [&str; 3] = ["loss", "d_features", "d_weights"];
+const ARRAYS_OF_SOME: [&str; 3] = ["d_bias", "d_alpha", "d_log_scale"];
+
+/// The line that is printed; where it is, the arrays beside it are those of an earlier `arcos grad`.
+const RECORD: &str = "gradients.json";
 
 /// Arguments of `arcos grad`.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Writes loss.npy (0-d; (B,) with --reduction none), d_features.npy, d_weights.npy, and where the head has them d_bias.npy, d_alpha.npy and d_log_scale.npy (0-d), in \
-the precision of the features, and prints one JSON line: head, loss, scale (that of the logits), and what the head remembers if it does.
+the precision of the features. Prints one JSON line and leaves it in gradients.json: head, loss, scale (that of the logits), and what the head remembers if it does.
 
 Examples:
   arcos grad --head arcface --scale 32 --margin 0.5 --features X.npy --weights W.npy --labels y.npy --out grads
@@ -99,8 +104,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let of_objective =
         [class_weights.as_ref(), args.sample_weights.as_ref(), args.soft_targets.as_ref(), args.soft_classes.as_ref()];
     let inputs: Vec<PathBuf> = inputs.into_iter().chain(of_objective).flatten().map(|path| file_of(path)).collect();
-    let files = ARRAYS.map(|name| npy::path(&args.out, name));
+    let mut files = vec![args.out.join(RECORD)];
+    files.extend(ARRAYS.into_iter().chain(ARRAYS_OF_SOME).map(|name| npy::path(&args.out, name)));
     outputs::refuse_inputs(&files, &inputs)?;
+    outputs::refuse_others(&files[0], &["head", "loss", "scale"], &files)?;
     outputs::check_places(&args.out, &files)?;
     let of_file = read_labels(&args.labels)?;
     let indices = ClassTable::from_start(args.labels_start, &[&of_file]).and_then(|classes| classes.encode(&of_file));
@@ -234,10 +241,17 @@ fn write_gradients<F: Real + WritableElement>(
     let (scale, state) = (cache.scale.to_double(), cache.state.clone());
     let gradients = head.backward(cache);
 
+    let mut line = serde_json::json!({ "head": head.name(), "loss": loss.to_double(), "scale": scale });
+    if !state.is_empty() {
+        line["state"] = serde_json::json!(state);
+    }
+    let record = out.join(RECORD);
     let mut places = NewPlaces::default();
     places.directory(out)?;
-    ARRAYS.iter().for_each(|name| places.file(npy::path(out, name)));
+    places.file(record.clone());
+    ARRAYS.into_iter().chain(ARRAYS_OF_SOME).for_each(|name| places.file(npy::path(out, name)));
     let write_all = || {
+        atomic_file::write(&record, |file| writeln!(file, "{line}"))?;
         match args.reduction {
             ReductionName::None => write(out, "loss", &row_losses)?,
             ReductionName::Mean | ReductionName::Sum => write(out, "loss", &arr0(loss))?,
@@ -250,12 +264,11 @@ fn write_gradients<F: Real + WritableElement>(
                 (true, Some(&number)) => write(out, &name, &arr0(number)),
                 _ => write(out, &name, gradient),
             }
-        })
+        })?;
+        // An earlier head's are not this one's.
+        let others = ARRAYS_OF_SOME.iter().filter(|name| !gradients.d_vectors.contains_key(&name["d_".len()..]));
+        others.into_iter().try_for_each(|name| outputs::remove(&npy::path(out, name)))
     };
-    places.unless_failed(write_all())?;
-    let mut line = serde_json::json!({ "head": head.name(), "loss": loss.to_double(), "scale": scale });
-    if !state.is_empty() {
-        line["state"] = serde_json::json!(state);
-    }
+    write_all().inspect_err(|_| places.remove())?;
     print(line)
 }

@@ -1,8 +1,10 @@
 //! What a command writes is none of what it reads.
 
 use crate::atomic_file::{directory_of, remove_left_over};
+use crate::data::without_byte_order_mark;
 use crate::{Error, Result};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Refuses an output that is one of the inputs, by whatever name: another spelling, a link, a hard link. What is not there yet is neither.
@@ -57,6 +59,41 @@ pub(super) fn check_places(directory: &Path, files: &[PathBuf]) -> Result<()> {
     let there = directory.ancestors().find(|place| place.exists()).unwrap_or(Path::new("."));
     tempfile::tempfile_in(there).map_err(|error| Error::io("write to", directory, error))?;
     Ok(())
+}
+
+/// Removes a file of an earlier command, if it is there.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(super) fn remove(file: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(|error| Error::io("remove", file, error)),
+    }
+}
+
+/// Refuses files that are there and that no earlier command of this kind has left: such a command leaves a `record` with them, a JSON object
+/// with these `keys`.
+///
+/// # Errors
+/// [`Error::File`].
+pub(super) fn refuse_others(record: &Path, keys: &[&str], files: &[PathBuf]) -> Result<()> {
+    let text = if record.is_file() { fs::read(record).unwrap_or_default() } else { Vec::new() };
+    let found: serde_json::Value = serde_json::from_slice(without_byte_order_mark(&text)).unwrap_or_default();
+    if keys.iter().all(|key| found.get(key).is_some()) {
+        return Ok(());
+    }
+    let name = record.file_name().unwrap_or_default().display();
+    match [record].into_iter().chain(files.iter().map(PathBuf::as_path)).find(|file| file.symlink_metadata().is_ok()) {
+        None => Ok(()),
+        Some(taken) => Err(Error::File {
+            path: taken.into(),
+            found: "is in the way".into(),
+            expected: format!(
+                "nothing, or what this command once left here with its {name}; another --out, or move it away"
+            ),
+        }),
+    }
 }
 
 /// Whether two names are those of one file on disk.

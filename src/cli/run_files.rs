@@ -1,5 +1,7 @@
 //! What a run leaves in its directory, by name.
 
+use super::outputs;
+use super::run_record::RunRecord;
 use crate::atomic_file::PREFIX;
 use crate::{Error, Result};
 use std::fs::{self, DirEntry};
@@ -30,6 +32,19 @@ pub(super) fn foreign_file(run: &Path) -> Result<Option<PathBuf>> {
         }
     }
     Ok(None)
+}
+
+/// Refuses to begin a run where it would write over what no run has left. One that was ended before its first checkpoint has left run.json.
+///
+/// # Errors
+/// [`Error::File`], [`Error::Io`].
+pub(super) fn refuse_others(run: &Path) -> Result<()> {
+    let checkpoints = run.join("checkpoints");
+    let in_checkpoints = if checkpoints.is_dir() { entries(&checkpoints)? } else { Vec::new() };
+    let in_checkpoints =
+        in_checkpoints.into_iter().filter(|(name, _)| is_run_file("checkpoints", name) && !name.starts_with(PREFIX));
+    let files = RUN_FILES.map(|name| run.join(name)).into_iter().chain(in_checkpoints.map(|(_, entry)| entry.path()));
+    outputs::refuse_others(&run.join(RunRecord::FILE), &RunRecord::KEYS, &files.collect::<Vec<_>>())
 }
 
 /// Whether training writes a file of this name in this directory of a run.

@@ -20,6 +20,8 @@ pub(super) struct RunRecord {
 
 impl RunRecord {
     pub const FILE: &str = "run.json";
+    /// The fields.
+    pub const KEYS: [&str; 3] = ["data", "keep", "checkpoint_every"];
 
     /// That of the run in `directory`; runs from before there were such records have none.
     pub fn read(directory: &Path) -> Result<Option<Self>> {

@@ -6,7 +6,7 @@ use super::given::Given;
 use super::head_args::{HeadArgs, borrowed, head, head_names};
 use super::interrupt::{self, Training};
 use super::progress::Report;
-use super::run_files::RUN_FILES;
+use super::run_files::{self, RUN_FILES};
 use super::run_record::RunRecord;
 use super::train_args::{TrainArgs, at_least_one};
 use super::{complain, open_set, outputs, resumption, tell, training_plot};
@@ -82,8 +82,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
 
 fn start(args: &Args) -> Result<()> {
     let config = args.new_config()?;
+    refuse_inputs(&args.data, &args.out)?;
+    run_files::refuse_others(&args.out)?;
     let record = RunRecord { data: Some(args.data.clone()), keep: args.keep, checkpoint_every: args.checkpoint_every };
-    let data = read(&args.data, &config, &args.out)?;
+    let data = read(&args.data, &config)?;
     let trainer = Trainer::new(config, data.train, data.test)?;
     remark_on_few_rows(&trainer);
     train(trainer, data.unseen, &record, &args.out)
@@ -104,7 +106,12 @@ fn resume(args: &Args, checkpoint: Checkpoint) -> Result<()> {
     let before = checkpoint.config.clone();
     let epochs = if args.given.has("epochs") { args.train.epochs } else { before.epochs };
     let config = TrainConfig { epochs, ..before.clone() };
-    let data = read(record.data.as_ref().unwrap_or(&args.data), &config, &args.out)?;
+    // Before there are data, which may take minutes to read.
+    config.check(usize::MAX).map_err(of_run_in_out)?;
+    checkpoint.check_epochs(epochs).map_err(of_run_in_out)?;
+    let of_record = record.data.as_ref().unwrap_or(&args.data);
+    refuse_inputs(of_record, &args.out)?;
+    let data = read(of_record, &config)?;
     let (place, last) = (checkpoint.place(), checkpoint.history.last().map(|record| record.learning_rate));
     let trainer = Trainer::resume(checkpoint, config, data.train, data.test).map_err(of_run_in_out)?;
     tell(format_args!("going on after {place}"));
@@ -129,9 +136,12 @@ impl Args {
     }
 }
 
-/// The data, of which the run in `out` replaces none.
-fn read(data: &DataArgs, config: &TrainConfig, out: &Path) -> Result<Data> {
-    outputs::refuse_inputs(RUN_FILES.map(|name| out.join(name)), &data.files())?;
+/// Refuses data that the run in `out` would replace.
+fn refuse_inputs(data: &DataArgs, out: &Path) -> Result<()> {
+    outputs::refuse_inputs(RUN_FILES.map(|name| out.join(name)), &data.files())
+}
+
+fn read(data: &DataArgs, config: &TrainConfig) -> Result<Data> {
     let data = data.read()?;
     tell(data.describe());
     remark_on_frozen_features(&data, config.embedder.is_some());

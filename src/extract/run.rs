@@ -55,7 +55,7 @@ pub fn extract(
     let outcome = extract_into(out, manifest, plans, set, options, embed, on_event);
     // With shards in it it stays, for the run that goes on.
     let _ = fs::remove_dir(out.join(PARTIAL));
-    new.unless_failed(outcome)
+    outcome.inspect_err(|_| new.remove())
 }
 
 /// [`extract`] into a directory that is there and locked.

@@ -181,6 +181,23 @@ impl<H: StoredHead> Checkpoint<H> {
         Ok(Self { config, model, moments, history, paused, train_rows, data })
     }
 
+    /// Checks that a run of so many epochs can go on from here.
+    ///
+    /// # Errors
+    /// [`Error::Setting`].
+    pub fn check_epochs(&self, epochs: usize) -> Result<()> {
+        let done = self.history.len();
+        let (least, why) = match self.paused {
+            Some(_) => (done + 1, ": the run was paused inside that epoch"),
+            None => (done, ", the epochs that are done"),
+        };
+        if epochs < least {
+            let expected = format!("at least {least}{why}");
+            return Err(Error::Setting { name: "epochs", value: epochs.to_string(), expected });
+        }
+        Ok(())
+    }
+
     /// Checks that the configuration, but for the number of epochs, and the data are those of this run.
     pub(super) fn check_same_run(&self, config: &TrainConfig<H>, train: &Dataset, data: &RunData) -> Result<()> {
         let differences = TrainConfig { epochs: self.config.epochs, ..config.clone() }.differences(&self.config);

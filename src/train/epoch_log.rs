@@ -58,8 +58,9 @@ const STEP_COLUMNS: [&str; 6] = ["epoch", "batch", "loss", "scale", "target_angl
 const STEPS: &str = "iterations.csv";
 const ANGLES: &str = "target_angles.csv";
 
-/// The logs of a run.
-pub(super) const FILES: [&str; 3] = [HISTORY, STEPS, ANGLES];
+/// The logs of a run, and what their headings begin with.
+pub(super) const LOGS: [(&str, &str); 3] =
+    [(HISTORY, "epoch,learning_rate,"), (STEPS, "epoch,batch,"), (ANGLES, "epoch,0,1,")];
 
 /// Appends an epoch to both files and to `history.csv` in `directory`; the system writes them to disk when it likes.
 pub(super) fn append(directory: &Path, record: &EpochRecord, log: &EpochLog) -> Result<()> {
@@ -76,17 +77,20 @@ pub(super) fn append(directory: &Path, record: &EpochRecord, log: &EpochLog) -> 
 
 /// Makes the files in `directory` those of a run with this history: rows of later epochs are dropped, and what a power cut left of lines. The epochs
 /// of which rows are missing then.
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::File`] where a run begins and one of the files is not a log of a run.
 pub(super) fn truncate(directory: &Path, history: &[EpochRecord]) -> Result<BTreeSet<usize>> {
+    if history.is_empty() {
+        LOGS.into_iter().try_for_each(|(name, beginning)| refuse_others(&directory.join(name), beginning))?;
+    }
     let path = directory.join(HISTORY);
     if path.exists() || !history.is_empty() {
         write_history(&path, history)?;
     }
     let mut lost = BTreeSet::new();
     for path in [STEPS, ANGLES].map(|name| directory.join(name)) {
-        let bytes = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            bytes => bytes.map_err(|error| Error::io("read", &path, error))?,
-        };
+        let bytes = read_if_there(&path)?;
         let (kept, rows) = rows_of(&String::from_utf8_lossy(&bytes), history.len());
         if kept.len() < bytes.len() {
             atomic_file::write(&path, |file| file.write_all(kept.as_bytes()))?;
@@ -96,6 +100,28 @@ pub(super) fn truncate(directory: &Path, history: &[EpochRecord]) -> Result<BTre
         lost.extend(rows.into_iter().zip(1..).filter(|&(rows, _)| rows < whole).map(|(_, epoch)| epoch));
     }
     Ok(lost)
+}
+
+fn read_if_there(path: &Path) -> Result<Vec<u8>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        bytes => bytes.map_err(|error| Error::io("read", path, error)),
+    }
+}
+
+/// Refuses a log that does not begin as those of runs do, nor as a power cut leaves them: with less, or with zeros.
+fn refuse_others(path: &Path, beginning: &str) -> Result<()> {
+    let bytes = read_if_there(path)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let first = text.trim_start_matches('\u{feff}').lines().next().unwrap_or_default();
+    match first.contains('\0') || first.starts_with(beginning) || beginning.starts_with(first) {
+        true => Ok(()),
+        false => Err(Error::File {
+            path: path.into(),
+            found: "is not a log of a run".into(),
+            expected: "none, where a run begins".into(),
+        }),
+    }
 }
 
 /// The heading and the whole rows of the first `epochs` epochs in a log, and how many rows each has.

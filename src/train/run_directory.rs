@@ -29,7 +29,8 @@ impl RunDirectory {
     /// process left half written.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::File`] where another run is writing, or has come to another place than `from`.
+    /// [`Error::Io`]; [`Error::File`] where another run is writing, or has come to another place than `from`, or where a run begins over files
+    /// of these names that are no logs.
     pub fn create(path: &Path, keep: usize, from: &Checkpoint<impl StoredHead>) -> Result<Self> {
         let mut new = NewPlaces::default();
         new.directory(&checkpoints_in(path))?;
@@ -62,7 +63,7 @@ impl RunDirectory {
             });
         }
         atomic_file::remove_left_over(&checkpoints_in(path));
-        epoch_log::FILES.into_iter().for_each(|name| new.file(path.join(name)));
+        epoch_log::LOGS.into_iter().for_each(|(name, _)| new.file(path.join(name)));
         let lost_epochs = epoch_log::truncate(path, &from.history)?;
         let tensorboard = path.join("tensorboard");
         new.directory(&tensorboard)?;

@@ -127,11 +127,7 @@ impl<H: StoredHead> Trainer<H> {
         config.check(train.classes())?;
         let data = run_data(&train, test.as_ref())?;
         checkpoint.check_same_run(&config, &train, &data)?;
-        let done = checkpoint.history.len();
-        if config.epochs < done {
-            let expected = format!("at least {done}, the epochs that are done");
-            return Err(Error::Setting { name: "epochs", value: config.epochs.to_string(), expected });
-        }
+        checkpoint.check_epochs(config.epochs)?;
         let (found, kept) = (train.class_table(), checkpoint.model.class_table);
         let class_table = if found.same_labels(&kept) && !found.has_names() { kept } else { found.clone() };
         let model = Model { class_table, ..checkpoint.model };
@@ -157,11 +153,6 @@ impl<H: StoredHead> Trainer<H> {
         let class_weights = state.config.objective.class_weights(&sizes)?.map(ArcArray1::from);
         let labelled_rows = rows_that_count(&train, labelled_rows, class_weights.as_ref())?;
         if let Some(paused) = &state.paused {
-            let (epochs, done) = (state.config.epochs, state.history.len());
-            if epochs <= done {
-                let expected = format!("at least {}: the run was paused inside that epoch", done + 1);
-                return Err(Error::Setting { name: "epochs", value: epochs.to_string(), expected });
-            }
             paused.check(batches(&labelled_rows, &state.config).len(), labelled_rows.len())?;
         }
         let prepare = |data| Prepared::new(data, &state.model.transform);

@@ -117,9 +117,7 @@ fn a_command_that_fails_leaves_nothing_of_its_own_behind() {
     for place in ["there", "grads/d_weights.npy", "report/evaluation.json"] {
         fs::create_dir_all(at(place)).expect("writable");
     }
-    for name in ["notes", "history.csv", "run.json"] {
-        fs::write(at("there").join(name), "mine").expect("writable");
-    }
+    fs::write(at("there/notes"), "mine").expect("writable");
     fn places(directory: &Path) -> Vec<std::path::PathBuf> {
         let entries = fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry").path());
         entries
@@ -159,6 +157,52 @@ fn a_command_that_fails_leaves_nothing_of_its_own_behind() {
     }
     assert_eq!(fs::read_dir(at("logged/checkpoints")).expect("it stays").count(), 0);
     assert_ne!(fs::read_dir(at("saved/checkpoints")).expect("it stays").count(), 0);
+}
+
+#[test]
+fn files_that_no_command_left_are_not_written_over() {
+    let directory = with_run();
+    let at = |name: &str| directory.path().join(name);
+    write_npy(at("weights.npy"), &Array2::<f32>::ones((8, 32))).expect("writable");
+    let rows = ["--features", FEATURES, "--labels", "data/test_labels.npy"];
+    let train = ["train", "--head", "adacos", "--data", "data", "--epochs", "1", "--out"];
+    let evaluate = [&["evaluate"], &rows[..], &["--out"]].concat();
+    let grad = |head| [&["grad", "--head", head, "--weights", "weights.npy"], &rows[..], &["--out"]].concat();
+    let bench = ["bench", "--batch", "4", "--dim", "8", "--classes", "9", "--runs", "1", "--save-arrays"];
+    let commands = [&train[..], &evaluate, &grad("l2-softmax"), &bench];
+    for (command, names) in commands.into_iter().zip([
+        &["run.json", "history.csv", "target_angles.csv", "open_set.png", "checkpoints/epoch-0001.safetensors"][..],
+        &["evaluation.json", "open_set.png"],
+        &["gradients.json", "loss.npy", "d_features.npy", "d_alpha.npy"],
+        &["features.npy", "labels.npy"],
+    ]) {
+        for (number, name) in names.iter().enumerate() {
+            let place = format!("{}-{number}", command[0]);
+            fs::create_dir_all(at(&place).join(name).parent().expect("a directory")).expect("writable");
+            fs::write(at(&place).join(name), "{\"mine\": 1}").expect("writable");
+            let before = files(&at(&place));
+            let message = complaint(&arcos(directory.path(), &[command, &[place.as_str()]].concat()), 1);
+            assert!(message.contains(&format!("{place}/{name}: is in the way")), "{message}");
+            assert!(files(&at(&place)) == before, "{command:?} {name}");
+        }
+    }
+    // What the same command left may be replaced, and none of what it does not leave this time stays beside the new.
+    stdout(&arcos(directory.path(), &[&evaluate[..], &["twice", "--open-set"]].concat()));
+    assert!(at("twice/open_set.png").exists());
+    for _ in 0..2 {
+        stdout(&arcos(directory.path(), &[&evaluate[..], &["twice"]].concat()));
+        assert!(!at("twice/open_set.png").exists());
+    }
+    stdout(&arcos(directory.path(), &[&grad("l2-softmax")[..], &["grads"]].concat()));
+    assert!(at("grads/d_alpha.npy").exists());
+    let printed = stdout(&arcos(directory.path(), &[&grad("softmax")[..], &["grads"]].concat()));
+    assert!(at("grads/d_bias.npy").exists() && !at("grads/d_alpha.npy").exists());
+    assert_eq!(fs::read_to_string(at("grads/gradients.json")).expect("written"), printed);
+    // A run that was killed before its first checkpoint may begin again.
+    fs::create_dir(at("killed")).expect("writable");
+    fs::copy(at("arcos-run/run.json"), at("killed/run.json")).expect("writable");
+    fs::write(at("killed/history.csv"), "").expect("writable");
+    stdout(&arcos(directory.path(), &[&train[..], &["killed"]].concat()));
 }
 
 #[cfg(unix)]

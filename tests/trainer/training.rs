@@ -467,6 +467,27 @@ fn a_run_directory_holds_history_events_and_the_newest_checkpoints() {
 }
 
 #[test]
+fn a_run_does_not_begin_over_files_that_are_no_logs() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let trainer = trainer(config(adacos()));
+    let others = "epoch,accuracy,loss\n0,0.5,1\n";
+    for name in ["history.csv", "iterations.csv", "target_angles.csv"] {
+        let path = directory.path().join(name);
+        fs::write(&path, others).expect("writable");
+        let error = RunDirectory::create(directory.path(), 1, trainer.checkpoint()).expect_err("it is another's");
+        assert!(error.to_string().contains("is not a log of a run"), "{error}");
+        assert_eq!(fs::read_to_string(&path).expect("there"), others);
+        assert_eq!(fs::read_dir(directory.path()).expect("there").count(), 1, "nothing else has come to be");
+        // What a power cut leaves is no reason to stay away.
+        for left in ["", "epo", "\0\0\0\0"] {
+            fs::write(&path, left).expect("writable");
+            RunDirectory::create(directory.path(), 1, trainer.checkpoint()).expect("it may begin again").discard();
+        }
+        fs::remove_file(&path).expect("there");
+    }
+}
+
+#[test]
 fn checkpoints_that_are_damaged_are_refused() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let path = directory.path().join("checkpoint");

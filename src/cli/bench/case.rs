@@ -25,6 +25,9 @@ pub(super) enum Regime {
 /// The noise that makes a cosine of 0.96: its length relative to the class vector's.
 const NOISE: f64 = 0.29;
 
+/// The arrays of a case.
+pub(super) const ARRAYS: [&str; 3] = ["features", "weights", "labels"];
+
 pub(super) struct Case<F> {
     pub head: AnyHead,
     pub features: Array2<F>,
@@ -49,20 +52,20 @@ impl<F: Real> Case<F> {
         Ok(Self { head, features, labels, parameters })
     }
 
-    /// Writes features.npy, weights.npy and labels.npy.
+    /// Writes [`ARRAYS`].
     pub fn save(&self, directory: &Path) -> Result<()>
     where
         F: WritableElement,
     {
         let mut places = NewPlaces::default();
         places.directory(directory)?;
-        ["features", "weights", "labels"].into_iter().for_each(|name| places.file(npy::path(directory, name)));
+        ARRAYS.into_iter().for_each(|name| places.file(npy::path(directory, name)));
         let write_all = || {
             npy::write(directory, "features", &self.features)?;
             npy::write(directory, "weights", &self.parameters.weights)?;
             npy::write(directory, "labels", &self.labels)
         };
-        places.unless_failed(write_all())
+        write_all().inspect_err(|_| places.remove())
     }
 }
 

@@ -8,10 +8,10 @@ mod memory;
 use super::head_args::{HeadArgs, borrowed, head, head_names};
 use super::kernel_args::KernelArgs;
 use super::train_args::at_least_one;
-use super::{outputs, print};
+use super::{npy, outputs, print};
 use crate::wording::counted;
 use crate::{Error, Real, Result};
-use case::{Case, Regime};
+use case::{ARRAYS, Case, Regime};
 use contestants::Measured;
 use ndarray_npy::WritableElement;
 use serde::Serialize;
@@ -114,6 +114,15 @@ pub(super) fn run(args: &Args) -> Result<()> {
             return Err(Error::Setting { name: "--plot", value, expected });
         }
         outputs::check_place(figure)?;
+    }
+    if let Some(directory) = &args.save_arrays {
+        let files = ARRAYS.map(|name| npy::path(directory, name));
+        // Arrays say nothing of where they come from: they may be anybody's.
+        if let Some(taken) = files.iter().find(|file| file.symlink_metadata().is_ok()) {
+            let (found, expected) = ("is in the way".into(), "nothing there; another place, or move it away".into());
+            return Err(Error::File { path: taken.clone(), found, expected });
+        }
+        outputs::check_places(directory, &files)?;
     }
     let mut pool = rayon::ThreadPoolBuilder::new();
     if let Some(threads) = args.threads {
