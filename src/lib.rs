@@ -73,6 +73,8 @@ mod directory_lock;
 mod error;
 mod linalg;
 #[cfg(feature = "train")]
+mod memory;
+#[cfg(feature = "train")]
 mod new_places;
 mod real;
 #[cfg(feature = "train")]

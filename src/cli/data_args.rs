@@ -89,7 +89,7 @@ impl Data {
         }
         let by_label = |start| {
             let names = names_by_label(table, names, start);
-            names.ok_or_else(|| wrong(found.clone(), format!("{expected}, {}", table.describe())))
+            names.ok_or_else(|| wrong(found.clone(), format!("{expected}, {}", table.listed())))
         };
         let names = match start {
             Some(start) => by_label(start)?,
@@ -98,7 +98,7 @@ impl Data {
             None => {
                 // From a start all numbers to the largest label are classes: of labels with gaps more than there are now.
                 let or = if table.is_consecutive() { ", or --labels-start to say which the first is of" } else { "" };
-                let expected = format!("{}, one for each of the labels, {}{or}", table.len(), table.describe());
+                let expected = format!("{}, one for each of the labels, {}{or}", table.len(), table.listed());
                 return Err(wrong(found, expected));
             }
         };

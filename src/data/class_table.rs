@@ -171,11 +171,19 @@ impl ClassTable {
     pub(super) fn others(labels: Vec<Label>) -> String {
         let rows = counted(labels.len(), "row");
         let classes = Self::of_labels(labels);
-        format!("{rows} of {}: {}", counted(classes.len(), "other class"), classes.describe())
+        format!("{rows} of {}: {}", counted(classes.len(), "other class"), classes.listed())
     }
 
-    /// The labels, or some of them where there are many.
+    /// The labels, or some of them and their number where there are many.
     pub fn describe(&self) -> String {
+        match (&self.labels, self.len()) {
+            (ClassLabels::Consecutive { .. }, _) | (_, ..=LISTED) => self.listed(),
+            (_, count) => format!("{} ({count} in all)", self.listed()),
+        }
+    }
+
+    /// The labels, or some of them where there are many, for a sentence that says how many there are.
+    pub fn listed(&self) -> String {
         let quoted = |class: usize| self.label(class).quoted();
         match (&self.labels, self.len()) {
             (_, 0) => "none at all".into(),
@@ -183,7 +191,7 @@ impl ClassTable {
             (ClassLabels::Consecutive { .. }, count) => format!("{} to {}", quoted(0), quoted(count - 1)),
             (_, count) => {
                 let first = (0..LISTED - 1).map(quoted).collect::<Vec<_>>().join(", ");
-                format!("{first}, ... {} ({count} in all)", quoted(count - 1))
+                format!("{first}, ... {}", quoted(count - 1))
             }
         }
     }

@@ -7,8 +7,8 @@
 //!
 //! Nothing here comes from photographs: figures obtained on these features say nothing about birds.
 
-use crate::wording::number;
-use crate::{Error, Result};
+use crate::optim::check_setting;
+use crate::{Error, Result, memory};
 use ndarray::{Array1, Array2, Axis, s};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -74,12 +74,14 @@ const POSITIONS: usize = 4;
 const POSITION_SPREAD: f64 = 0.5;
 /// Mean and spread of the units' thresholds, in standard deviations of their input: most are off for most rows.
 const THRESHOLD: (f64, f64) = (0.4, 0.9);
+/// The largest spread: far past all use, and small enough that all squares are finite in single precision.
+const LARGEST_SPREAD: f64 = 1e6;
 
 impl SyntheticBirds {
     /// The training rows and the test rows.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a size of zero, or fewer rows than classes.
+    /// [`Error::Setting`] for a size of zero, fewer rows than classes, more than memory can be had for, or a spread out of range.
     pub fn generate(&self) -> Result<(LabelledRows, LabelledRows)> {
         self.check()?;
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
@@ -99,19 +101,27 @@ impl SyntheticBirds {
             true => Ok(()),
             false => Err(Error::Setting { name, value: value.to_string(), expected: format!("at least {minimum}") }),
         };
-        at_least("the number of synthetic classes", self.classes, 2)?;
-        at_least("the size of synthetic families", self.family_size, 1)?;
-        at_least("the dimension of synthetic features", self.dimension, 1)?;
-        at_least("the number of synthetic training rows", self.train_rows, self.classes)?;
-        at_least("the number of synthetic test rows", self.test_rows, 1)?;
-        let spread = self.nuisance_spread;
-        match spread >= 0.0 && spread.is_finite() {
-            true => Ok(()),
-            false => {
-                let expected = "a finite number, not negative".into();
-                Err(Error::Setting { name: "the spread of synthetic nuisances", value: number(spread), expected })
-            }
+        at_least("classes", self.classes, 2)?;
+        at_least("family size", self.family_size, 1)?;
+        at_least("dimension", self.dimension, 1)?;
+        at_least("train rows", self.train_rows, self.classes)?;
+        at_least("test rows", self.test_rows, 1)?;
+        for (name, spread) in [
+            ("family spread", self.family_spread),
+            ("class spread", self.class_spread),
+            ("row spread", self.row_spread),
+            ("nuisance", self.nuisance_spread),
+        ] {
+            let in_range = (0.0..=LARGEST_SPREAD).contains(&spread);
+            check_setting(name, spread, in_range, "a number from 0 to 1000000")?;
         }
+        check_setting("bad rows", self.bad_rows, (0.0..=1.0).contains(&self.bad_rows), "a share, from 0 to 1")?;
+        let rows = self.train_rows.checked_add(self.test_rows);
+        let features = rows.and_then(|rows| rows.checked_mul(self.dimension));
+        let latent = self.classes.checked_add(self.dimension).and_then(|columns| columns.checked_mul(LATENT));
+        let numbers = features.zip(latent).and_then(|(features, latent)| features.checked_add(latent));
+        let sizes = format!("({}, {}, {}, {})", self.classes, self.train_rows, self.test_rows, self.dimension);
+        memory::check::<f32>("size (classes, train rows, test rows, dimension)", sizes, numbers)
     }
 
     fn rows(
@@ -220,12 +230,30 @@ mod tests {
         };
         assert!(mean_cosine_of_class(8.0) < mean_cosine_of_class(0.0));
         let error = SyntheticBirds { nuisance_spread: -1.0, ..small() }.generate().expect_err("no spread").to_string();
-        assert_eq!(error, "the spread of synthetic nuisances is -1; expected a finite number, not negative");
+        assert_eq!(error, "nuisance is -1; expected a number from 0 to 1000000");
+    }
+
+    #[test]
+    fn what_cannot_be_drawn_is_an_error_before_anything_is() {
+        for (birds, text) in [
+            (SyntheticBirds { nuisance_spread: 1e300, ..small() }, "nuisance is 1e300; expected a number from 0 to"),
+            (SyntheticBirds { row_spread: f64::NAN, ..small() }, "row spread is NaN; expected a number from 0 to"),
+            (SyntheticBirds { bad_rows: 1.5, ..small() }, "bad rows is 1.5; expected a share"),
+            (SyntheticBirds { dimension: usize::MAX, ..small() }, "dimension) is (20, 205, 100, 18446744073709551615)"),
+            (SyntheticBirds { test_rows: usize::MAX / 2048, ..small() }, "there is no memory for so much"),
+            (SyntheticBirds { classes: usize::MAX / 64, train_rows: usize::MAX / 64, ..small() }, "no memory"),
+        ] {
+            let error = birds.generate().expect_err("it cannot be drawn").to_string();
+            assert!(error.contains(text), "{error}");
+        }
+        let largest = SyntheticBirds { nuisance_spread: LARGEST_SPREAD, row_spread: LARGEST_SPREAD, ..small() };
+        let (train, _) = largest.generate().expect("it can be drawn");
+        assert!(train.0.iter().all(|value| (value * value * 1e3).is_finite()));
     }
 
     #[test]
     fn too_few_rows_are_an_error() {
         let error = SyntheticBirds { train_rows: 10, ..small() }.generate().expect_err("fewer rows than classes");
-        assert_eq!(error.to_string(), "the number of synthetic training rows is 10; expected at least 20");
+        assert_eq!(error.to_string(), "train rows is 10; expected at least 20");
     }
 }

@@ -267,9 +267,13 @@ pub(super) fn with_options<H: NamedHead>(options: &[(&str, &str)]) -> Result<H> 
             let takes = if takes.is_empty() { "no options".into() } else { takes.join(", ") };
             return Err(Error::UnknownOption { head: head.name(), option: name.into(), takes });
         };
-        let value = value.trim().to_lowercase();
+        let value = value.to_lowercase();
         let set = (option.field)(&mut head).set(&value);
-        set.map_err(|expected| Error::Setting { name: option.name, value, expected })?;
+        set.map_err(|expected| {
+            // Spaces must be seen where they are what is wrong.
+            let value = if value.trim() == value { value } else { format!("{value:?}") };
+            Error::Setting { name: option.name, value, expected }
+        })?;
     }
     // The number of classes is not known yet: any large one will do.
     head.check(usize::MAX)?;

@@ -79,6 +79,21 @@ impl Scale {
         }
     }
 
+    /// Checks that the numbers given are positive and finite in this precision, too.
+    ///
+    /// # Errors
+    /// [`Error::HyperParameter`].
+    pub(crate) fn check_precision<F: Real>(self, head: &'static str) -> Result<()> {
+        let given = match self {
+            Self::Fixed(scale) => [Some(("scale", scale)), None],
+            Self::FixedAdaCos => [None, None],
+            Self::AdaCos { max } => [max.map(|max| ("max-scale", max)), None],
+            Self::Alpha { start, .. } => [Some(("alpha", start)), None],
+            Self::Learned { start, max } => [Some(("scale", start)), Some(("max-scale", max))],
+        };
+        given.into_iter().flatten().try_for_each(|(name, value)| check_holds::<F>(head, name, value))
+    }
+
     /// Whether the scale of a step is known only from its batch.
     pub(crate) fn follows_batch(self) -> bool {
         matches!(self, Self::AdaCos { .. })
@@ -144,6 +159,7 @@ impl Scale {
         state: &State,
     ) -> Result<F> {
         self.check(head, classes)?;
+        self.check_precision::<F>(head)?;
         let kept = self.vector().and_then(|name| Some((name, vectors.get(name)?)));
         let kept = kept.map(|(name, vector)| the_one_of(name, vector)).transpose()?;
         let value = match (self, kept) {
@@ -158,12 +174,7 @@ impl Scale {
         };
         let name = if let Self::Alpha { .. } = self { "alpha" } else { "scale" };
         check_factor(head, name, value)?;
-        let expected = "a number that is positive and finite in the precision of the features, too";
-        let holds = |value: f64| F::of(value) > F::zero() && F::of(value).is_finite();
-        check_hyper_parameter(head, name, value, holds(value), expected)?;
-        if let Self::AdaCos { max: Some(max) } = self {
-            check_hyper_parameter(head, "max-scale", max, holds(max), expected)?;
-        }
+        check_holds::<F>(head, name, value)?;
         Ok(F::of(value))
     }
 
@@ -203,6 +214,12 @@ impl Scale {
             _ => d_scale,
         }
     }
+}
+
+/// An [`Error::HyperParameter`] unless `value` is positive and finite in this precision.
+fn check_holds<F: Real>(head: &'static str, name: &'static str, value: f64) -> Result<()> {
+    let expected = "a number that is positive and finite in the precision of the features, too";
+    check_hyper_parameter(head, name, value, F::of(value) > F::zero() && F::of(value).is_finite(), expected)
 }
 
 /// The element of the vector called `name`.

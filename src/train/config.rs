@@ -142,6 +142,8 @@ impl<H: StoredHead> TrainConfig<H> {
     /// [`Error::Setting`], [`Error::HyperParameter`], [`Error::TooFewClasses`].
     pub fn check(&self, classes: usize) -> Result<()> {
         check_head(&self.head, classes)?;
+        // That of training.
+        self.head.scale().check_precision::<f32>(self.head.name())?;
         self.optimizer.check()?;
         self.schedule.check()?;
         self.objective.check()?;

@@ -12,7 +12,7 @@ use crate::ops::{IGNORE_LABEL, Objective};
 use crate::optim::{Moments, Optimizer, Trained};
 use crate::streaming::{PartialFc, SampledClasses, Streaming, StreamingOptions, Update};
 use crate::wording::counted;
-use crate::{AnyHead, Error, Result};
+use crate::{AnyHead, Error, Result, memory};
 use ndarray::{ArcArray1, Array2, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -96,7 +96,13 @@ impl<H: StoredHead> Trainer<H> {
         let dimension = transform.dimension(train.dimension());
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
         let embedding_dimension = config.embedder.map_or(dimension, |embedder| embedder.dimension);
-        let weights = config.init.weights(classes * config.head.centres(), embedding_dimension, &mut rng)?;
+        if config.embedder.is_some() {
+            let projection = embedding_dimension.checked_mul(dimension.max(classes));
+            memory::check::<f32>("the embedding dimension", embedding_dimension, projection)?;
+        }
+        let class_vectors = classes.saturating_mul(config.head.centres());
+        memory::check::<f32>("class vectors", class_vectors, class_vectors.checked_mul(embedding_dimension))?;
+        let weights = config.init.weights(class_vectors, embedding_dimension, &mut rng)?;
         let parameters = config.head.initial_parameters(weights)?;
         let embedder = config.embedder.map(|embedder| {
             let parameters = embedder.initial_parameters(dimension, &mut rng)?;

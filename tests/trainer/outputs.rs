@@ -359,6 +359,27 @@ fn options_without_effect_are_refused() {
             refuses(&[&base[..], &[option, value]].concat(), text);
         }
     }
+    for (head, option, value, text) in [
+        ("l2-softmax", "--alpha", "1e-300", "alpha is 1e-300; expected a number that is positive and finite in the"),
+        ("adacos", "--max-scale", "1e-300", "max-scale is 1e-300; expected a number that is positive and finite in"),
+        ("cosface", "--scale", "1e-300", "scale is 1e-300; expected a number that is positive and finite in the"),
+        // Spaces are passed over in lists of heads alone.
+        ("arcface", "--past-pi", " easy", "past-pi is \" easy\"; expected monotone, "),
+        ("arcface", "--scale", "8 ", "scale is \"8 \"; expected a number"),
+        ("arcface", "--optimizer", "sgd ", "invalid value 'sgd '"),
+    ] {
+        refuses(&["train", "--head", head, "--data", "nowhere", "--out", "elsewhere", option, value], text);
+    }
+    train(
+        "adacos",
+        &["--embed", "1000000000000000000"],
+        "the embedding dimension is 1000000000000000000; expected less",
+    );
+    for (option, value) in [("--nuisance", "1e300"), ("--classes", "1"), ("--test-rows", "1000000000000000000")] {
+        let output = arcos(directory.path(), &["demo", option, value, "--out", "elsewhere"]);
+        let message = complaint(&output, 2);
+        assert!(message.contains(&option[2..].replace('-', " ")) && output.stdout.is_empty(), "{message}");
+    }
     for (option, value) in [("--epochs", "0"), ("--batch-size", "0"), ("--embed", "0")] {
         let output = arcos(directory.path(), &["demo", option, value]);
         assert!(complaint(&output, 2).contains("; expected at least 1") && output.stdout.is_empty(), "{option}");

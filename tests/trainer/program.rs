@@ -287,6 +287,13 @@ fn bench_measures_draws_and_hands_out_its_arrays() {
     {
         assert!(table.contains(text), "{text} is not in\n{table}");
     }
-    let complaint = complaint(&arcos(directory.path(), &["bench", "--filter", "2"]), 2);
-    assert!(complaint.contains("filter is 2"), "{complaint}");
+    for (option, value, text) in [
+        ("--filter", "2", "filter is 2"),
+        ("--classes", "1000000000000000000", "size (batch, dim, classes) is (512, 512, 1000000000000000000)"),
+        ("--batch", "1000000000000", "there is no memory for so much"),
+        ("--dim", "1000000000000", "there is no memory for so much"),
+    ] {
+        let message = complaint(&arcos(directory.path(), &["bench", option, value]), 2);
+        assert!(message.contains(text), "{message}");
+    }
 }

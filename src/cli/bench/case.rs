@@ -3,7 +3,7 @@
 use crate::cli::npy;
 use crate::new_places::NewPlaces;
 use crate::ops::rows;
-use crate::{AnyHead, Head, Parameters, Real, Result};
+use crate::{AnyHead, Head, Parameters, Real, Result, memory};
 use ndarray::{Array1, Array2, Axis};
 use ndarray_npy::WritableElement;
 use rand::{RngExt, SeedableRng};
@@ -39,6 +39,9 @@ impl<F: Real> Case<F> {
     pub fn new(head: AnyHead, batch: usize, dimension: usize, classes: usize, regime: Regime) -> Result<Self> {
         head.check(classes)?;
         let centres = head.centres();
+        let arrays = |rows: usize| rows.checked_mul(dimension)?.checked_add(batch.checked_mul(classes)?);
+        let numbers = classes.checked_mul(centres).and_then(|rows| arrays(rows.checked_add(batch)?));
+        memory::check::<F>("size (batch, dim, classes)", format!("({batch}, {dimension}, {classes})"), numbers)?;
         let weights = uniform_rows(classes * centres, dimension, 0);
         let labels = Array1::from_shape_fn(batch, |row| (row * 7919 % classes) as i64);
         let mut features = uniform_rows(batch, dimension, 1);
