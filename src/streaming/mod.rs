@@ -52,6 +52,7 @@ mod blocks;
 mod evaluate;
 mod gradients;
 mod group;
+mod head_of_sample;
 mod kernel;
 mod merge;
 mod partial_fc;

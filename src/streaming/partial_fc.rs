@@ -4,6 +4,7 @@
 //! classes takes all of them, and AdaCos's `B_avg` counts each sampled class for `(C - 1) / (C' - 1)`: `ln B_avg` of the sample plus the logarithm of that.
 
 use super::StreamingOptions;
+use super::head_of_sample::HeadOfSample;
 use super::kernel::{Step, Streaming, Update};
 use super::sampled_classes::SampledClasses;
 use crate::heads::{Head, Parameters, is_trained};
@@ -90,7 +91,8 @@ impl<F: Real> PartialFc<F> {
         let Update { optimizer, moments, step, learning_rate, d_features } = update;
         let of_sample = Update { optimizer, moments: &mut self.moments, step, learning_rate, d_features };
         let sampled_objective = of_classes.of(&objective, classes.of());
-        let stepped = self.kernel.train_step(head, features, &mut sampled, sampled_objective, of_sample);
+        let head_of_sample = HeadOfSample { head, classes: classes.classes() };
+        let stepped = self.kernel.train_step(&head_of_sample, features, &mut sampled, sampled_objective, of_sample);
         let Parameters { weights, vectors, state } = sampled;
         self.weights = weights.into_raw_vec_and_offset().0;
         let step = stepped.map_err(|error| layout.of_all_classes(error))?;

@@ -192,14 +192,19 @@ pub fn rows_by_name<F: Real>(gradients: &Gradients<F>) -> Vec<(&str, Array2<F>)>
 }
 
 impl Case {
+    /// How many training rows each class has.
+    pub fn class_sizes(&self) -> Vec<usize> {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed + 1);
+        (0..self.classes).map(|_| rng.random_range(0..50)).collect()
+    }
+
     pub fn build(&self) -> Arrays {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         let mut gaussian = |rows, columns| -> Array2<f64> {
             Array2::from_shape_simple_fn((rows, columns), || StandardNormal.sample(&mut rng))
         };
         let (mut head, previous) = head(&self.spec);
-        let mut of_sizes = ChaCha8Rng::seed_from_u64(self.seed + 1);
-        head.count_classes(&(0..self.classes).map(|_| of_sizes.random_range(0..50)).collect::<Vec<_>>());
+        head.count_classes(&self.class_sizes());
         let mut weights = gaussian(self.classes * head.centres(), self.dimension);
         let mut features = gaussian(self.batch, self.dimension);
         let bias = gaussian(1, self.classes).remove_axis(ndarray::Axis(0));

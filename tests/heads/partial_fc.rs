@@ -90,7 +90,13 @@ fn a_sample_makes_the_explicit_step_of_its_classes_and_leaves_the_others() {
             };
             let placed = labels.map(place);
             let of_sample = Objective { sampled_from: Some(300), ..placed.view().into() };
-            let (loss, cache) = head.forward(features.view(), &expected, of_sample).expect("a good batch");
+            // The same classes with the sizes that they have, those of the sample first.
+            let left_out = (0..300).filter(|class| !classes.classes().contains(class));
+            let order = classes.classes().iter().copied().chain(left_out);
+            let sizes = case.class_sizes();
+            let mut head_of_sample = head.clone();
+            head_of_sample.count_classes(&order.map(|class| sizes[class]).collect::<Vec<_>>());
+            let (loss, cache) = head_of_sample.forward(features.view(), &expected, of_sample).expect("a good batch");
             let state = cache.state.clone();
             let gradients = head.backward(cache);
             let of_expected = moments(&optimizer, &head, &expected);

@@ -1,0 +1,60 @@
+//! A head on sampled classes.
+
+use crate::heads::{Geometry, Logit, OthersRule, Penalty, Row, Scale};
+use crate::{Head, Real, Result};
+
+/// A head whose rows are of sampled classes, counted as in the sample: its rules are asked of the classes that those are.
+pub(super) struct HeadOfSample<'a, H> {
+    pub head: &'a H,
+    /// The sampled classes, in their order.
+    pub classes: &'a [usize],
+}
+
+impl<H> HeadOfSample<'_, H> {
+    fn row<F: Real>(&self, row: &Row<F>) -> Row<F> {
+        Row { class: self.classes[row.class], ..*row }
+    }
+}
+
+impl<H: Head> Head for HeadOfSample<'_, H> {
+    fn name(&self) -> &'static str {
+        self.head.name()
+    }
+
+    fn check(&self, classes: usize) -> Result<()> {
+        self.head.check(classes)
+    }
+
+    fn scale(&self) -> Scale {
+        self.head.scale()
+    }
+
+    fn geometry(&self) -> Geometry {
+        self.head.geometry()
+    }
+
+    fn centres(&self) -> usize {
+        self.head.centres()
+    }
+
+    fn state(&self) -> &'static [(&'static str, f64)] {
+        self.head.state()
+    }
+
+    fn observe<F: Real>(&self, rows: &[Row<F>], state: &mut [f64]) {
+        let rows: Vec<_> = rows.iter().map(|row| self.row(row)).collect();
+        self.head.observe(&rows, state);
+    }
+
+    fn target<F: Real>(&self, row: &Row<F>, state: &[f64]) -> Logit<F> {
+        self.head.target(&self.row(row), state)
+    }
+
+    fn others<F: Real>(&self, row: &Row<F>, state: &[f64]) -> Option<OthersRule<F>> {
+        self.head.others(&self.row(row), state)
+    }
+
+    fn penalty<F: Real>(&self, norm: F) -> Penalty<F> {
+        self.head.penalty(norm)
+    }
+}
