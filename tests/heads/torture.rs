@@ -9,8 +9,8 @@ use arcos::{AnyHead, Error, Head, Parameters, Real, Result};
 use ndarray::{Array1, Array2, ArrayView1};
 use std::{collections::BTreeMap, sync::LazyLock};
 
-/// The head called `name` with its options at the ends of their ranges, one at a time and all at once, and with each of their words; a scale is
-/// left to the caller.
+/// The head called `name` with its numbers at the ends of their ranges, one at a time, and all at once with each of its words; a scale is left to the
+/// caller.
 fn over_ranges(name: &str) -> Vec<String> {
     let options = AnyHead::options_of(name).expect("a listed head");
     let own = |option: &&OptionInfo| !["scale", "alpha", "max-scale"].contains(&option.name);
@@ -22,16 +22,14 @@ fn over_ranges(name: &str) -> Vec<String> {
         option.range.map_or(String::new(), of)
     };
     let ends: [fn(OptionRange) -> f64; 2] = [|range| range.from.max(1e-3).min(range.to), |range| range.to.min(4.0)];
-    let mut specs = vec![String::new()];
-    for end in ends {
-        specs.extend(options.iter().filter(own).map(|option| at(option, end)));
-        specs.push(options.iter().filter(own).map(|option| at(option, end)).collect());
-    }
+    let all_at = |end| options.iter().filter(own).map(|option| at(option, end)).collect();
+    let mut specs: Vec<String> = [String::new()].into_iter().chain(ends.map(all_at)).collect();
     for option in options.iter().filter(own).filter(|option| !option.words.is_empty()) {
         let words = option.words.iter();
         let with = |word: &&str| specs.iter().map(|spec| format!("{spec}:{}={word}", option.name)).collect::<Vec<_>>();
         specs = words.flat_map(with).collect();
     }
+    specs.extend(ends.into_iter().flat_map(|end| options.iter().filter(own).map(move |option| at(option, end))));
     specs.sort();
     specs.dedup();
     specs.iter().map(|spec| format!("{name}{spec}")).filter(|spec| made(spec).is_ok()).collect()
