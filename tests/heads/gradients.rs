@@ -61,7 +61,8 @@ fn check(name: &str, analytic: ArrayView2<f64>, quotients: &Array2<(f64, f64)>) 
         for (column, (&analytic, &(quotient, rounding))) in analytic.iter().zip(quotients).enumerate() {
             let difference = (analytic - quotient).abs();
             prop_assert!(
-                difference <= TOLERANCE * largest + rounding,
+                // Subnormal numbers, which rows fitted to the last have, hold fewer digits than are compared.
+                difference <= TOLERANCE * largest.max(f64::MIN_POSITIVE / TOLERANCE) + rounding,
                 "{name}[{row}, {column}]: analytic {analytic:e}, difference quotient {quotient:e} (rounding \
                  {rounding:e}), largest element of the row {largest:e}"
             );
