@@ -15,8 +15,8 @@ check:
 	$(CARGO) fmt --check
 	@if command -v python3 > /dev/null; then ./scripts/check-dependencies; else echo "no python3: dependencies not checked"; fi
 	$(CARGO) clippy --all-targets -- --deny warnings
-	$(CARGO) clippy --no-default-features -- --deny warnings
-	$(CARGO) clippy --no-default-features --features images -- --deny warnings
+	$(CARGO) clippy --package arcos -- --deny warnings
+	$(CARGO) clippy --package arcos --features images -- --deny warnings
 
 # Unit, property, reference and command tests, doc tests; examples are built; each benchmark runs once.
 suite:
@@ -37,7 +37,7 @@ demo-small:
 
 # A run that is killed 60 times: a minute.
 kills:
-	ARCOS_KILLS=60 $(CARGO) test --test trainer killed_again_and_again
+	ARCOS_KILLS=60 $(CARGO) test --test program killed_again_and_again
 
 # The calls into OpenBLAS, and all else of a step, without a bad read or write.
 valgrind:

@@ -1,7 +1,6 @@
 //! The crate's one error type.
 
 use crate::wording::{counted, number};
-#[cfg(feature = "cli")]
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -427,8 +426,7 @@ impl Error {
     }
 
     /// This error, said of the run in a directory; one that names a file already stays as it is.
-    #[cfg(feature = "cli")]
-    pub(crate) fn of_run(self, run: &Path) -> Self {
+    pub fn of_run(self, run: &Path) -> Self {
         match self {
             error if error.names_a_file() => error,
             source => Self::OfRun { run: run.into(), source: Box::new(source) },
@@ -436,7 +434,7 @@ impl Error {
     }
 
     /// The array that it is about, as named in the signature, if it is about the values or the shape of one.
-    pub(crate) fn subject(&self) -> Option<&'static str> {
+    pub fn subject(&self) -> Option<&'static str> {
         match self {
             Self::Shape { what, .. } | Self::Empty { what, .. } | Self::Weight { what, .. } => Some(what),
             Self::NotFinite { what, .. } | Self::ZeroNorm { what, .. } | Self::NormOverflow { what, .. } => Some(what),
@@ -457,7 +455,7 @@ impl Error {
 
     /// This error about row r of some features, which are called `name`, or of their labels as one about row `row_of(r)`; other errors stay as
     /// they are.
-    pub(crate) fn of_row(mut self, name: &'static str, row_of: impl Fn(usize) -> usize) -> Self {
+    pub fn of_row(mut self, name: &'static str, row_of: impl Fn(usize) -> usize) -> Self {
         if !self.is_of_rows(name) {
             return self;
         }
@@ -474,7 +472,7 @@ impl Error {
     }
 
     /// Whether it is about rows of features, which are called `name` or, by what is given nothing else, features; or about their labels.
-    pub(crate) fn is_of_rows(&self, name: &str) -> bool {
+    pub fn is_of_rows(&self, name: &str) -> bool {
         self.subject().is_some_and(|subject| ["features", "labels", name].contains(&subject))
     }
 }

@@ -35,55 +35,55 @@
 //!
 //! # Floors
 //!
-//! A module uses only those below it: `ops`, `metrics`, `optim` and `init` (primitives), `heads` and `embedder`, `streaming`, `data`, `train` and `extract`, and the
-//! program on top.
+//! A module uses only those below it: `ops`, `metrics`, `optim` and `init` (primitives), `heads` and `embedder`, `streaming`, `data`, `train` and `extract`. The
+//! program is a crate of its own, `arcos-cli`.
 //!
 //! # Features
 //!
-//! - `cli` (default): the program. Libraries want `default-features = false`.
+//! None is on unless it is asked for.
+//!
 //! - `train`: `data` and `train`, the frozen-feature trainer.
 //! - `images`: `data::cub`, `data::image_folder`, `data::image` and `extract`, from photographs to features by any network; `onnx` adds one from
 //!   an ONNX file.
+//! - `clap`: choices of the trainer and of preprocessing are arguments of programs.
 //! - `serde`: heads, optimizers and schedules can be serialised.
 //! - `openblas-system`, `openblas-static`: BLAS for matrix products, LAPACK for whitening and orthonormal initialisation.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(feature = "cli")]
-#[doc(hidden)]
-pub mod cli;
 #[cfg(feature = "train")]
 pub mod data;
 pub mod embedder;
 #[cfg(feature = "images")]
 pub mod extract;
+#[cfg(feature = "train")]
+pub mod files;
 pub mod heads;
 pub mod init;
+#[cfg(feature = "train")]
+pub mod memory;
 pub mod metrics;
 pub mod ops;
 pub mod optim;
+#[cfg(feature = "train")]
+pub mod shell;
 pub mod streaming;
 #[cfg(feature = "train")]
 pub mod train;
+pub mod wording;
 
-#[cfg(feature = "train")]
-mod atomic_file;
-#[cfg(feature = "train")]
-mod directory_lock;
 mod error;
 mod linalg;
-#[cfg(feature = "train")]
-mod memory;
-#[cfg(feature = "train")]
-mod new_places;
 mod real;
-#[cfg(feature = "train")]
-mod shell;
-mod wording;
 
 pub use error::{Error, Result};
 pub use heads::{AnyHead, Head, Parameters};
-pub use real::Real;
+pub use real::{Real, SingleThreaded};
+
+/// The crate that arrays are of, in the version that fits.
+pub use ndarray;
+/// The crate that random numbers are of, in the version that fits.
+pub use rand;
 
 #[cfg(feature = "blas")]
 extern crate openblas_src as _;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// `path` as one word of a POSIX shell that is no option. It holds nothing that [`steers_terminal`]: such characters, and bytes that are no
 /// text, are printed by the shell itself.
-pub(crate) fn word(path: &Path) -> String {
+pub fn word(path: &Path) -> String {
     let bytes = path.as_os_str().as_encoded_bytes();
     let dashed = if bytes.starts_with(b"-") { [b"./", bytes].concat() } else { bytes.to_vec() };
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./=+,:@%".contains(byte);
@@ -43,7 +43,7 @@ fn add_octal(format: &mut String, bytes: &[u8]) {
 }
 
 /// Whether a character moves a terminal's cursor or changes the direction of what follows.
-pub(crate) fn steers_terminal(letter: char) -> bool {
+pub fn steers_terminal(letter: char) -> bool {
     let changes_direction =
         matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     letter.is_control() || changes_direction || matches!(letter, '\u{2028}' | '\u{2029}')

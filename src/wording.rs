@@ -4,7 +4,7 @@ use num_traits::One;
 use std::fmt::Display;
 
 /// A number with its noun: `1 class`, `2 classes`.
-pub(crate) fn counted<N: Display + One + PartialEq>(number: N, noun: &str) -> String {
+pub fn counted<N: Display + One + PartialEq>(number: N, noun: &str) -> String {
     let hisses = ["s", "x", "ch", "sh"].iter().any(|ending| noun.ends_with(ending));
     let ending = match number.is_one() {
         true => "",
@@ -16,7 +16,7 @@ pub(crate) fn counted<N: Display + One + PartialEq>(number: N, noun: &str) -> St
 
 /// A number in the fewest digits that no other number has, with an exponent where zeros would be many; of what single precision holds, no
 /// other number of single precision.
-pub(crate) fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     let single = value as f32;
     let is_plain = value == 0.0 || !value.is_finite() || (1e-4..1e9).contains(&value.abs());
     match (f64::from(single) == value, is_plain) {
@@ -28,22 +28,9 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
-/// A measured figure in four decimals, with an exponent where it is so large that they would say nothing.
-#[cfg(feature = "cli")]
-pub(crate) fn figure(value: f64) -> String {
-    if value.abs() < 1e6 { format!("{value:.4}") } else { format!("{value:.4e}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{counted, number};
-
-    #[cfg(feature = "cli")]
-    #[test]
-    fn figures_stay_short() {
-        let figures = [0.0, 1.38629, 999_999.0, 6.533e29, f64::NAN, f64::NEG_INFINITY].map(super::figure);
-        assert_eq!(figures, ["0.0000", "1.3863", "999999.0000", "6.5330e29", "NaN", "-inf"]);
-    }
 
     #[test]
     fn one_is_singular() {

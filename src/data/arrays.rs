@@ -183,8 +183,7 @@ fn too_large(path: &Path, value: f64, place: &str) -> Error {
 ///
 /// # Errors
 /// As [`read_matrix`]; [`Error::File`] for a number that single precision does not hold.
-#[cfg(feature = "cli")]
-pub(crate) fn read_f32_vector(path: &Path) -> Result<Array1<f32>> {
+pub fn read_f32_vector(path: &Path) -> Result<Array1<f32>> {
     let numbers = read_vector(path)?;
     match numbers.iter().position(|&value| is_too_large(value)) {
         Some(row) => Err(too_large(path, numbers[row], &format!("row {row}"))),
@@ -246,8 +245,7 @@ pub(super) fn is_archive(path: &Path) -> bool {
 }
 
 /// The file that an array is in: of `archive.npz:name` the archive.
-#[cfg(feature = "cli")]
-pub(crate) fn file_of(path: &Path) -> PathBuf {
+pub fn file_of(path: &Path) -> PathBuf {
     archive_and_name(path).map_or_else(|| path.into(), |(archive, _)| archive)
 }
 

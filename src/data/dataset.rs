@@ -69,7 +69,7 @@ impl Dataset {
     }
 
     /// Features with the class of each row.
-    pub(crate) fn labelled(features: Features, labels: Array1<i64>, class_table: ClassTable) -> Result<Self> {
+    pub fn labelled(features: Features, labels: Array1<i64>, class_table: ClassTable) -> Result<Self> {
         let rows = features.rows();
         if rows.is_empty() {
             return Err(Error::Empty { what: "features", found: rows.shape().to_vec() });
@@ -294,7 +294,7 @@ impl Dataset {
 
     /// An error about row r of some rows, or of their labels, as one about row `row_of(r)` of this data set or, where there is one, of its file;
     /// `name` is what errors call the rows.
-    pub(crate) fn located(&self, error: Error, name: &'static str, row_of: impl Fn(usize) -> usize) -> Error {
+    pub fn located(&self, error: Error, name: &'static str, row_of: impl Fn(usize) -> usize) -> Error {
         if !error.is_of_rows(name) {
             return error;
         }

@@ -68,7 +68,7 @@ impl Labels {
     ///
     /// # Errors
     /// [`Error::Label`] for the first such string.
-    pub(crate) fn check_strays(&self) -> Result<()> {
+    pub fn check_strays(&self) -> Result<()> {
         let labelled = || self.iter().enumerate().filter_map(|(row, label)| Some((row, label?)));
         let is_stray = |label: Label| matches!(label, Label::String(string) if string.parse::<i64>().is_err());
         let strays = labelled().filter(|&(_, label)| is_stray(label)).count();

@@ -25,8 +25,7 @@ mod text;
 mod transform;
 
 pub use arrays::{Matrix, read_class_labels, read_labels, read_matrix, read_vector};
-#[cfg(feature = "cli")]
-pub(crate) use arrays::{file_of, read_f32_vector};
+pub use arrays::{file_of, read_f32_vector};
 pub use class_names::{names_by_label, read_class_names};
 pub use class_table::ClassTable;
 pub use dataset::Dataset;
@@ -37,5 +36,5 @@ pub use labels::{Label, Labels};
 pub use open_set::{OpenSetSplit, open_set_split};
 pub use pairs::{PhotographRows, read_pairs};
 pub use text::read_text;
-pub(crate) use text::without_byte_order_mark;
+pub use text::without_byte_order_mark;
 pub use transform::{Transform, TransformKind};

@@ -19,7 +19,7 @@ pub fn read_text(path: &Path) -> Result<String> {
 }
 
 /// What follows a byte order mark of UTF-8: no JSON begins with one, and editors on Windows put it there.
-pub(crate) fn without_byte_order_mark(bytes: &[u8]) -> &[u8] {
+pub fn without_byte_order_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 

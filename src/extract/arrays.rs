@@ -5,7 +5,7 @@ use super::options::Options;
 use super::plan::{Shard, SplitPlan};
 use super::shard::ShardFeatures;
 use crate::data::{LabelledImage, Split, read_features, read_labels};
-use crate::{Error, Result, atomic_file};
+use crate::{Error, Result, files::atomic_file};
 use ndarray::Array1;
 use ndarray_npy::{WriteNpyExt, write_zeroed_npy};
 use std::fs;

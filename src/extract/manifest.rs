@@ -2,7 +2,7 @@
 
 use crate::data::image::Preprocessing;
 use crate::data::{ImageSet, Split, without_byte_order_mark};
-use crate::{Error, Result, atomic_file};
+use crate::{Error, Result, files::atomic_file};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -53,7 +53,7 @@ impl ModelFile {
 /// How an image's features come from a tensor (N, T, D), with a vector for each of T tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Tokens {
     /// They are the first: the class token of vision transformers.
     First,
@@ -126,7 +126,7 @@ impl Manifest {
     }
 
     /// Where the manifest of the features in `directory` is.
-    pub(crate) fn path(directory: &Path) -> PathBuf {
+    pub fn path(directory: &Path) -> PathBuf {
         directory.join("manifest.json")
     }
 

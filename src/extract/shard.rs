@@ -5,7 +5,7 @@ use super::options::Event;
 use super::plan::Shard;
 use crate::data::LabelledImage;
 use crate::data::image::{Preprocessing, to_unit_range};
-use crate::{Error, Result, atomic_file};
+use crate::{Error, Result, files::atomic_file};
 use ndarray::{Array1, Array2, Array4, ArrayView3, ArrayView4, Axis, s};
 use ndarray_npy::{NpzReader, NpzWriter};
 use rand::SeedableRng;

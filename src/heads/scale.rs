@@ -113,7 +113,7 @@ impl Scale {
     }
 
     /// The name of the vector that the scale is kept in.
-    pub(crate) fn vector(self) -> Option<&'static str> {
+    pub fn vector(self) -> Option<&'static str> {
         match self {
             Self::Alpha { .. } => Some("alpha"),
             Self::Learned { .. } => Some("log_scale"),

@@ -116,7 +116,7 @@ fn lloyd<F: Real>(unit: ArrayView2<F>, mut centres: Array2<F>) -> Clustering<F> 
 
 /// The nearest centre of each row, and the squared distance to it.
 fn nearest<F: Real>(unit: ArrayView2<F>, centres: ArrayView2<F>) -> (Vec<usize>, Vec<f64>) {
-    let _single_threaded = SingleThreaded::new();
+    let _single_threaded = SingleThreaded::begin();
     let squared_norms: Vec<F> =
         (0..centres.nrows()).map(|centre| rows::dot(row(centres, centre), row(centres, centre))).collect();
     let squared_norms = &squared_norms;

@@ -148,7 +148,7 @@ fn multiply<F: Real>(
     pairs: Vec<(Range<usize>, Range<usize>)>,
     each: impl Fn(Block<F>) + Sync,
 ) {
-    let _single_threaded = SingleThreaded::new();
+    let _single_threaded = SingleThreaded::begin();
     let scratch = || vec![F::zero(); BLOCK * BLOCK];
     pairs.into_par_iter().for_each_init(scratch, |scratch, (query, other)| {
         let shape = (query.len(), other.len());

@@ -7,7 +7,7 @@
 /// While one of these lives, OpenBLAS works on the calling thread alone. The last to go restores the number of threads that
 /// the first found, so that a program's own setting survives.
 #[must_use]
-pub(crate) struct SingleThreaded(());
+pub struct SingleThreaded(());
 
 #[cfg(feature = "blas")]
 mod openblas {
@@ -34,7 +34,8 @@ mod openblas {
     }
 
     impl SingleThreaded {
-        pub(crate) fn new() -> Self {
+        /// From now on.
+        pub fn begin() -> Self {
             let mut changed = changed();
             if changed.by == 0 {
                 // SAFETY: the two functions read and write one integer of OpenBLAS; they have no preconditions.
@@ -66,8 +67,8 @@ mod openblas {
             // SAFETY: as above.
             let threads = || unsafe { openblas_get_num_threads() };
             let before = threads();
-            let first = SingleThreaded::new();
-            let second = SingleThreaded::new();
+            let first = SingleThreaded::begin();
+            let second = SingleThreaded::begin();
             assert_eq!(threads(), 1);
             drop(first);
             assert_eq!(threads(), 1);
@@ -80,7 +81,8 @@ mod openblas {
 
 #[cfg(not(feature = "blas"))]
 impl SingleThreaded {
-    pub(crate) fn new() -> Self {
+    /// From now on.
+    pub fn begin() -> Self {
         Self(())
     }
 }

@@ -4,7 +4,7 @@ mod blas_threads;
 mod exp;
 mod product;
 
-pub(crate) use blas_threads::SingleThreaded;
+pub use blas_threads::SingleThreaded;
 
 use ndarray::{ArrayView2, ArrayViewMut2, NdFloat};
 use num_traits::FromPrimitive;

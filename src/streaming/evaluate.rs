@@ -51,7 +51,7 @@ impl<F: Real> Streaming<F> {
 
     fn run_evaluation(&mut self, inputs: &Inputs<F>, weights: &[F]) -> Result<Evaluated<F>> {
         let Self { unit_features, feature_norms, groups, rows: state, .. } = self;
-        let _single_threaded = SingleThreaded::new();
+        let _single_threaded = SingleThreaded::begin();
         let prepared = inputs.prepare(unit_features, feature_norms)?;
         let labelled = labelled_rows(inputs, prepared.operand.view(), weights, &prepared.objective.targets)?;
         let by_column = by_column(&labelled);

@@ -187,7 +187,7 @@ impl<F: Real> Streaming<F> {
         let geometry = checked.geometry;
         let dimension = inputs.features.ncols();
         let Self { options, unit_features, feature_norms, groups, rows: row_state } = self;
-        let _single_threaded = SingleThreaded::new();
+        let _single_threaded = SingleThreaded::begin();
         let prepared = inputs.prepare(unit_features, feature_norms)?;
         let (blocks, factor) = (prepared.blocks, prepared.factor);
 

@@ -7,9 +7,9 @@
 
 use super::checksum::{DataChecksum, little_endian};
 use super::{EpochRecord, Model, PausedEpoch, Place, StoredHead, TrainConfig, TrainedEmbedder};
-use crate::atomic_file::{Written, directory_of, flush_directory};
 use crate::data::{ClassTable, Dataset, Transform, without_byte_order_mark};
 use crate::embedder::{Embedder, EmbedderParameters};
+use crate::files::atomic_file::{Written, directory_of, flush_directory};
 use crate::heads::State;
 use crate::ops::l2_normalize::check_finite;
 use crate::optim::Moments;

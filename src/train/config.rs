@@ -75,7 +75,7 @@ impl Default for Kernel {
 /// How class vectors begin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum WeightInit {
     /// Normal, of variance 2 / (C + D), after Glorot.
     #[default]
@@ -183,7 +183,7 @@ impl<H: StoredHead> TrainConfig<H> {
 }
 
 /// The sentence in which a setting is said not to be that of the run to resume.
-pub(crate) fn difference(setting: &str, found: &str, expected: &str) -> String {
+pub fn difference(setting: &str, found: &str, expected: &str) -> String {
     format!("{setting} is {found}, the run has {expected}")
 }
 

@@ -5,7 +5,7 @@
 use super::history::{COLUMNS, EpochRecord, HISTORY, read_rows, write_history};
 use crate::heads::BatchStatistics;
 use crate::metrics::angles::AngleHistogram;
-use crate::{Error, Result, atomic_file};
+use crate::{Error, Result, files::atomic_file};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};

@@ -1,6 +1,6 @@
 //! What is known of each epoch, and its file `history.csv`.
 
-use crate::atomic_file;
+use crate::files::atomic_file;
 use crate::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -21,9 +21,7 @@ mod trainer;
 
 pub use checkpoint::{Checkpoint, RunData};
 pub use checksum::DataChecksum;
-#[cfg(feature = "cli")]
-pub(crate) use config::difference;
-pub use config::{Kernel, MAX_SCALE, TrainConfig, WeightInit};
+pub use config::{Kernel, MAX_SCALE, TrainConfig, WeightInit, difference};
 pub use epoch_log::{EpochLog, StepRecord, has_logs, read_steps, read_target_angles};
 pub use history::{EpochRecord, read_history, write_history};
 pub use model::{Evaluation, Model, TrainedEmbedder};

@@ -95,7 +95,7 @@ impl<H: Head> Model<H> {
     }
 
     /// What the head takes, as errors about its rows call it.
-    pub(crate) fn head_input(&self) -> &'static str {
+    pub fn head_input(&self) -> &'static str {
         match (&self.embedder, self.transform.kind()) {
             (Some(_), _) => "embeddings",
             (None, TransformKind::None) => "features",

@@ -2,9 +2,9 @@
 //! of a run that was paused `checkpoints/epoch-NNNN-batch-MMMMMM.*`, `tensorboard/`.
 
 use super::{Checkpoint, EpochLog, EpochRecord, EventWriter, Place, StoredHead, epoch_log};
-use crate::directory_lock::lock;
-use crate::new_places::NewPlaces;
-use crate::{Error, Result, atomic_file, shell};
+use crate::files::NewPlaces;
+use crate::files::directory_lock::lock;
+use crate::{Error, Result, files::atomic_file, shell};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
@@ -73,8 +73,7 @@ impl RunDirectory {
     }
 
     /// A further file of the run that is going to be made.
-    #[cfg(feature = "cli")]
-    pub(crate) fn further_file(&mut self, name: &str) {
+    pub fn further_file(&mut self, name: &str) {
         self.new.file(self.path.join(name));
     }
 

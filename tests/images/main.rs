@@ -1,8 +1,6 @@
 //! Photographs: reading CUB-200-2011 and folders, preprocessing, augmentation, extraction of features.
 
 mod augmentation;
-#[path = "../common/command.rs"]
-mod command;
 mod cub;
 mod extraction;
 mod fixture;
@@ -10,7 +8,6 @@ mod folder;
 mod jpegs;
 #[cfg(feature = "onnx")]
 mod onnx;
-mod program;
 mod reference;
 
 use std::path::{Path, PathBuf};

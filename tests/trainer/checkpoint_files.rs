@@ -1,7 +1,7 @@
 //! The files of checkpoints: damage is noticed, tensors and JSON belong together, and an older one is found.
 
 use super::birds::{adacos, trainer};
-use super::hostile_files::{data, trained};
+use super::hostile::{data, trained};
 use arcos::AnyHead;
 use arcos::Error;
 use arcos::embedder::{EmbedBlock, Embedder};

@@ -1,7 +1,6 @@
 //! `.npz` archives that are damaged or made to do harm.
 
-use super::hostile_arrays::{header, npy};
-use super::hostile_files::{noise, refusal, taken, written};
+use super::hostile::{header, noise, npy, refusal, taken, written};
 use super::numpy_file;
 use arcos::data::{read_features, read_labels};
 use ndarray::Array2;

@@ -1,6 +1,6 @@
 //! Checkpoints that are damaged or made to do harm.
 
-use super::hostile_files::{adacos, data, noise, refusal, taken, trained};
+use super::hostile::{adacos, data, noise, refusal, taken, trained};
 use arcos::data::TransformKind;
 use arcos::embedder::{EmbedBlock, Embedder};
 use arcos::heads::L2Softmax;

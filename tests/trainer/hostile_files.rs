@@ -1,69 +1,15 @@
-//! Text files that are damaged or made to do harm, and what the tests of other such files share: whatever a file holds,
-//! a reader takes it or refuses it by name; it does not panic, nor take memory for what the file merely claims.
+//! Text files that are damaged or made to do harm.
 
+use super::hostile::{adacos, data, noise, refusal, taken, written};
+use arcos::Result;
 use arcos::data::image::{Layout, Preprocessing};
-use arcos::data::{Dataset, PhotographRows, read_pairs};
+use arcos::data::{PhotographRows, read_pairs};
 use arcos::extract::Manifest;
-use arcos::heads::AdaCos;
 use arcos::train::{RunDirectory, TrainConfig, Trainer, read_history, read_steps, read_target_angles};
-use arcos::{AnyHead, Error, Result};
-use ndarray::Array2;
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 use std::fmt::Debug;
 use std::fs;
-use std::path::{Path, PathBuf};
-
-/// What is said of a file that must be refused.
-pub fn refusal<T: Debug>(result: Result<T>, file: &Path) -> String {
-    match result {
-        Err(error @ (Error::File { .. } | Error::InFile { .. } | Error::Io { .. } | Error::Line { .. })) => {
-            let message = error.to_string();
-            assert!(message.contains(&file.display().to_string()), "{message}");
-            message
-        }
-        other => panic!("{}: {other:?}", file.display()),
-    }
-}
-
-/// Whether a file is taken; if not, the refusal names it.
-pub fn taken<T: Debug>(result: Result<T>, file: &Path) -> bool {
-    if result.is_err() {
-        refusal(result, file);
-        return false;
-    }
-    true
-}
-
-pub fn written(directory: &Path, name: &str, bytes: &[u8]) -> PathBuf {
-    let path = directory.join(name);
-    fs::write(&path, bytes).expect("writable");
-    path
-}
-
-pub fn noise(length: usize) -> Vec<u8> {
-    let mut bytes = vec![0; length];
-    ChaCha8Rng::seed_from_u64(0).fill_bytes(&mut bytes);
-    bytes
-}
-
-/// Twenty rows of four dimensions and five classes.
-pub fn data() -> Dataset {
-    let features = Array2::from_shape_fn((20, 4), |(row, column)| ((7 * row + 5 * column) % 13) as f32 - 6.0);
-    Dataset::new(features.into(), (0..20).map(|row| row % 5).collect()).expect("well-formed")
-}
-
-/// A trainer of [`data`] after one epoch.
-pub fn trained(config: TrainConfig) -> Trainer {
-    let mut trainer = Trainer::new(config, data(), None).expect("well-formed");
-    trainer.run_epoch(|_| ()).expect("training goes on");
-    trainer
-}
-
-pub fn adacos() -> AnyHead {
-    AnyHead::AdaCos(AdaCos::default())
-}
+use std::path::Path;
 
 fn digits_as(text: &[u8], digits: &[u8]) -> Vec<u8> {
     let byte = |&byte: &u8| if byte.is_ascii_digit() { digits.to_vec() } else { vec![byte] };

@@ -1,33 +1,17 @@
-//! Data, training and the program.
+//! Data and training.
 
 #[path = "../common/birds.rs"]
 mod birds;
 mod checkpoint_files;
-mod class_labels;
-#[path = "../common/command.rs"]
-mod command;
-mod comparisons;
-mod data_files;
+#[path = "../common/hostile.rs"]
+mod hostile;
 mod hostile_archives;
-mod hostile_arrays;
 mod hostile_checkpoints;
 mod hostile_files;
-mod interruption;
 mod linear_algebra;
-// OpenBLAS takes buffers for every thread, and asks again and again where it cannot have them.
-#[cfg(all(target_os = "linux", not(feature = "blas")))]
-mod little_memory;
 mod load;
-mod objectives;
-mod open_set;
-mod outputs;
-mod partial_fc;
-mod program;
-mod resumption;
-mod row_numbers;
 mod training;
 mod transforms;
-mod wrong_labels;
 
 use std::path::{Path, PathBuf};
 

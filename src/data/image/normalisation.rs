@@ -15,7 +15,7 @@ pub fn to_unit_range(image: &RgbImage) -> Array3<f32> {
 /// What a network expects of values in [0, 1].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Normalisation {
     /// ImageNet's mean subtracted, divided by its standard deviation, channel by channel: torchvision's networks.
     #[default]
@@ -25,11 +25,11 @@ pub enum Normalisation {
     /// [-1, 1]: MobileNets and Inceptions of Keras.
     MinusOneOne,
     /// [0, 255]: networks that take bytes or normalise themselves, Keras's EfficientNets among them.
-    #[cfg_attr(feature = "cli", value(name = "zero-255"))]
+    #[cfg_attr(feature = "clap", value(name = "zero-255"))]
     #[serde(rename = "zero-255")]
     Zero255,
     /// Another mean subtracted, divided by another standard deviation.
-    #[cfg_attr(feature = "cli", value(skip))]
+    #[cfg_attr(feature = "clap", value(skip))]
     Custom {
         /// Of red, green and blue, of values in [0, 1].
         mean: [f32; 3],
@@ -41,7 +41,7 @@ pub enum Normalisation {
 /// In which order a network expects the colours of a pixel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum ChannelOrder {
     /// Red, green, blue.
     #[default]

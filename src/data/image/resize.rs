@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// How pixels between pixels are made. Both average over all source pixels where the image shrinks (antialiasing).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Interpolation {
     /// A triangle; what the Keras project's networks were trained with.
     #[default]

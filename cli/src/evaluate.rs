@@ -1,0 +1,334 @@
+//! `arcos evaluate`
+
+use super::data_args::read_labels;
+use super::measured_rows::MeasuredRows;
+use super::photographs_of_rows::photographs_of_rows;
+use super::table::figure;
+use super::{open_set, outputs, print};
+use arcos::data::{Dataset, Features, Labels, Matrix, PhotographRows, file_of, read_features, read_matrix, read_pairs};
+use arcos::files::NewPlaces;
+use arcos::metrics::open_set::{OpenSet, OpenSetOptions, measure};
+use arcos::train::{Checkpoint, Model, RunDirectory};
+use arcos::wording::counted;
+use arcos::{Error, Head, Real, Result, files::atomic_file};
+use ndarray::Array2;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// What --out leaves.
+const REPORT: &str = "evaluation.json";
+const FIGURE: &str = "open_set.png";
+
+/// Arguments of `arcos evaluate`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Without --open-set: loss and accuracy of the head on classes that it was trained on. With it: how well rows of one class find each other, \
+whatever the classes, by the cosine similarity of their embeddings. Recall@k, MAP@R, R-precision: each row among all others. NMI: k-means. \
+AUC, EER, TAR at FAR: all pairs of rows, and --pairs with the ten folds of LFW. Identification: the first row of each class is the \
+gallery, with --distractors, and the others are looked up in it; by --distractors alone as in MegaFace, too.
+
+Examples:
+  arcos evaluate --run arcos-run --features X.npy --labels y.npy
+  arcos evaluate --run arcos-run --features X.npy --labels y.npy --open-set --classes 100..200 --out report
+  arcos evaluate --embeddings E.npy --labels y.npy --pairs pairs.txt --manifest DIR
+  arcos evaluate --embeddings E.npy --pairs pairs.csv
+  arcos evaluate --embeddings E.npy --labels y.npy --distractors megaface.npy --json")]
+pub(super) struct Args {
+    /// A run directory (its newest checkpoint), or a checkpoint
+    #[arg(long, value_name = "PATH", default_value = "arcos-run")]
+    run: PathBuf,
+    /// Features (N, D): .npy, .npz or archive.npz:name; as given to training, the run's transform is applied
+    #[arg(long, value_name = "FILE", required_unless_present = "embeddings")]
+    features: Option<PathBuf>,
+    /// Embeddings (N, E) of any origin, measured as they are: no run is needed
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["features", "run"])]
+    embeddings: Option<PathBuf>,
+    /// Labels (N,): integers, strings or whole floating-point numbers, or a .txt file with a label a line; -100 or an empty string means no label.
+    /// Of a head they are those that it was trained with
+    #[arg(long, value_name = "FILE", required_unless_present = "pairs")]
+    labels: Option<PathBuf>,
+    /// Labels are numbers from N; only for runs that do not know theirs, which are counted from 0 [default: as in training]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, requires = "labels")]
+    labels_start: Option<i64>,
+    /// Only rows with these labels: A..B is from A to below B, either may be left out
+    #[arg(long, value_name = "A..B", value_parser = class_range, requires = "labels")]
+    classes: Option<Range<i64>>,
+    /// Measure embeddings rather than the head
+    #[arg(long)]
+    open_set: bool,
+    /// Pairs for verification: lines of `i j same` (rows from 0, or photographs as the manifest names them; 1 or 0), or LFW's pairs.txt. They are enough where there are no labels
+    #[arg(long, value_name = "FILE", conflicts_with = "classes", help_heading = "Open set")]
+    pairs: Option<PathBuf>,
+    /// Which photograph each row is, for pairs of photographs: a manifest.json that `arcos extract` left or the directory that it is in, or a text
+    /// file with a photograph a line [default: the manifest.json beside the features]
+    #[arg(long, value_name = "PATH", requires = "pairs", conflicts_with = "classes", help_heading = "Open set")]
+    manifest: Option<PathBuf>,
+    /// Features (or embeddings) of nobody, that rows of a class have to find each other among, as in MegaFace
+    #[arg(long, value_name = "FILE", help_heading = "Open set")]
+    distractors: Option<PathBuf>,
+    /// NMI even where clustering takes longer than all the rest: where rows times classes are past 100 million
+    #[arg(long, help_heading = "Open set")]
+    nmi: bool,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+    /// Leave evaluation.json here and, of an open set, open_set.png
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let measures_embeddings =
+        args.open_set || args.embeddings.is_some() || args.pairs.is_some() || args.distractors.is_some() || args.nmi;
+    if let (Some(start), true) = (args.labels_start, measures_embeddings) {
+        let expected = "none where embeddings are measured, whatever their labels".into();
+        return Err(Error::Setting { name: "--labels-start", value: start.to_string(), expected });
+    }
+    let model = match &args.embeddings {
+        Some(_) => None,
+        None => Some(read_model_with_labels(&args.run, args.labels_start)?),
+    };
+    let labels = args.labels.as_deref().map(|path| Ok::<_, Error>((path, read_labels(path)?))).transpose()?;
+    if let (Some(model), Some((path, labels)), false) = (&model, &labels, measures_embeddings)
+        && !model.class_table.labels_are_strings()
+    {
+        labels.check_strays().map_err(|error| error.in_file(path))?;
+    }
+    if let Some(directory) = &args.out {
+        let files = [REPORT, FIGURE].map(|name| directory.join(name));
+        outputs::refuse_inputs(&files, &inputs(args))?;
+        outputs::refuse_others(&files[0], &["head", "rows"], &files)?;
+        outputs::check_places(directory, &files)?;
+    }
+    let report = evaluated(args, model.as_ref(), labels, measures_embeddings)?;
+    if let Some(directory) = &args.out {
+        report.leave(directory)?;
+    }
+    if args.json { print(report.json) } else { print(report.text) }
+}
+
+/// What was measured.
+struct Report {
+    json: Value,
+    text: String,
+    /// Of an open set, under this title.
+    figure: Option<(String, OpenSet)>,
+}
+
+impl Report {
+    /// Writes all that there is, or nothing; no figure of an earlier evaluation stays beside it.
+    fn leave(&self, directory: &Path) -> Result<()> {
+        let [report, figure] = [REPORT, FIGURE].map(|name| directory.join(name));
+        let mut places = NewPlaces::default();
+        places.directory(directory)?;
+        places.file(report.clone());
+        places.file(figure.clone());
+        let write_all = || {
+            atomic_file::write(&report, |file| {
+                serde_json::to_writer_pretty(&mut *file, &self.json)?;
+                writeln!(file)
+            })?;
+            match &self.figure {
+                Some((title, measures)) => open_set::draw_one(&figure, title, measures),
+                None => outputs::remove(&figure),
+            }
+        };
+        write_all().inspect_err(|_| places.remove())
+    }
+}
+
+/// Reads the rows and measures them.
+fn evaluated(
+    args: &Args,
+    model: Option<&Model>,
+    labels: Option<(&Path, Labels)>,
+    measures_embeddings: bool,
+) -> Result<Report> {
+    let (path, classes) = (path_of_rows(args), args.classes.as_ref());
+    let rows =
+        |what, shape: &[usize]| MeasuredRows::new((path, what, shape), labels, classes, args.distractors.as_deref());
+    match model {
+        Some(model) => {
+            let features = read_features(path)?;
+            let rows = rows("features", &features.rows().shape())?;
+            let features = rows.of(features, Features::select)?;
+            match measures_embeddings {
+                true => {
+                    let (embeddings, distractors) = embeddings_of_model(model, &features, &rows, args)?;
+                    measured(embeddings, distractors, &rows, Some(model), args)
+                }
+                false => closed_set(model, features, &rows),
+            }
+        }
+        None => {
+            let embeddings = read_matrix(path)?;
+            let rows = rows("embeddings", embeddings.shape())?;
+            let embeddings = rows.of(embeddings, |embeddings, rows| Ok(embeddings.select(rows)))?;
+            let distractors = args.distractors.as_deref().map(read_matrix).transpose()?;
+            // In double precision where one of the files is.
+            match (embeddings, distractors) {
+                (Matrix::F32(embeddings), None) => measured(embeddings, None, &rows, None, args),
+                (Matrix::F32(embeddings), Some(Matrix::F32(distractors))) => {
+                    measured(embeddings, Some(distractors), &rows, None, args)
+                }
+                (embeddings, distractors) => {
+                    measured(embeddings.into_f64(), distractors.map(Matrix::into_f64), &rows, None, args)
+                }
+            }
+        }
+    }
+}
+
+/// The files that are read.
+fn inputs(args: &Args) -> Vec<PathBuf> {
+    let files = [&args.features, &args.embeddings, &args.labels, &args.distractors].map(Option::as_ref);
+    let files = files.into_iter().flatten().map(|path| file_of(path));
+    let manifest =
+        args.manifest.iter().map(|path| if path.is_file() { path.clone() } else { path.join("manifest.json") });
+    files.chain(args.pairs.clone()).chain(manifest).chain(model_files(&args.run)).collect()
+}
+
+/// The file of features or embeddings.
+fn path_of_rows(args: &Args) -> &Path {
+    args.embeddings.as_deref().or(args.features.as_deref()).expect("clap requires one of the two")
+}
+
+/// Figures of the head.
+fn closed_set(model: &Model, features: Features, rows: &MeasuredRows) -> Result<Report> {
+    let data = Dataset::labelled(features, rows.labels.clone(), rows.class_table.clone());
+    let evaluation = data.and_then(|data| model.evaluate(&data)).map_err(|error| match error {
+        Error::Label { row, label, expected } => {
+            let advice = "--open-set measures embeddings of other classes, --classes leaves rows out";
+            Error::Label { row, label, expected: format!("{expected}; {advice}") }
+        }
+        other => other,
+    });
+    let evaluation = evaluation.map_err(|error| rows.located(error, model.head_input()))?;
+    let json = json!({
+        "head": model.head.name(),
+        "rows": evaluation.rows,
+        "loss": evaluation.loss,
+        "accuracy": evaluation.accuracy,
+        "top5_accuracy": evaluation.top5_accuracy,
+    });
+    let text = format!(
+        "{}, {}: loss {}  accuracy {:.4}  top-5 {:.4}",
+        model.head.name(),
+        counted(evaluation.rows, "row"),
+        figure(evaluation.loss),
+        evaluation.accuracy,
+        evaluation.top5_accuracy
+    );
+    Ok(Report { json, text, figure: None })
+}
+
+/// Embeddings of features and, where there are some, of distractors.
+fn embeddings_of_model(
+    model: &Model,
+    features: &Features,
+    rows: &MeasuredRows,
+    args: &Args,
+) -> Result<(Array2<f32>, Option<Array2<f32>>)> {
+    let embeddings = model.embeddings(features).map_err(|error| rows.located(error, "features"))?;
+    features.check_unchanged()?;
+    let of_distractors = |path: &Path| {
+        let distractors = read_features(path)?;
+        let embeddings = model.embeddings(&distractors).map_err(|error| error.in_file(path))?;
+        distractors.check_unchanged()?;
+        Ok::<_, Error>(embeddings)
+    };
+    Ok((embeddings, args.distractors.as_deref().map(of_distractors).transpose()?))
+}
+
+/// Measures of embeddings.
+fn measured<F: Real>(
+    embeddings: Array2<F>,
+    distractors: Option<Array2<F>>,
+    rows: &MeasuredRows,
+    model: Option<&Model>,
+    args: &Args,
+) -> Result<Report> {
+    let labels = rows.labels.view();
+    let pairs = args.pairs.as_deref().map(|pairs| {
+        let photographs = photographs_of_rows(args.manifest.as_deref(), path_of_rows(args), labels.len())?;
+        read_pairs(pairs, labels.len(), &PhotographRows::of(photographs.iter().map(String::as_str)))
+    });
+    let pairs = pairs.transpose()?;
+    let options = OpenSetOptions {
+        clusters: args.nmi || open_set::clusters_fast(labels),
+        pairs: pairs.as_deref(),
+        distractors: distractors.as_ref().map(|distractors| distractors.view()),
+        ..OpenSetOptions::default()
+    };
+    let measures = measure(embeddings.view(), labels, &options).map_err(|error| rows.located(error, "embeddings"))?;
+    let title = format!(
+        "{} of {}, {}",
+        counted(measures.rows, "row"),
+        counted(measures.classes, "class"),
+        counted(embeddings.ncols(), "dimension")
+    );
+    let mut json = open_set::json(&measures);
+    json["dimension"] = embeddings.ncols().into();
+    json["head"] = model.map(|model| model.head.name()).into();
+    Ok(Report { json, text: open_set::text(&measures), figure: Some((title, measures)) })
+}
+
+/// `A..B`, either of which may be left out.
+fn class_range(text: &str) -> std::result::Result<Range<i64>, String> {
+    let (start, end) = text.split_once("..").ok_or("expected A..B")?;
+    let bound = |text: &str, default: i64| match text {
+        "" => Ok(default),
+        text => text.parse::<i64>().map_err(|error| format!("expected a whole number: {error}")),
+    };
+    match bound(start, i64::MIN)?..bound(end, i64::MAX)? {
+        range if range.is_empty() => Err("expected A..B with A below B".into()),
+        range => Ok(range),
+    }
+}
+
+/// The model of a run's newest checkpoint, or of the checkpoint itself.
+pub(super) fn read_model(path: &Path) -> Result<Model> {
+    Ok(read_checkpoint(path)?.model)
+}
+
+/// The model of a run that does not know its labels with those from `labels_start`; of any other run there is no such start.
+pub(super) fn read_model_with_labels(path: &Path, labels_start: Option<i64>) -> Result<Model> {
+    let Checkpoint { model, data, .. } = read_checkpoint(path)?;
+    let Some(start) = labels_start else { return Ok(model) };
+    // Runs from before labels were kept have no check sums of their data, either.
+    if data.is_some() {
+        let expected = format!("none: the run knows its labels, {}", model.class_table.describe());
+        return Err(Error::Setting { name: "--labels-start", value: start.to_string(), expected }.of_run(path));
+    }
+    Ok(Model { class_table: model.class_table.starting_at(start)?, ..model })
+}
+
+fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
+    let newest = if path.is_dir() { RunDirectory::load_newest(path)? } else { None };
+    newest.map_or_else(|| Checkpoint::load(&checkpoint_of(path)?), Ok)
+}
+
+/// The newest checkpoint of a run, or the checkpoint itself.
+fn checkpoint_of(path: &Path) -> Result<PathBuf> {
+    let wrong = |found: &str| Error::File {
+        path: path.into(),
+        found: found.into(),
+        expected: "the output directory of `arcos train`, or a checkpoint".into(),
+    };
+    if path.is_dir() {
+        return RunDirectory::newest_checkpoint(path)?.ok_or_else(|| wrong("holds no checkpoint"));
+    }
+    match (path.with_extension("json").exists(), path.exists()) {
+        (true, _) => Ok(path.into()),
+        (false, true) => Err(wrong("is no checkpoint")),
+        (false, false) => Err(wrong("is not there")),
+    }
+}
+
+/// The files that [`read_model`] reads.
+pub(super) fn model_files(path: &Path) -> Vec<PathBuf> {
+    let checkpoint = checkpoint_of(path).ok();
+    checkpoint.iter().flat_map(|path| ["json", "safetensors"].map(|extension| path.with_extension(extension))).collect()
+}

@@ -1,0 +1,111 @@
+//! The hyper-parameters of heads as arguments, made from the heads' own tables of options.
+
+use super::listed_name::ListedName;
+use arcos::heads::OptionInfo;
+use arcos::{AnyHead, Result};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Arg, ArgMatches, Command, FromArgMatches};
+
+/// `--scale`, `--margin` and the like, as they were given. A head takes some of them, and has defaults for all.
+pub(super) struct HeadArgs(Vec<(&'static str, String)>);
+
+impl HeadArgs {
+    /// The options given, by name.
+    pub fn given(&self) -> &[(&'static str, String)] {
+        &self.0
+    }
+}
+
+/// Every option of any head, with the heads that take it.
+fn options() -> Vec<(&'static str, Vec<(&'static str, OptionInfo)>)> {
+    let mut options: Vec<(&str, Vec<_>)> = Vec::new();
+    for head in AnyHead::names() {
+        for option in AnyHead::options_of(head).expect("a listed head") {
+            match options.iter_mut().find(|(name, _)| *name == option.name) {
+                Some((_, takers)) => takers.push((head, option)),
+                None => options.push((option.name, vec![(head, option)])),
+            }
+        }
+    }
+    options
+}
+
+/// What an option is, for each of the heads that take it, with their defaults.
+fn help(takers: &[(&str, OptionInfo)]) -> String {
+    let parts = takers.chunk_by(|(_, one), (_, other)| (one.help, &one.default) == (other.help, &other.default));
+    let part = |part: &[(&str, OptionInfo)]| {
+        let heads: Vec<_> = part.iter().map(|(head, _)| *head).collect();
+        let (_, OptionInfo { help, default, .. }) = &part[0];
+        format!("{}: {help} [default: {default}]", heads.join(", "))
+    };
+    parts.map(part).collect::<Vec<_>>().join("; ")
+}
+
+impl clap::Args for HeadArgs {
+    fn augment_args(command: Command) -> Command {
+        options().into_iter().fold(command, |command, (name, takers)| {
+            let is_switch = takers.iter().all(|(_, option)| option.default == "false");
+            let argument = Arg::new(name.replace('-', "_")).long(name).help(help(&takers)).help_heading("Head");
+            command.arg(match is_switch {
+                true => argument.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("BOOL"),
+                false => argument.allow_hyphen_values(true).value_name("VALUE"),
+            })
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for HeadArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = options()
+            .into_iter()
+            .filter_map(|(name, _)| Some((name, matches.get_one::<String>(&name.replace('-', "_"))?.clone())));
+        Ok(Self(given.collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The names of all heads, with their training logits for `--help`. For arguments that ignore case.
+pub(super) fn head_names() -> impl TypedValueParser<Value = String> {
+    let possible = |&(name, formula): &(&'static str, &'static str)| PossibleValue::new(name).help(formula);
+    ListedName(PossibleValuesParser::new(AnyHead::LIST.iter().map(possible))).map(|name| name.to_lowercase())
+}
+
+/// The head called `name` with options by name.
+pub(super) fn head<'a>(name: &str, options: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<AnyHead> {
+    AnyHead::new(name, &options.into_iter().collect::<Vec<_>>())
+}
+
+/// Options with their values borrowed.
+pub(super) fn borrowed<'a>(given: &'a [(&'static str, String)]) -> impl Iterator<Item = (&'a str, &'a str)> {
+    given.iter().map(|(name, value)| (*name, value.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Args as _;
+
+    #[test]
+    fn every_option_of_every_head_is_an_argument() {
+        let command = HeadArgs::augment_args(Command::new("heads"));
+        for (name, takers) in options() {
+            let argument = command.get_arguments().find(|argument| argument.get_long() == Some(name));
+            let help = argument.and_then(|argument| argument.get_help()).expect("an argument with help").to_string();
+            assert!(takers.iter().all(|(head, _)| help.contains(head)), "{name}: {help}");
+        }
+        let words = "heads --scale adacos --margin -0.5 --learn-alpha --past-pi Easy".split(' ');
+        let matches = command.try_get_matches_from(words).expect("good usage");
+        let HeadArgs(mut given) = HeadArgs::from_arg_matches(&matches).expect("good usage");
+        given.sort();
+        let expected = [("learn-alpha", "true"), ("margin", "-0.5"), ("past-pi", "Easy"), ("scale", "adacos")];
+        assert_eq!(given, expected.map(|(name, value)| (name, value.to_owned())));
+    }
+}

@@ -1,0 +1,150 @@
+//! The program `arcos`: argument parsing, progress, tables, plots. See `arcos --help`.
+
+mod bench;
+mod canvas;
+mod checkpoint_every;
+mod class_report;
+mod compare;
+mod comparison;
+mod confusion_plot;
+mod csv_text;
+mod data_args;
+mod demo;
+mod embed;
+mod embed_args;
+mod evaluate;
+mod extract;
+mod given;
+mod grad;
+mod head_args;
+mod head_specs;
+mod interrupt;
+mod kernel_args;
+mod listed_name;
+mod measured_rows;
+mod npy;
+mod objective_args;
+mod open_set;
+mod outputs;
+mod photographs_of_rows;
+mod plot;
+mod predict;
+mod progress;
+mod resumption;
+mod run_files;
+mod run_record;
+mod table;
+mod terminal;
+mod train;
+mod train_args;
+mod training_plot;
+
+use arcos::Error;
+use clap::{Parser, Subcommand};
+use std::io::ErrorKind;
+use std::process::ExitCode;
+use terminal::{complain, print, tell, untold};
+
+/// Angular-margin classification heads (AdaCos, ArcFace, CosFace, L2-softmax, ...) on frozen features.
+#[derive(Parser)]
+#[command(name = "arcos", version, propagate_version = true, max_term_width = 110, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  arcos demo                                           five heads on synthetic bird features
+  arcos train --head arcface --scale 32 --data DIR     one head on your own features
+  arcos compare --data DIR --heads all                 every head on the same features
+  arcos extract --cub CUB_200_2011 --model efficientnet_b0.onnx --out DIR
+  arcos compare --data DIR --open-set --embed 128      heads ranked on classes that they have not seen
+  arcos evaluate --run arcos-run --features X.npy --labels y.npy
+  arcos grad --head cosface --features X.npy --weights W.npy --labels y.npy --out DIR
+
+Exit status: 0 done, 1 bad data or a failure, 2 bad usage.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train the five classic heads on synthetic stand-ins for bird features, print a table, draw a figure
+    Demo(demo::Args),
+    /// Train one head on your features
+    Train(train::Args),
+    /// Train several heads on the same features, print one table, draw one figure
+    Compare(compare::Args),
+    /// Features of photographs, by a frozen network, as .npy: what train and compare take
+    Extract(extract::Args),
+    /// Embeddings of features, as .npy
+    Embed(embed::Args),
+    /// Accuracy of a trained head, or retrieval, verification and identification by its embeddings
+    Evaluate(evaluate::Args),
+    /// Classes and probabilities of unlabelled features, as CSV
+    Predict(predict::Args),
+    /// Loss and gradients of one batch as .npy, for checking against other frameworks
+    Grad(grad::Args),
+    /// Speed and memory of the streaming kernel on this machine, beside bare matrix products
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    match interrupt::watch().and_then(|()| run(&command)) {
+        Ok(()) => match untold() {
+            None => ExitCode::SUCCESS,
+            Some(error) => {
+                complain(error);
+                ExitCode::FAILURE
+            }
+        },
+        // Whoever reads our output has read enough.
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe && command.writes_data() => {
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(if is_usage(&error) { 2 } else { 1 })
+        }
+    }
+}
+
+fn run(command: &Command) -> arcos::Result<()> {
+    match command {
+        Command::Demo(args) => demo::run(args),
+        Command::Train(args) => train::run(args),
+        Command::Compare(args) => compare::run(args),
+        Command::Extract(args) => extract::run(args),
+        Command::Embed(args) => embed::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
+        Command::Predict(args) => predict::run(args),
+        Command::Grad(args) => grad::run(args),
+        Command::Bench(args) => bench::run(args),
+    }
+}
+
+impl Command {
+    /// Whether its output is what it is for, so that it ends with whoever reads that.
+    fn writes_data(&self) -> bool {
+        !matches!(self, Self::Demo(_) | Self::Train(_) | Self::Compare(_) | Self::Extract(_))
+    }
+}
+
+/// Whether the mistake is in the arguments rather than in the data.
+fn is_usage(error: &Error) -> bool {
+    use Error::*;
+    match error {
+        UnknownHead { .. } | UnknownOption { .. } | HyperParameter { .. } | Setting { .. } | OtherSettings { .. } => {
+            true
+        }
+        OfRun { source, .. } => is_usage(source),
+        _ => false,
+    }
+}
+
+/// An error for an option that is `given` where it would have no effect: without what it `needs`.
+fn only_with(given: bool, name: &'static str, has_effect: bool, needs: &str) -> arcos::Result<()> {
+    match given && !has_effect {
+        true => Err(Error::Setting { name, value: "given".into(), expected: format!("{needs} with it") }),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,121 @@
+//! `arcos predict`
+
+use super::csv_text::csv_text;
+use super::evaluate::{model_files, read_model_with_labels};
+use super::outputs;
+use super::terminal::escaped;
+use super::train_args::at_least_one;
+use arcos::data::{Features, Label, file_of, read_features};
+use arcos::train::Model;
+use arcos::{Error, Result, files::atomic_file};
+use ndarray::ArrayView1;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+
+/// Arguments of `arcos predict`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Writes CSV: row, rank, label, probability; a line for each row and rank. Labels are those of training; where they are numbers with \
+names, there is a column name after label. Probabilities are the softmax of the inference logits.")]
+pub(super) struct Args {
+    /// A run directory (its newest checkpoint), or a checkpoint
+    #[arg(long, value_name = "PATH", default_value = "arcos-run")]
+    run: PathBuf,
+    /// Features (N, D): .npy, .npz or archive.npz:name; as given to training, the run's transform is applied
+    #[arg(long, value_name = "FILE")]
+    features: PathBuf,
+    /// Classes listed for each row, the likeliest first
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = at_least_one)]
+    top: usize,
+    /// Labels are numbers from N; only for runs that do not know theirs, which are counted from 0 [default: as in training]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    labels_start: Option<i64>,
+    /// The CSV file [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let inputs = [model_files(&args.run), vec![file_of(&args.features)]].concat();
+    if let Some(out) = &args.out {
+        outputs::refuse_inputs([out], &inputs)?;
+        outputs::check_place(out)?;
+    }
+    let model = read_model_with_labels(&args.run, args.labels_start)?;
+    let classes = model.class_table.len();
+    if args.top > classes {
+        let expected = format!("at most {classes}, the classes of the head");
+        return Err(Error::Setting { name: "--top", value: args.top.to_string(), expected });
+    }
+    let features = read_features(&args.features)?;
+    if features.rows().is_empty() {
+        return Err(Error::Empty { what: "features", found: features.rows().shape().to_vec() }.in_file(&args.features));
+    }
+    let Some(out) = &args.out else {
+        let failed = |error| Error::io("write to", "standard output", error);
+        return write(&model, &features, args, BufWriter::new(io::stdout().lock()), &failed);
+    };
+    // What fails on the way may be of the model or the features: the file then does not come to be.
+    let mut outcome = Ok(());
+    let written = atomic_file::write(out, |file| {
+        outcome = write(&model, &features, args, file, &|error| Error::io("write", out, error));
+        outcome.as_ref().map_err(|error| io::Error::other(error.to_string())).copied()
+    });
+    outcome.and(written)
+}
+
+/// Writes the CSV; its heading only with the first rows, since there are none if something is wrong.
+fn write(
+    model: &Model,
+    features: &Features,
+    args: &Args,
+    writer: impl Write,
+    failed: &dyn Fn(io::Error) -> Error,
+) -> Result<()> {
+    let classes = &model.class_table;
+    let has_names = classes.has_names() && !classes.labels_are_strings();
+    let of_csv = |error: csv::Error| match error.into_kind() {
+        csv::ErrorKind::Io(error) => failed(error),
+        other => failed(io::Error::other(format!("{other:?}"))),
+    };
+    // A file holds labels as they are; a terminal must not be steered by them.
+    let is_shown = args.out.is_none() && io::stdout().is_terminal();
+    let text = |text: &str| match is_shown {
+        true => csv_text(&escaped(text)).into_owned(),
+        false => csv_text(text).into_owned(),
+    };
+    let mut writer = csv::Writer::from_writer(writer);
+    let written = model.for_logits(features, |first, logits| {
+        if first == 0 {
+            let name = has_names.then_some("name");
+            let heading = ["row", "rank", "label"].into_iter().chain(name).chain(["probability"]);
+            writer.write_record(heading).map_err(of_csv)?;
+        }
+        for (row, logits) in logits.rows().into_iter().enumerate() {
+            for (rank, (class, probability)) in likeliest(logits, args.top).into_iter().enumerate() {
+                let [row, rank] = [first + row, rank + 1].map(|number| number.to_string());
+                let name = classes.name(class).filter(|_| has_names).map(text);
+                let label = match classes.label(class) {
+                    Label::Number(number) => number.to_string(),
+                    Label::String(string) => text(string),
+                };
+                let cells = [row, rank, label].into_iter().chain(name);
+                writer.write_record(cells.chain([probability.to_string()]).collect::<Vec<_>>()).map_err(of_csv)?;
+            }
+        }
+        Ok(())
+    });
+    written.map_err(|error| error.in_file(&args.features))?;
+    features.check_unchanged()?;
+    writer.flush().map_err(failed)
+}
+
+/// The `top` classes with the largest logits and their probabilities, the likeliest first.
+fn likeliest(logits: ArrayView1<f32>, top: usize) -> Vec<(usize, f64)> {
+    let mut classes: Vec<_> = logits.iter().map(|&logit| f64::from(logit)).enumerate().collect();
+    classes.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let largest = classes[0].1;
+    let sum: f64 = classes.iter().map(|&(_, logit)| (logit - largest).exp()).sum();
+    classes.truncate(top);
+    classes.into_iter().map(|(class, logit)| (class, (logit - largest).exp() / sum)).collect()
+}

@@ -1,0 +1,44 @@
+//! What a run needs to go on that is in none of its checkpoints: `run.json`.
+
+use super::checkpoint_every::CheckpointEvery;
+use super::data_args::DataArgs;
+use arcos::data::without_byte_order_mark;
+use arcos::{Error, Result, files::atomic_file};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::{fs, io};
+
+/// Where the data of a run are, and what becomes of its checkpoints.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct RunRecord {
+    /// None where they are made up.
+    pub data: Option<DataArgs>,
+    /// Newest checkpoints that stay.
+    pub keep: usize,
+    pub checkpoint_every: CheckpointEvery,
+}
+
+impl RunRecord {
+    pub const FILE: &str = "run.json";
+    /// The fields.
+    pub const KEYS: [&str; 3] = ["data", "keep", "checkpoint_every"];
+
+    /// That of the run in `directory`; runs from before there were such records have none.
+    pub fn read(directory: &Path) -> Result<Option<Self>> {
+        let path = directory.join(Self::FILE);
+        let text = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            read => read.map_err(|error| Error::io("read", &path, error))?,
+        };
+        let record = serde_json::from_slice(without_byte_order_mark(&text));
+        record.map(Some).map_err(|error| Error::File {
+            path,
+            found: error.to_string(),
+            expected: "what `arcos train` wrote there; without the file the data must be given".into(),
+        })
+    }
+
+    pub fn write(&self, directory: &Path) -> Result<()> {
+        atomic_file::write(&directory.join(Self::FILE), |file| Ok(serde_json::to_writer_pretty(file, self)?))
+    }
+}

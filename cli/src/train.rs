@@ -1,0 +1,288 @@
+//! `arcos train`
+
+use super::checkpoint_every::{CheckpointEvery, SinceCheckpoint};
+use super::data_args::{Data, DataArgs};
+use super::given::Given;
+use super::head_args::{HeadArgs, borrowed, head, head_names};
+use super::interrupt::{self, Training};
+use super::progress::Report;
+use super::run_files::{self, RUN_FILES};
+use super::run_record::RunRecord;
+use super::train_args::{TrainArgs, at_least_one};
+use super::{complain, open_set, outputs, resumption, tell, training_plot};
+use arcos::data::{Dataset, TransformKind};
+use arcos::heads::Scale;
+use arcos::metrics::open_set::OpenSet;
+use arcos::optim::Decay;
+use arcos::train::{Checkpoint, Model, RunDirectory, TrainConfig, Trainer, has_logs};
+use arcos::wording::{counted, number};
+use arcos::{Error, Head, Result, files::atomic_file, shell};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+/// Training rows for each dimension of whitening, below which variances are estimated badly.
+const ROWS_A_DIMENSION: usize = 10;
+
+/// Arguments of `arcos train`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Leaves history.csv, iterations.csv, target_angles.csv, training.png, checkpoints/ and tensorboard/ in the output directory, and with \
+--open-set open_set.json and open_set.png. Ctrl-C, SIGTERM and SIGHUP stop after the step at hand, with a checkpoint from which --resume goes on to the same bits. --resume needs no more than --out: \
+configuration and data are those of the run, and an option that is given and differs is an error. With more --epochs a run is extended; a cosine \
+schedule then ends later, and the jump of the learning rate is said.
+
+Examples:
+  arcos train --head adacos --data DIR
+  arcos train --head arcface --scale 16 --margin 0.2 --train-features X.npy --train-labels y.npy --labels-start 1
+  arcos train --head cosface --data DIR --optimizer sgd --schedule cosine --warm-up 2 --epochs 60
+  arcos train --head arcface --data DIR --open-set --embed 128
+  arcos train --resume
+  arcos train --resume --epochs 60
+  arcos train --resume-or-start --head adacos --data DIR --out DIR2 --checkpoint-every 10min")]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub given: Given,
+    /// The head
+    #[arg(long, ignore_case = true, value_parser = head_names(), required_unless_present = "resume")]
+    head: Option<String>,
+    #[command(flatten)]
+    head_args: HeadArgs,
+    #[command(flatten)]
+    pub data: DataArgs,
+    #[command(flatten)]
+    train: TrainArgs,
+    /// Where the run goes
+    #[arg(long, value_name = "DIR", default_value = "arcos-run")]
+    out: PathBuf,
+    /// Go on with the run in the output directory, as it was begun; only --epochs, --keep, --checkpoint-every, --class-names and where its data are may differ
+    #[arg(long)]
+    resume: bool,
+    /// Go on with the run in the output directory, or begin it if there is none
+    #[arg(long, conflicts_with = "resume")]
+    resume_or_start: bool,
+    /// How many of the newest checkpoints stay
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one)]
+    keep: usize,
+    /// Epochs (5) or time (90s, 10min, 2h) between two checkpoints, at most so much is lost in a crash; the end and signals always leave one
+    #[arg(long, value_name = "EPOCHS|TIME", default_value_t)]
+    checkpoint_every: CheckpointEvery,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let refused = |found: &str, expected: &str| {
+        Err(Error::File { path: args.out.clone(), found: found.into(), expected: expected.into() })
+    };
+    match RunDirectory::load_newest(&args.out)? {
+        Some(checkpoint) if args.resume || args.resume_or_start => resume(args, checkpoint),
+        Some(_) => refused("holds a run already", "--resume to go on with it, or another --out"),
+        None if args.resume => refused("holds no run with a checkpoint", "one, or --resume-or-start to begin it"),
+        None => start(args),
+    }
+}
+
+fn start(args: &Args) -> Result<()> {
+    let config = args.new_config()?;
+    refuse_inputs(&args.data, &args.out)?;
+    run_files::refuse_others(&args.out)?;
+    let record = RunRecord { data: Some(args.data.clone()), keep: args.keep, checkpoint_every: args.checkpoint_every };
+    let data = read(&args.data, &config)?;
+    let trainer = Trainer::new(config, data.train, data.test)?;
+    remark_on_few_rows(&trainer);
+    train(trainer, data.unseen, &record, &args.out)
+}
+
+fn resume(args: &Args, checkpoint: Checkpoint) -> Result<()> {
+    let of_run = RunRecord::read(&args.out)?;
+    let data_of_run = of_run.as_ref().and_then(|record| record.data.as_ref());
+    let of_run_in_out = |error: Error| error.of_run(&args.out);
+    resumption::check(&args.given, &checkpoint.config, &args.data, data_of_run).map_err(of_run_in_out)?;
+    let record = RunRecord {
+        data: Some(data_of_run.map_or_else(|| args.data.clone(), |of_run| args.data.resuming(of_run.clone()))),
+        keep: of_run.as_ref().filter(|_| !args.given.has("keep")).map_or(args.keep, |record| record.keep),
+        checkpoint_every: of_run
+            .filter(|_| !args.given.has("checkpoint_every"))
+            .map_or(args.checkpoint_every, |record| record.checkpoint_every),
+    };
+    let before = checkpoint.config.clone();
+    let epochs = if args.given.has("epochs") { args.train.epochs } else { before.epochs };
+    let config = TrainConfig { epochs, ..before.clone() };
+    // Before there are data, which may take minutes to read.
+    config.check(usize::MAX).map_err(of_run_in_out)?;
+    checkpoint.check_epochs(epochs).map_err(of_run_in_out)?;
+    let of_record = record.data.as_ref().unwrap_or(&args.data);
+    refuse_inputs(of_record, &args.out)?;
+    let data = read(of_record, &config)?;
+    let (place, last) = (checkpoint.place(), checkpoint.history.last().map(|record| record.learning_rate));
+    let trainer = Trainer::resume(checkpoint, config, data.train, data.test).map_err(of_run_in_out)?;
+    tell(format_args!("going on after {place}"));
+    if trainer.is_done() {
+        tell(format_args!("all epochs of the run are done; --epochs with more than {epochs} adds some"));
+    } else if let (Decay::Cosine, true, Some(last)) = (before.schedule.decay, epochs != before.epochs, last) {
+        tell(format_args!(
+            "the cosine now ends after epoch {epochs}, not {}: the learning rate goes on at {:.1e}, after {last:.1e}",
+            before.epochs,
+            trainer.next_learning_rate()?
+        ));
+    }
+    train(trainer, data.unseen, &record, &args.out)
+}
+
+impl Args {
+    /// The configuration of a run that begins.
+    pub fn new_config(&self) -> Result<TrainConfig> {
+        // Only what goes on can do without a head.
+        let name = self.head.as_deref().unwrap_or_default();
+        self.train.config(head(name, borrowed(self.head_args.given()))?)
+    }
+}
+
+/// Refuses data that the run in `out` would replace.
+fn refuse_inputs(data: &DataArgs, out: &Path) -> Result<()> {
+    outputs::refuse_inputs(RUN_FILES.map(|name| out.join(name)), &data.files())
+}
+
+fn read(data: &DataArgs, config: &TrainConfig) -> Result<Data> {
+    let data = data.read()?;
+    tell(data.describe());
+    remark_on_frozen_features(&data, config.embedder.is_some());
+    Ok(data)
+}
+
+fn train(trainer: Trainer, unseen: Option<Dataset>, record: &RunRecord, out: &Path) -> Result<()> {
+    let name = trainer.model().head.name();
+    let trainer = train_to_end(name, trainer, out, record)?;
+    if let Some(unseen) = unseen {
+        let measures = retrieve(trainer.model(), &unseen, out)?;
+        tell(format_args!("\n{}\n", open_set::text(&measures)));
+    }
+    tell(format_args!("run in {}", out.display()));
+    Ok(())
+}
+
+/// Runs all epochs that are left, reports each under `name`, and leaves the run in `out`.
+pub(super) fn train_to_end(name: &str, mut trainer: Trainer, out: &Path, record: &RunRecord) -> Result<Trainer> {
+    let mut directory = RunDirectory::create(out, record.keep, trainer.checkpoint())?;
+    directory.further_file(RunRecord::FILE);
+    let outcome = record.write(out).and_then(|()| run_epochs(name, &mut trainer, &mut directory, out, record));
+    if outcome.is_err() {
+        directory.discard();
+    }
+    outcome?;
+    if has_logs(out) {
+        training_plot::draw(out, name)?;
+    }
+    Ok(trainer)
+}
+
+/// [`train_to_end`] in a directory that is there.
+fn run_epochs(
+    name: &str,
+    trainer: &mut Trainer,
+    directory: &mut RunDirectory,
+    out: &Path,
+    record: &RunRecord,
+) -> Result<()> {
+    if let Some(first) = directory.lost_epochs().first() {
+        let (count, logs) = (counted(directory.lost_epochs().len(), "epoch"), "iterations.csv or target_angles.csv");
+        complain(format_args!(
+            "{}: {logs} have not all rows of {count}, {first} the first: a power cut takes what is not on disk yet",
+            out.display()
+        ));
+    }
+    let report = Report::new(name, trainer.config().epochs);
+    let mut said_bound = false;
+    let mut since_checkpoint = SinceCheckpoint::begin(record.checkpoint_every);
+    let training = Training::begin();
+    while !trainer.is_done() {
+        let epoch = trainer.run_epoch_or_pause(|progress| {
+            report.batch(progress);
+            match training.interrupted_by().is_some() || since_checkpoint.is_due() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        })?;
+        if let Some(epoch) = epoch {
+            report.epoch(epoch);
+            since_checkpoint.epoch();
+            directory.log_epoch(trainer.checkpoint(), trainer.epoch_log())?;
+        }
+        if let (Some(bound), false) = (bound_reached(trainer.config(), trainer), said_bound) {
+            report.remark(&format!(
+                "the scale has reached its bound, {}; see --max-scale and --transform centre",
+                number(bound)
+            ));
+            said_bound = true;
+        }
+        // Asked once: a signal between saving and stopping would stop without saving.
+        let signal = training.interrupted_by();
+        if signal.is_some() || trainer.is_done() || since_checkpoint.is_due() {
+            directory.save(trainer.checkpoint())?;
+            since_checkpoint = SinceCheckpoint::begin(record.checkpoint_every);
+        }
+        // After the last epoch there is nothing to go on with.
+        if let (Some(signal), false) = (signal, trainer.is_done()) {
+            stop(signal, &report, trainer, out, record);
+        }
+    }
+    report.finish();
+    Ok(())
+}
+
+/// Ends the program after a signal, once a checkpoint is written.
+fn stop(signal: i32, report: &Report, trainer: &Trainer, out: &Path, record: &RunRecord) -> ! {
+    report.finish();
+    let program = std::env::args_os().next().map_or_else(|| "arcos".into(), |program| shell::word(program.as_ref()));
+    let command = format!("`{program} train --out {} --resume`", shell::word(out));
+    let goes_on = match record.data {
+        Some(_) => format!("{command} goes on from there"),
+        None => format!("the checkpoint is in {}", out.display()),
+    };
+    complain(format_args!("interrupted after {}; {goes_on}", trainer.checkpoint().place()));
+    std::process::exit(interrupt::exit_status(signal))
+}
+
+/// The largest scale of a head whose scale follows the batch, if that is where it is.
+fn bound_reached(config: &TrainConfig, trainer: &Trainer) -> Option<f64> {
+    let Scale::AdaCos { max: Some(bound) } = config.head.scale() else { return None };
+    let scale = *trainer.model().parameters.state.get("scale")?;
+    (scale >= f64::from(bound as f32)).then_some(bound)
+}
+
+/// Says that nothing is learned for an open set where nothing is trained but the head.
+pub(super) fn remark_on_frozen_features(data: &Data, has_embedder: bool) {
+    if data.unseen.is_some() && !has_embedder {
+        tell("without --embed the features stay where they are, and retrieve as well as before");
+    }
+}
+
+/// Says that few rows tell whitening little, where they are few.
+pub(super) fn remark_on_few_rows(trainer: &Trainer) {
+    let TransformKind::Whiten { ridge: 0.0, .. } = trainer.config().transform else { return };
+    let (dimensions, rows) = (trainer.model().transform.dimension(0), trainer.checkpoint().train_rows);
+    if rows < ROWS_A_DIMENSION * dimensions {
+        complain(format_args!(
+            "whitening to {} by {}, fewer than {ROWS_A_DIMENSION} each: the last dimensions are mostly noise; see --ridge and \
+             --dimensions",
+            counted(dimensions, "dimension"),
+            counted(rows, "training row")
+        ));
+    }
+}
+
+/// Measures a model on rows of classes that it was not trained on, and leaves `open_set.json` and `open_set.png` in its run directory.
+pub(super) fn retrieve(model: &Model, unseen: &Dataset, directory: &Path) -> Result<OpenSet> {
+    let embeddings = model.embeddings(&unseen.features);
+    let embeddings = embeddings.map_err(|error| unseen.located(error, "features", |row| row))?;
+    let measures = open_set::measure_unseen(embeddings.view(), unseen)?;
+    atomic_file::write(&directory.join("open_set.json"), |file| {
+        Ok(serde_json::to_writer_pretty(file, &open_set::json(&measures))?)
+    })?;
+    let title = format!(
+        "{}: {} of {}",
+        model.head.name(),
+        counted(measures.rows, "row"),
+        counted(measures.classes, "unseen class")
+    );
+    open_set::draw_one(&directory.join("open_set.png"), &title, &measures)?;
+    Ok(measures)
+}

@@ -1,0 +1,29 @@
+//! The program as a user meets it: training, resuming, comparing, measuring; files, messages, exit codes.
+
+mod class_labels;
+#[path = "../common/command.rs"]
+mod command;
+mod comparisons;
+mod data_files;
+#[path = "../../../tests/common/hostile.rs"]
+mod hostile;
+mod hostile_arrays;
+mod interruption;
+// OpenBLAS takes buffers for every thread, and asks again and again where it cannot have them.
+#[cfg(all(target_os = "linux", not(feature = "blas")))]
+mod little_memory;
+mod objectives;
+mod open_set;
+mod outputs;
+mod partial_fc;
+mod program;
+mod resumption;
+mod row_numbers;
+mod wrong_labels;
+
+use std::path::{Path, PathBuf};
+
+/// A file that NumPy wrote: `tests/reference/make_npy.py`.
+fn numpy_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data").join(name)
+}

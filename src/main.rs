@@ -1,5 +1,0 @@
-//! The `arcos` program; see `arcos --help`.
-
-fn main() -> std::process::ExitCode {
-    arcos::cli::main()
-}
