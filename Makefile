@@ -17,6 +17,7 @@ check:
 	$(CARGO) clippy --all-targets -- --deny warnings
 	$(CARGO) clippy --package arcos -- --deny warnings
 	$(CARGO) clippy --package arcos --features images -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --no-deps --package arcos
 
 # Unit, property, reference and command tests, doc tests; examples are built; each benchmark runs once.
 suite:
@@ -27,7 +28,7 @@ suite:
 full:
 	@features="--features onnx $$(./scripts/openblas-feature)"; set -ex; \
 	$(CARGO) clippy --all-targets $$features -- --deny warnings; \
-	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --no-deps $$features; \
+	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --no-deps --package arcos $$features; \
 	$(CARGO) test $$features
 
 demo-small:

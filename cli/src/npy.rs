@@ -6,7 +6,7 @@ use ndarray_npy::{WritableElement, WriteNpyExt};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where [`write`] puts the array `name`.
+/// Where [`write()`] puts the array `name`.
 pub(super) fn path(directory: &Path, name: &str) -> PathBuf {
     directory.join(name).with_extension("npy")
 }

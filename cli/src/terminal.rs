@@ -22,7 +22,7 @@ pub(super) fn print(lines: impl Display) -> Result<()> {
 /// Why some of what [`tell`] was to say is nowhere: the first time.
 static UNTOLD: OnceLock<Error> = OnceLock::new();
 
-/// [`print`] for commands that have more to do than to print, and go on where it fails. It is no error if nobody reads our output any more;
+/// [`print()`] for commands that have more to do than to print, and go on where it fails. It is no error if nobody reads our output any more;
 /// any other is there at the end, for [`untold`].
 pub(super) fn tell(lines: impl Display) {
     match print(lines) {

@@ -1,6 +1,6 @@
 //! CurricularFace (Huang et al. 2020, arXiv 2004.00288, eq. 10 and 11): hard negatives weigh more as training comes along.
 //!
-//! `ψ(θ) = cos(θ + m)`, ArcFace's with [`PastPi::Monotone`](super::PastPi::Monotone). Another class whose cosine c is above `cos(θ + m)` is hard, and
+//! `ψ(θ) = cos(θ + m)`, ArcFace's with [`PastPi::Monotone`]. Another class whose cosine c is above `cos(θ + m)` is hard, and
 //!
 //! `φ(c) = c (t + c)`, so `dφ/dc = t + 2 c`; `φ(c) = c` for the rest.
 //!

@@ -1,6 +1,6 @@
 //! ElasticFace (Boutros, Damer, Kirchbuchner, Kuijper 2021, arXiv 2109.09416, eq. 5 and 6): a margin drawn anew for each row of each batch.
 //!
-//! `ψ(θ) = cos(θ + m_i)` ([`ElasticForm::Arc`], with [`PastPi::Monotone`](super::PastPi::Monotone)) or `cosθ - m_i` ([`ElasticForm::Cos`]), with
+//! `ψ(θ) = cos(θ + m_i)` ([`ElasticForm::Arc`], with [`PastPi::Monotone`]) or `cosθ - m_i` ([`ElasticForm::Cos`]), with
 //! `m_i` from a normal distribution of mean m and deviation σ, kept within [0, π] or [0, 2]. `dψ/dcosθ` is that of [`arcface`](super::arcface) or 1.
 //!
 //! The margin of a row follows from the seed, the state `step`, which counts batches, and the number of the row among the labelled ones: the same in both

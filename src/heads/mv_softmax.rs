@@ -1,6 +1,6 @@
 //! MV-Softmax (Wang et al. 2020, arXiv 1912.00833, eq. 6 to 9): classes that the margin leaves in the wrong weigh more.
 //!
-//! `ψ(θ) = cosθ - m` ([`MvForm::Am`]) or `cos(θ + m)` ([`MvForm::Arc`], with [`PastPi::Monotone`](super::PastPi::Monotone)). Another class whose
+//! `ψ(θ) = cosθ - m` ([`MvForm::Am`]) or `cos(θ + m)` ([`MvForm::Arc`], with [`PastPi::Monotone`]). Another class whose
 //! cosine c is above `cosθ - m` or `cos(θ + m)` is mis-classified, and
 //!
 //! `φ(c) = (t + 1) c + t`, so `dφ/dc = t + 1` ([`Reweighting::Adaptive`]), or `φ(c) = c + t`, `dφ/dc = 1` ([`Reweighting::Fixed`]).
