@@ -1,15 +1,13 @@
 //! Objectives other than the mean cross-entropy, in `grad` and `train`.
 
 use super::command::{arcos, complaint, stdout};
-use super::program::with_data;
+use super::program::{last_tensors, with_data};
 use arcos::heads::CosFace;
 use arcos::ops::{Objective, Reduction, SoftTargets, class_weights};
-use arcos::train::{RunDirectory, read_history};
+use arcos::train::read_history;
 use arcos::{Head, Parameters};
 use ndarray::{Array0, Array1, Array2, array};
 use ndarray_npy::{read_npy, write_npy};
-use std::fs;
-use std::path::Path;
 
 #[test]
 fn grad_takes_every_part_of_an_objective() {
@@ -92,11 +90,6 @@ fn grad_takes_every_part_of_an_objective() {
     write_npy(path("s.npy"), &array![1.0, -1.0, 1.0]).expect("writable");
     let negative = complaint(&grad(&["--sample-weights", "s.npy"]), 1);
     assert!(negative.contains("s.npy: sample_weights[1] is -1; expected a number from 0 to 1e15"), "{negative}");
-}
-
-fn last_tensors(run: &Path) -> Vec<u8> {
-    let newest = RunDirectory::newest_checkpoint(run).expect("readable").expect("a checkpoint");
-    fs::read(newest.with_extension("safetensors")).expect("written")
 }
 
 #[test]

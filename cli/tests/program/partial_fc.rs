@@ -1,15 +1,8 @@
 //! Training on sampled classes.
 
 use super::command::{arcos, complaint, stdout};
-use super::program::with_data;
-use arcos::train::{RunDirectory, read_history};
-use std::fs;
-use std::path::Path;
-
-fn last_tensors(run: &Path) -> Vec<u8> {
-    let newest = RunDirectory::newest_checkpoint(run).expect("readable").expect("a checkpoint");
-    fs::read(newest.with_extension("safetensors")).expect("written")
-}
+use super::program::{last_tensors, with_data};
+use arcos::train::read_history;
 
 #[test]
 fn a_run_on_sampled_classes_learns_and_resumes_to_the_same_bits() {

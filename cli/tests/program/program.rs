@@ -2,9 +2,11 @@
 
 use super::command::{arcos, complaint, stdout};
 use super::numpy_file;
+use arcos::train::RunDirectory;
 use ndarray::{Array0, Array1, Array2, array};
 use ndarray_npy::{read_npy, write_npy};
 use std::fs;
+use std::path::Path;
 
 /// A directory with small training and test data in `data`, made by `arcos demo`'s model.
 pub fn with_data() -> tempfile::TempDir {
@@ -25,6 +27,12 @@ pub fn with_data() -> tempfile::TempDir {
     write_npy(data.join("test_features.npy"), &test_features).expect("writable");
     write_npy(data.join("test_labels.npy"), &(test_labels.mapv(|label| label as i32))).expect("writable");
     directory
+}
+
+/// The tensors of a run's newest checkpoint, byte for byte.
+pub fn last_tensors(run: &Path) -> Vec<u8> {
+    let newest = RunDirectory::newest_checkpoint(run).expect("readable").expect("a checkpoint");
+    fs::read(newest.with_extension("safetensors")).expect("written")
 }
 
 #[test]

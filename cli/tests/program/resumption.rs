@@ -1,18 +1,13 @@
 //! Going on with a run from the command line.
 
 use super::command::{arcos, complaint, stdout};
-use super::program::with_data;
-use arcos::train::{RunDirectory, read_history, read_steps};
+use super::program::{last_tensors, with_data};
+use arcos::train::{read_history, read_steps};
 use ndarray::{Array1, Array2};
 use ndarray_npy::{read_npy, write_npy};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-
-fn last_tensors(run: &Path) -> Vec<u8> {
-    let newest = RunDirectory::newest_checkpoint(run).expect("readable").expect("a checkpoint");
-    fs::read(newest.with_extension("safetensors")).expect("written")
-}
 
 #[test]
 fn resuming_needs_nothing_but_the_run() {
