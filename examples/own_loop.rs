@@ -39,7 +39,7 @@ fn main() -> arcos::Result<()> {
             // The scale of this step is where the next one starts.
             parameters.state = cache.state.clone();
             let d_weights = head.backward(cache).d_weights;
-            let learning_rate = 0.2 * schedule.factor(epoch * steps_per_epoch + step, steps_per_epoch, epochs)?;
+            let learning_rate = 0.2 * schedule.multiplier(epoch * steps_per_epoch + step, steps_per_epoch, epochs)?;
             let weights = parameters.weights.as_slice_mut().expect("row-major, as it was made");
             sgd.update(weights, d_weights.as_slice().expect("row-major"), &mut velocity, learning_rate)?;
             total += loss;

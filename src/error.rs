@@ -86,12 +86,12 @@ pub enum Error {
         value: f64,
     },
     /// A weight, or a probability of a soft target, that is negative, too large or not finite.
-    #[error("{what}[{place}] is {}; expected a number from 0 to {}", number(*.value), number(*.largest))]
+    #[error("{what}[{index}] is {}; expected a number from 0 to {}", number(*.value), number(*.largest))]
     Weight {
         /// The array, as named in the objective.
         what: &'static str,
         /// The row or class.
-        place: usize,
+        index: usize,
         /// The weight found.
         value: f64,
         /// The largest that works.

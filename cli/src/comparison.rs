@@ -20,13 +20,13 @@ const FORMAT: &str = "arcos comparison 1";
 #[derive(Serialize, Deserialize)]
 struct Manifest {
     format: String,
-    heads: Vec<Listed>,
+    heads: Vec<HeadRun>,
     /// In this directory; a comparison does not make every one of them.
     files: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Listed {
+struct HeadRun {
     /// The head, with what was asked of it.
     head: String,
     /// The directory of its run, in this directory.
@@ -50,7 +50,7 @@ impl Manifest {
         if manifest.format != FORMAT {
             return Err(wrong(format!("is of the format {:?}", manifest.format)));
         }
-        let runs = manifest.heads.iter().map(|listed| &listed.run);
+        let runs = manifest.heads.iter().map(|head| &head.run);
         match runs.chain(&manifest.files).find(|name| !is_plain(name)) {
             Some(name) => Err(wrong(format!("lists {name:?}, which is not in its directory"))),
             None => Ok(Some(manifest)),
@@ -94,7 +94,7 @@ impl Comparison {
         let own_lock = lock(out)?;
         new.file(out.join(MANIFEST));
         let found = Self::look(out, heads, files, inputs).inspect_err(|_| new.remove())?;
-        let heads = heads.iter().map(|&head| Listed { head: head.into(), run: directory(head) }).collect();
+        let heads = heads.iter().map(|&head| HeadRun { head: head.into(), run: directory(head) }).collect();
         let files = files.iter().map(|&file| file.into()).collect();
         let manifest = Manifest { format: FORMAT.into(), heads, files };
         Ok(Self { out: out.into(), manifest, earlier: found, new, _lock: own_lock })

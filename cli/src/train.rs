@@ -112,9 +112,9 @@ fn resume(args: &Args, checkpoint: Checkpoint) -> Result<()> {
     let of_record = record.data.as_ref().unwrap_or(&args.data);
     refuse_inputs(of_record, &args.out)?;
     let data = read(of_record, &config)?;
-    let (place, last) = (checkpoint.place(), checkpoint.history.last().map(|record| record.learning_rate));
+    let (position, last) = (checkpoint.position(), checkpoint.history.last().map(|record| record.learning_rate));
     let trainer = Trainer::resume(checkpoint, config, data.train, data.test).map_err(of_run_in_out)?;
-    tell(format_args!("going on after {place}"));
+    tell(format_args!("going on after {position}"));
     if trainer.is_done() {
         tell(format_args!("all epochs of the run are done; --epochs with more than {epochs} adds some"));
     } else if let (Decay::Cosine, true, Some(last)) = (before.schedule.decay, epochs != before.epochs, last) {
@@ -237,7 +237,7 @@ fn stop(signal: i32, report: &Report, trainer: &Trainer, out: &Path, record: &Ru
         Some(_) => format!("{command} goes on from there"),
         None => format!("the checkpoint is in {}", out.display()),
     };
-    complain(format_args!("interrupted after {}; {goes_on}", trainer.checkpoint().place()));
+    complain(format_args!("interrupted after {}; {goes_on}", trainer.checkpoint().position()));
     std::process::exit(interrupt::exit_status(signal))
 }
 

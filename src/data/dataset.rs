@@ -224,11 +224,11 @@ impl Dataset {
         let features = self.features.select(&rows)?;
         let labels = self.labels.select(Axis(0), &rows);
         let selected = Self::labelled(features, labels, self.class_table.clone())?;
-        let places = rows.iter().filter_map(|&row| self.place(row)).collect::<Vec<_>>();
+        let origins = rows.iter().filter_map(|&row| self.origin(row)).collect::<Vec<_>>();
         let same_file = |a: &(&Origin, usize), b: &(&Origin, usize)| std::ptr::eq(a.0, b.0);
-        let origins = places.chunk_by(same_file).map(|places| {
-            let rows = Rows::Some(places.iter().map(|&(_, row)| row).collect());
-            Origin { rows, ..places[0].0.clone() }
+        let origins = origins.chunk_by(same_file).map(|rows_of_file| {
+            let rows = Rows::Some(rows_of_file.iter().map(|&(_, row)| row).collect());
+            Origin { rows, ..rows_of_file[0].0.clone() }
         });
         let sample_weights = self.sample_weights.as_ref().map(|weights| weights.select(Axis(0), &rows));
         Ok(Self { origins: origins.collect(), sample_weights, ..selected })
@@ -299,18 +299,18 @@ impl Dataset {
             return error;
         }
         let error = error.of_row(name, row_of);
-        let place = match (error.row(), &self.origins[..]) {
-            (Some(row), _) => self.place(row),
+        let origin = match (error.row(), &self.origins[..]) {
+            (Some(row), _) => self.origin(row),
             (None, [only]) => Some((only, 0)),
             (None, _) => None,
         };
-        let Some((origin, row)) = place else { return error };
+        let Some((origin, row)) = origin else { return error };
         let path = if error.subject() == Some("labels") { &origin.labels } else { &origin.features };
         error.of_row(name, |_| row).in_file(path)
     }
 
     /// Where a row is from, and its number there.
-    fn place(&self, row: usize) -> Option<(&Origin, usize)> {
+    fn origin(&self, row: usize) -> Option<(&Origin, usize)> {
         let mut before = 0;
         self.origins.iter().find_map(|origin| {
             let row = row - before;

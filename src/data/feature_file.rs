@@ -103,9 +103,9 @@ fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
 #[cfg(not(unix))]
 fn read_exact_at(mut file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
     use std::sync::{Mutex, PoisonError};
-    // A file has one place at which it is read.
-    static PLACE: Mutex<()> = Mutex::new(());
-    let _alone = PLACE.lock().unwrap_or_else(PoisonError::into_inner);
+    // A file has one cursor.
+    static CURSOR: Mutex<()> = Mutex::new(());
+    let _alone = CURSOR.lock().unwrap_or_else(PoisonError::into_inner);
     io::Seek::seek(&mut file, io::SeekFrom::Start(offset))?;
     file.read_exact(bytes)
 }

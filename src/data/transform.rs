@@ -36,17 +36,20 @@ pub enum TransformKind {
     },
 }
 
-/// A fitted transform: `(x - mean) · factor`, `(x - mean) projection`, or `x`.
+/// A fitted transform: `(x - mean) / deviation`, `(x - mean) projection`, or `x`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transform {
     kind: TransformKind,
     /// (D,) where features are centred.
     mean: Option<Array1<f32>>,
     /// (D,) one over the standard deviation, where features are standardised.
-    factor: Option<Array1<f32>>,
+    inverse_deviation: Option<Array1<f32>>,
     /// (D, K) where features are whitened.
     projection: Option<Array2<f32>>,
 }
+
+/// What checkpoints call the inverse deviation.
+const INVERSE_DEVIATION: &str = "factor";
 
 /// Components that whitening keeps where no number is given, at most.
 const DEFAULT_DIMENSIONS: usize = 256;
@@ -62,7 +65,7 @@ impl Transform {
     /// components than asked for.
     pub fn fit<'a>(kind: TransformKind, features: impl Into<FeatureRows<'a>>) -> Result<Self> {
         let features = features.into();
-        let fitted = Self { kind, mean: None, factor: None, projection: None };
+        let fitted = Self { kind, mean: None, inverse_deviation: None, projection: None };
         if kind == TransformKind::None {
             return Ok(fitted);
         }
@@ -73,7 +76,9 @@ impl Transform {
         let fitted = Self { mean: Some(mean.mapv(|mean| mean as f32)), ..fitted };
         Ok(match kind {
             TransformKind::None | TransformKind::Centre => fitted,
-            TransformKind::Standardise => Self { factor: Some(one_over_deviation(features, &mean)?), ..fitted },
+            TransformKind::Standardise => {
+                Self { inverse_deviation: Some(inverse_deviation(features, &mean)?), ..fitted }
+            }
             TransformKind::Whiten { dimensions, ridge } => {
                 Self { projection: Some(whitening_projection(features, &mean, dimensions, ridge)?), ..fitted }
             }
@@ -103,8 +108,8 @@ impl Transform {
         self.check_shape(features.shape())?;
         let Some(mean) = &self.mean else { return Ok(features.to_owned()) };
         let centred = &features - mean;
-        Ok(match (&self.factor, &self.projection) {
-            (Some(factor), _) => centred * factor,
+        Ok(match (&self.inverse_deviation, &self.projection) {
+            (Some(inverse_deviation), _) => centred * inverse_deviation,
             (_, Some(projection)) => centred.dot(projection),
             (None, None) => centred,
         })
@@ -141,7 +146,8 @@ impl Transform {
     /// The fitted values by name, for a checkpoint.
     pub fn tensors(&self) -> BTreeMap<String, ArrayD<f32>> {
         let vector = |(name, values): (&str, &Option<Array1<f32>>)| Some((name.into(), values.clone()?.into_dyn()));
-        let vectors = [("mean", &self.mean), ("factor", &self.factor)].into_iter().filter_map(vector);
+        let vectors =
+            [("mean", &self.mean), (INVERSE_DEVIATION, &self.inverse_deviation)].into_iter().filter_map(vector);
         let projection = self.projection.iter().map(|values| ("projection".into(), values.clone().into_dyn()));
         vectors.chain(projection).collect()
     }
@@ -159,7 +165,7 @@ impl Transform {
         let expected: &[&str] = match kind {
             TransformKind::None => &[],
             TransformKind::Centre => &["mean"],
-            TransformKind::Standardise => &["factor", "mean"],
+            TransformKind::Standardise => &[INVERSE_DEVIATION, "mean"],
             TransformKind::Whiten { .. } => &["mean", "projection"],
         };
         if !tensors.keys().map(String::as_str).eq(expected.iter().copied()) {
@@ -173,10 +179,11 @@ impl Transform {
         let fitted = Self {
             kind,
             mean: vector("mean")?,
-            factor: vector("factor")?,
+            inverse_deviation: vector(INVERSE_DEVIATION)?,
             projection: projection.transpose().map_err(|_| wrong("projection"))?,
         };
-        let lengths = [fitted.factor.as_ref().map(Array1::len), fitted.projection.as_ref().map(Array2::nrows)];
+        let lengths =
+            [fitted.inverse_deviation.as_ref().map(Array1::len), fitted.projection.as_ref().map(Array2::nrows)];
         match lengths.into_iter().flatten().all(|length| Some(length) == fitted.input_dimension()) {
             true => Ok(fitted),
             false => Err(wrong("mean, as long as the rest")),
@@ -197,7 +204,7 @@ fn mean_of_rows<D: Dimension>(
 }
 
 /// One over the standard deviation of each column; 0 for a column that is constant but for rounding.
-fn one_over_deviation(features: FeatureRows, mean: &Array1<f64>) -> Result<Array1<f32>> {
+fn inverse_deviation(features: FeatureRows, mean: &Array1<f64>) -> Result<Array1<f32>> {
     let variance = mean_of_rows(features, |rows| (rows - mean).mapv_into(|x| x * x).sum_axis(Axis(0)))?;
     let noise = f64::from(f32::EPSILON);
     Ok(Zip::from(&variance).and(mean).map_collect(|&variance, &mean| {

@@ -107,13 +107,13 @@ pub fn backward<F: Real>(
     let BatchNormCache { normalized, inverse_deviation, batch } = cache;
     let d_gamma = (normalized * &d_output).sum_axis(Axis(0));
     let d_beta = d_output.sum_axis(Axis(0));
-    let factor = inverse_deviation * &gamma;
+    let slope = inverse_deviation * &gamma;
     let d_features = match batch {
         Some(_) => {
             let count = F::of(d_output.nrows() as f64);
-            (&d_output - &(&d_beta / count) - normalized * &(&d_gamma / count)) * factor
+            (&d_output - &(&d_beta / count) - normalized * &(&d_gamma / count)) * slope
         }
-        None => &d_output * &factor,
+        None => &d_output * &slope,
     };
     BatchNormGradients { d_features, d_gamma, d_beta }
 }

@@ -87,7 +87,7 @@ impl<F: Real> CheckedObjective<F> {
         if class_weights.is_some() || sample_weights.is_some() {
             weights.resize(rows, F::zero());
             for (row, class) in targets.iter() {
-                let of = |weights: &Option<ArrayView1<F>>, place| weights.map_or(F::one(), |weights| weights[place]);
+                let of = |weights: &Option<ArrayView1<F>>, index| weights.map_or(F::one(), |weights| weights[index]);
                 weights[row] = of(class_weights, class) * of(sample_weights, row);
             }
             if *reduction == Reduction::Mean {
@@ -250,7 +250,7 @@ pub(crate) fn check_weights<F: Real>(
     }
     match weights.iter().position(|&weight| !is_weight(weight)) {
         None => Ok(()),
-        Some(place) => weight_error(what, place, weights[place]),
+        Some(index) => weight_error(what, index, weights[index]),
     }
 }
 
@@ -258,6 +258,6 @@ fn is_weight<F: Real>(value: F) -> bool {
     value >= F::zero() && value.to_double() <= LARGEST_WEIGHT
 }
 
-fn weight_error<F: Real>(what: &'static str, place: usize, value: F) -> Result<()> {
-    Err(Error::Weight { what, place, value: value.to_double(), largest: LARGEST_WEIGHT })
+fn weight_error<F: Real>(what: &'static str, index: usize, value: F) -> Result<()> {
+    Err(Error::Weight { what, index, value: value.to_double(), largest: LARGEST_WEIGHT })
 }

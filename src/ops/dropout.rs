@@ -10,7 +10,7 @@ use rand::{Rng, RngExt};
 #[derive(Clone, Debug, PartialEq)]
 pub struct DropoutCache<F> {
     /// (B, D) what each element was multiplied by: 0 or `1 / (1 - rate)`.
-    pub factors: Array2<F>,
+    pub mask: Array2<F>,
 }
 
 /// `features` (B, D) → (B, D). One draw from `rng` an element, row by row: the same generator gives the same mask.
@@ -25,13 +25,13 @@ pub fn forward<F: Real>(
     check_rate(rate)?;
     let kept = F::of(1.0 / (1.0 - rate));
     let draw = || if rng.random::<f32>() < rate as f32 { F::zero() } else { kept };
-    let factors = Array2::from_shape_simple_fn(features.raw_dim(), draw);
-    Ok((&features * &factors, DropoutCache { factors }))
+    let mask = Array2::from_shape_simple_fn(features.raw_dim(), draw);
+    Ok((&features * &mask, DropoutCache { mask }))
 }
 
-/// `d_x = d_y · factors`.
+/// `d_x = d_y · mask`.
 pub fn backward<F: Real>(d_output: ArrayView2<F>, cache: &DropoutCache<F>) -> Array2<F> {
-    &cache.factors * &d_output
+    &cache.mask * &d_output
 }
 
 /// Checks that `rate` is at least 0 and below 1.

@@ -51,12 +51,12 @@ impl Schedule {
         Ok(())
     }
 
-    /// The factor of the full learning rate in step `step` (counted from 0), with `steps_per_epoch` steps in each of `epochs`
+    /// What the full learning rate is multiplied by in step `step` (counted from 0), with `steps_per_epoch` steps in each of `epochs`
     /// epochs; in [0, 1].
     ///
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) for a setting out of range, or no steps in an epoch.
-    pub fn factor(&self, step: usize, steps_per_epoch: usize, epochs: usize) -> Result<f64> {
+    pub fn multiplier(&self, step: usize, steps_per_epoch: usize, epochs: usize) -> Result<f64> {
         self.check()?;
         check_setting("steps per epoch", steps_per_epoch as f64, steps_per_epoch > 0, "at least one")?;
         let warm_up_steps = self.warm_up * steps_per_epoch as f64;
@@ -81,39 +81,39 @@ mod tests {
     use super::*;
     use crate::Error;
 
-    fn factor(schedule: Schedule, step: usize, steps_per_epoch: usize, epochs: usize) -> f64 {
-        schedule.factor(step, steps_per_epoch, epochs).expect("settings in range")
+    fn multiplier(schedule: Schedule, step: usize, steps_per_epoch: usize, epochs: usize) -> f64 {
+        schedule.multiplier(step, steps_per_epoch, epochs).expect("settings in range")
     }
 
     #[test]
     fn warm_up_rises_in_equal_steps_to_the_full_rate() {
         let schedule = Schedule { warm_up: 2.0, decay: Decay::Constant };
-        let factors: Vec<_> = (0..6).map(|step| factor(schedule, step, 2, 3)).collect();
-        assert_eq!(factors, [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]);
+        let multipliers: Vec<_> = (0..6).map(|step| multiplier(schedule, step, 2, 3)).collect();
+        assert_eq!(multipliers, [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]);
     }
 
     #[test]
     fn step_drops_after_whole_epochs() {
         let schedule = Schedule { warm_up: 0.0, decay: Decay::Step { every: 2, factor: 0.1 } };
-        let factors: Vec<_> = (0..5).map(|epoch| factor(schedule, epoch * 10 + 9, 10, 5)).collect();
-        for (factor, expected) in factors.into_iter().zip([1.0, 1.0, 0.1, 0.1, 0.01]) {
-            approx::assert_relative_eq!(factor, expected, max_relative = 1e-12);
+        let multipliers: Vec<_> = (0..5).map(|epoch| multiplier(schedule, epoch * 10 + 9, 10, 5)).collect();
+        for (multiplier, expected) in multipliers.into_iter().zip([1.0, 1.0, 0.1, 0.1, 0.01]) {
+            approx::assert_relative_eq!(multiplier, expected, max_relative = 1e-12);
         }
     }
 
     #[test]
     fn what_follows_begins_with_the_first_step_after_the_warm_up() {
         let schedule = Schedule { warm_up: 1.0, decay: Decay::Step { every: 1, factor: 0.1 } };
-        let factors: Vec<_> = [8, 9, 10, 11].map(|step| factor(schedule, step, 10, 3)).into();
-        assert_eq!(factors, [0.9, 1.0, 0.1, 0.1]);
+        let multipliers: Vec<_> = [8, 9, 10, 11].map(|step| multiplier(schedule, step, 10, 3)).into();
+        assert_eq!(multipliers, [0.9, 1.0, 0.1, 0.1]);
     }
 
     #[test]
     fn cosine_falls_from_one_to_zero() {
         let schedule = Schedule { warm_up: 1.0, decay: Decay::Cosine };
-        assert_eq!(factor(schedule, 10, 10, 5), 1.0);
-        approx::assert_relative_eq!(factor(schedule, 30, 10, 5), 0.5, max_relative = 1e-12);
-        assert!(factor(schedule, 49, 10, 5) < 0.01);
+        assert_eq!(multiplier(schedule, 10, 10, 5), 1.0);
+        approx::assert_relative_eq!(multiplier(schedule, 30, 10, 5), 0.5, max_relative = 1e-12);
+        assert!(multiplier(schedule, 49, 10, 5) < 0.01);
     }
 
     #[test]
@@ -130,13 +130,13 @@ mod tests {
             (Schedule { warm_up: f64::INFINITY, ..constant }, 10, "warm-up"),
             (step(1, 0.1), 0, "steps per epoch"),
         ] {
-            for result in [schedule.factor(0, steps_per_epoch, 5), schedule.factor(100, steps_per_epoch, 5)] {
+            for result in [schedule.multiplier(0, steps_per_epoch, 5), schedule.multiplier(100, steps_per_epoch, 5)] {
                 assert!(
                     matches!(result, Err(Error::Setting { name, .. }) if name == expected),
                     "{schedule:?}: {result:?}"
                 );
             }
         }
-        assert_eq!(factor(step(1, 1.0), 99, 10, 5), 1.0);
+        assert_eq!(multiplier(step(1, 1.0), 99, 10, 5), 1.0);
     }
 }

@@ -6,7 +6,7 @@
 //! checkpoint without one is not whole and is not found.
 
 use super::checksum::{DataChecksum, little_endian};
-use super::{EpochRecord, Model, PausedEpoch, Place, StoredHead, TrainConfig, TrainedEmbedder};
+use super::{EpochRecord, Model, PausedEpoch, RunPosition, StoredHead, TrainConfig, TrainedEmbedder};
 use crate::data::{ClassTable, Dataset, Transform, without_byte_order_mark};
 use crate::embedder::{Embedder, EmbedderParameters};
 use crate::files::atomic_file::{Written, directory_of, flush_directory};
@@ -106,8 +106,8 @@ type Tensors = BTreeMap<String, ArrayD<f32>>;
 
 impl<H: StoredHead> Checkpoint<H> {
     /// How far the run has come.
-    pub fn place(&self) -> Place {
-        Place { epochs: self.history.len(), batches: self.paused.as_ref().map_or(0, |paused| paused.batches) }
+    pub fn position(&self) -> RunPosition {
+        RunPosition { epochs: self.history.len(), batches: self.paused.as_ref().map_or(0, |paused| paused.batches) }
     }
 
     /// Writes `path` with the extensions `safetensors` and `json`.

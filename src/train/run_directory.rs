@@ -1,7 +1,7 @@
 //! The directory of a run: `history.csv`, `iterations.csv`, `target_angles.csv`, `checkpoints/epoch-NNNN.{safetensors,json}`,
 //! of a run that was paused `checkpoints/epoch-NNNN-batch-MMMMMM.*`, `tensorboard/`.
 
-use super::{Checkpoint, EpochLog, EpochRecord, EventWriter, Place, StoredHead, epoch_log};
+use super::{Checkpoint, EpochLog, EpochRecord, EventWriter, RunPosition, StoredHead, epoch_log};
 use crate::files::NewPlaces;
 use crate::files::directory_lock::lock;
 use crate::{Error, Result, files::atomic_file, shell};
@@ -29,7 +29,7 @@ impl RunDirectory {
     /// process left half written.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::File`] where another run is writing, or has come to another place than `from`, or where a run begins over files
+    /// [`Error::Io`]; [`Error::File`] where another run is writing, or has come to another position than `from`, or where a run begins over files
     /// of these names that are no logs.
     pub fn create(path: &Path, keep: usize, from: &Checkpoint<impl StoredHead>) -> Result<Self> {
         let mut new = NewPlaces::default();
@@ -54,12 +54,12 @@ impl RunDirectory {
         new: &mut NewPlaces,
     ) -> Result<(EventWriter, BTreeSet<usize>)> {
         // Only now can no other run go on while this one looks.
-        let newest = whole_checkpoints(path)?.pop().and_then(|newest| place_in_run(&newest)).unwrap_or_default();
-        if newest != from.place() {
+        let newest = whole_checkpoints(path)?.pop().and_then(|newest| position_of(&newest)).unwrap_or_default();
+        if newest != from.position() {
             return Err(Error::File {
                 path: path.into(),
                 found: format!("holds a run that has come to {newest}"),
-                expected: format!("one at {}", from.place()),
+                expected: format!("one at {}", from.position()),
             });
         }
         atomic_file::remove_left_over(&checkpoints_in(path));
@@ -106,9 +106,9 @@ impl RunDirectory {
     /// # Errors
     /// [`Error::Io`].
     pub fn save(&mut self, checkpoint: &Checkpoint<impl StoredHead>) -> Result<()> {
-        let name = match checkpoint.place() {
-            Place { epochs, batches: 0 } => format!("epoch-{epochs:04}"),
-            Place { epochs, batches } => format!("epoch-{epochs:04}-batch-{batches:06}"),
+        let name = match checkpoint.position() {
+            RunPosition { epochs, batches: 0 } => format!("epoch-{epochs:04}"),
+            RunPosition { epochs, batches } => format!("epoch-{epochs:04}-batch-{batches:06}"),
         };
         checkpoint.save(&checkpoints_in(&self.path).join(name))?;
         self.new.keep();
@@ -148,15 +148,15 @@ impl RunDirectory {
         };
         let all: Vec<_> = whole_checkpoints(path)?.into_iter().take_while(|checkpoint| *checkpoint != newest).collect();
         let older =
-            (0..all.len()).rev().find_map(|index| Some((index, Checkpoint::<H>::load(&all[index]).ok()?.place())));
+            (0..all.len()).rev().find_map(|index| Some((index, Checkpoint::<H>::load(&all[index]).ok()?.position())));
         let remedy = match older {
             None => "no older checkpoint can be read".into(),
-            Some((index, place)) => {
+            Some((index, position)) => {
                 let damaged = all[index + 1..].iter().chain([&newest]);
                 let damaged = damaged.flat_map(|path| [path.clone(), path.with_extension("safetensors")]);
                 let words: Vec<_> = damaged.map(|file| shell::word(&file)).collect();
                 let whole = all[index].display();
-                format!("{whole} is whole, and resuming goes on from {place} after `rm -f {}`", words.join(" "))
+                format!("{whole} is whole, and resuming goes on from {position} after `rm -f {}`", words.join(" "))
             }
         };
         Err(Error::DamagedCheckpoint { source, remedy })
@@ -186,19 +186,19 @@ fn whole_checkpoints(run: &Path) -> Result<Vec<PathBuf>> {
     for entry in fs::read_dir(&directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let is_json = path.extension().is_some_and(|extension| extension == "json");
-        if let (Some(place), true) = (place_in_run(&path), is_json) {
-            found.push((place, path));
+        if let (Some(position), true) = (position_of(&path), is_json) {
+            found.push((position, path));
         }
     }
     found.sort();
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
-/// The place of a checkpoint `epoch-NNNN` or `epoch-NNNN-batch-MMMMMM`.
-fn place_in_run(path: &Path) -> Option<Place> {
+/// The position of a checkpoint `epoch-NNNN` or `epoch-NNNN-batch-MMMMMM`.
+fn position_of(path: &Path) -> Option<RunPosition> {
     let name = path.file_stem()?.to_str()?.strip_prefix("epoch-")?;
     let (epochs, batches) = name.split_once("-batch-").unwrap_or((name, "0"));
-    Some(Place { epochs: epochs.parse().ok()?, batches: batches.parse().ok()? })
+    Some(RunPosition { epochs: epochs.parse().ok()?, batches: batches.parse().ok()? })
 }
 
 /// What TensorBoard shows; `correct_cos_mean` is the name under which AdaCos's Keras layer logged the mean cosine.

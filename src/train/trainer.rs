@@ -1,9 +1,9 @@
 //! The training loop.
 
 use super::model::ROWS_AT_A_TIME;
-use super::prepared::Prepared;
+use super::transformed_dataset::TransformedDataset;
 use super::{
-    Checkpoint, DataChecksum, EpochLog, EpochRecord, Evaluation, Kernel, Model, PausedEpoch, Place, RunData,
+    Checkpoint, DataChecksum, EpochLog, EpochRecord, Evaluation, Kernel, Model, PausedEpoch, RunData, RunPosition,
     StoredHead, TrainConfig, TrainObjective, TrainedEmbedder,
 };
 use crate::data::{Dataset, Transform};
@@ -36,8 +36,8 @@ pub struct Trainer<H = AnyHead> {
     state: Checkpoint<H>,
     /// That of the model, told how many rows its classes have.
     head: H,
-    train: Prepared,
-    test: Option<Prepared>,
+    train: TransformedDataset,
+    test: Option<TransformedDataset>,
     /// The training rows with a label, and with a weight above 0 where there are any.
     labelled_rows: Vec<usize>,
     /// (C,) where classes count differently.
@@ -161,8 +161,8 @@ impl<H: StoredHead> Trainer<H> {
         if let Some(paused) = &state.paused {
             paused.check(batches(&labelled_rows, &state.config).len(), labelled_rows.len())?;
         }
-        let prepare = |data| Prepared::new(data, &state.model.transform);
-        let (train, test) = (prepare(train)?, test.map(prepare).transpose()?);
+        let transformed = |data| TransformedDataset::new(data, &state.model.transform);
+        let (train, test) = (transformed(train)?, test.map(transformed).transpose()?);
         let options = match state.config.kernel {
             Kernel::Streaming(options) => options,
             Kernel::Explicit => StreamingOptions::default(),
@@ -206,12 +206,12 @@ impl<H: StoredHead> Trainer<H> {
     /// The learning rate of the next step.
     ///
     /// # Errors
-    /// Those of [`Schedule::factor`](crate::optim::Schedule::factor).
+    /// Those of [`Schedule::multiplier`](crate::optim::Schedule::multiplier).
     pub fn next_learning_rate(&self) -> Result<f64> {
         let config = &self.state.config;
         let batches = batches(&self.labelled_rows, config).len();
-        let Place { epochs, batches: done } = self.state.place();
-        Ok(config.learning_rate * config.schedule.factor(epochs * batches + done, batches, config.epochs)?)
+        let RunPosition { epochs, batches: done } = self.state.position();
+        Ok(config.learning_rate * config.schedule.multiplier(epochs * batches + done, batches, config.epochs)?)
     }
 
     /// Whether all epochs are done.
@@ -282,7 +282,7 @@ impl<H: StoredHead> Trainer<H> {
                 source => Error::Training { epoch, batch: batch + 1, source: Box::new(source) },
             };
             let step = (epoch - 1) * batches + batch;
-            let learning_rate = config.learning_rate * config.schedule.factor(step, batches, config.epochs)?;
+            let learning_rate = config.learning_rate * config.schedule.multiplier(step, batches, config.epochs)?;
             let (loss, statistics, gradient_norm) =
                 self.step(rows, step, learning_rate, &mut dropout_rng).map_err(in_epoch)?;
             means.add(loss, &statistics, gradient_norm, learning_rate);
@@ -325,9 +325,9 @@ impl<H: StoredHead> Trainer<H> {
         if self.rows_are_checked || model.embedder.is_some() {
             return Ok(());
         }
-        let check = |prepared: &Prepared, rows: &[usize]| {
-            let checked = prepared.batch(rows, &model.transform).and_then(|rows| model.check_head_input(rows.view()));
-            checked.map_err(|error| prepared.located(error, model.head_input(), rows))
+        let check = |data: &TransformedDataset, rows: &[usize]| {
+            let checked = data.batch(rows, &model.transform).and_then(|rows| model.check_head_input(rows.view()));
+            checked.map_err(|error| data.located(error, model.head_input(), rows))
         };
         self.labelled_rows.chunks(ROWS_AT_A_TIME).try_for_each(|rows| check(&self.train, rows))?;
         if let Some(test) = &self.test {
@@ -425,8 +425,8 @@ impl<H: StoredHead> Trainer<H> {
 
     fn evaluate_test(&mut self) -> Result<Option<Evaluation>> {
         let (model, kernel) = (&self.state.model, &mut self.kernel);
-        let evaluate = |test: &Prepared| {
-            let transform = (!test.is_transformed).then_some(&model.transform);
+        let evaluate = |test: &TransformedDataset| {
+            let transform = test.by_batch.then_some(&model.transform);
             model.evaluate_with(kernel, &test.data, transform)
         };
         self.test.as_ref().map(evaluate).transpose()

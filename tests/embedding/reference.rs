@@ -82,15 +82,15 @@ fn check_step(
     if let (EmbedBlock::E { .. }, Some(norms)) = (embedder.block, &parameters.norms) {
         // The archive's own dropout mask: the rest of the block once more.
         let (input_norm, _, _) = cache.norms.take().expect("of block E");
-        let factors: Array2<f64> = archive.read(case, "mask");
+        let mask: Array2<f64> = archive.read(case, "mask");
         let gamma_and_beta = (&input_norm.normalized * &norms.input_gamma) + &norms.input_beta;
-        cache.projected = gamma_and_beta * &factors;
+        cache.projected = gamma_and_beta * &mask;
         let projected = cache.projected.dot(&parameters.weights.t());
         let ones = Array1::ones(projected.ncols());
         let output =
             batch_norm::forward(projected.view(), ones.view(), norms.output_beta.view(), EPSILON).expect("shapes");
         embeddings = output.0;
-        cache.norms = Some((input_norm, DropoutCache { factors }, output.1));
+        cache.norms = Some((input_norm, DropoutCache { mask }, output.1));
     }
     let head = NormSoftmax { scale: Scale::Fixed(8.0) };
     let (loss, head_cache) = head.forward(embeddings.view(), &class_vectors, labels.view()).expect("well-formed");

@@ -216,14 +216,13 @@ impl<F: Real> Case<F> {
         within("loss", step.loss, loss, tolerance * (1.0 + loss.to_double()))?;
         // What underflows on the way, in one engine or the other, is multiplied like all else.
         let tiny = 16.0 * F::min_positive_value().to_double();
-        let size =
-            |operand: f64| (tolerance * steepest * scale * operand).max(tiny * operand.max(1.0) * scale.max(1.0));
-        for (what, rows, found, expected, divided, operand) in [
+        let size = |other: f64| (tolerance * steepest * scale * other).max(tiny * other.max(1.0) * scale.max(1.0));
+        for (what, rows, found, expected, divided, other) in [
             ("d_features", features, &found.d_features, &expected.d_features, unit_features, w),
             ("d_weights", &parameters.weights, &found.d_weights, &expected.d_weights, unit_weights, x),
         ] {
             for ((row, found), expected) in rows.rows().into_iter().zip(found.rows()).zip(expected.rows()) {
-                let bound = 2.0 * size(operand) / if divided { norm(row) } else { 1.0 };
+                let bound = 2.0 * size(other) / if divided { norm(row) } else { 1.0 };
                 found.iter().zip(expected).try_for_each(|(&found, &expected)| within(what, found, expected, bound))?;
             }
         }

@@ -5,8 +5,8 @@ use arcos::data::{Dataset, TransformKind};
 use arcos::heads::{AdaCos, ArcFace, L2Softmax, Scale};
 use arcos::optim::{AdamW, Decay, Optimizer, RmsProp, Schedule, Sgd};
 use arcos::train::{
-    Checkpoint, EpochRecord, Kernel, Place, RunDirectory, TrainConfig, Trainer, WeightInit, read_history, read_steps,
-    read_target_angles,
+    Checkpoint, EpochRecord, Kernel, RunDirectory, RunPosition, TrainConfig, Trainer, WeightInit, read_history,
+    read_steps, read_target_angles,
 };
 use arcos::{AnyHead, Error};
 use ndarray::array;
@@ -274,7 +274,7 @@ fn a_longer_cosine_goes_on_at_the_rate_that_is_said() {
     let steps = 4 * 7 + 6;
     approx::assert_relative_eq!(
         trainer.history()[4].learning_rate,
-        3e-3 * schedule.factor(steps, 7, 8).expect("well-formed"),
+        3e-3 * schedule.multiplier(steps, 7, 8).expect("well-formed"),
         max_relative = 1e-12
     );
 }
@@ -463,7 +463,7 @@ fn a_run_directory_holds_history_events_and_the_newest_checkpoints() {
     run.save(trainer.checkpoint()).expect("writable");
     assert_eq!(read_target_angles(&path).expect("with a header"), angles[3..]);
     let newest = RunDirectory::newest_checkpoint(&path).expect("readable").expect("just written");
-    assert_eq!(Checkpoint::<AnyHead>::load(&newest).expect("whole").place(), Place { epochs: 4, batches: 0 });
+    assert_eq!(Checkpoint::<AnyHead>::load(&newest).expect("whole").position(), RunPosition { epochs: 4, batches: 0 });
 }
 
 #[test]

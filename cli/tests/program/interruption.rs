@@ -140,7 +140,8 @@ fn ctrl_c_leaves_a_checkpoint_and_exits_with_130() {
     assert!(complaint(&refused, 1).contains("another run is writing here"));
 
     let message = interrupted(long);
-    let newest = || RunDirectory::load_newest::<AnyHead>(&at(name)).expect("readable").expect("a checkpoint").place();
+    let newest =
+        || RunDirectory::load_newest::<AnyHead>(&at(name)).expect("readable").expect("a checkpoint").position();
     let first = newest();
     assert!(message.contains(&format!("interrupted after {first}; `")), "{message}");
 
@@ -154,7 +155,8 @@ fn ctrl_c_leaves_a_checkpoint_and_exits_with_130() {
     let again = shell.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("a shell");
     // While it writes and removes, the newest may go from under the reader.
     wait_until(|| {
-        RunDirectory::load_newest::<AnyHead>(&at(name)).is_ok_and(|newest| newest.is_some_and(|at| at.place() > first))
+        RunDirectory::load_newest::<AnyHead>(&at(name))
+            .is_ok_and(|newest| newest.is_some_and(|at| at.position() > first))
     });
     let message = interrupted(again);
     assert!(message.contains(&format!("interrupted after {}; `{command}`", newest())), "{message}");

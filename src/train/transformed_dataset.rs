@@ -4,21 +4,21 @@ use crate::data::{Dataset, Transform, TransformKind};
 use crate::{Error, Result};
 use ndarray::Array2;
 
-/// A data set, transformed or not yet.
+/// A data set and whether its features are transformed already, or batch by batch.
 #[derive(Debug)]
-pub(super) struct Prepared {
+pub(super) struct TransformedDataset {
     pub data: Dataset,
-    pub is_transformed: bool,
+    pub by_batch: bool,
 }
 
-impl Prepared {
+impl TransformedDataset {
     /// Features in memory are transformed at once. Those of a file that may be larger than memory stay there: to centre and
     /// standardise a batch costs little. Whitening is a product, and worth a copy.
     pub fn new(data: Dataset, transform: &Transform) -> Result<Self> {
-        let by_batch = matches!(transform.kind(), TransformKind::Centre | TransformKind::Standardise);
-        match data.features.is_in_file() && by_batch {
-            true => Ok(Self { data, is_transformed: false }),
-            false => Ok(Self { data: data.transformed(transform)?, is_transformed: true }),
+        let is_cheap = matches!(transform.kind(), TransformKind::Centre | TransformKind::Standardise);
+        match data.features.is_in_file() && is_cheap {
+            true => Ok(Self { data, by_batch: true }),
+            false => Ok(Self { data: data.transformed(transform)?, by_batch: false }),
         }
     }
 
@@ -30,6 +30,6 @@ impl Prepared {
     /// Some rows, transformed.
     pub fn batch(&self, rows: &[usize], transform: &Transform) -> Result<Array2<f32>> {
         let gathered = self.data.features.rows().select(rows)?;
-        if self.is_transformed { Ok(gathered) } else { transform.apply(gathered.view()) }
+        if self.by_batch { transform.apply(gathered.view()) } else { Ok(gathered) }
     }
 }
