@@ -17,7 +17,11 @@ check:
 	$(CARGO) clippy --all-targets -- --deny warnings
 	$(CARGO) clippy --package arcos -- --deny warnings
 	$(CARGO) clippy --package arcos --features images -- --deny warnings
-	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --no-deps --package arcos
+	@for features in "" train images; do (set -x; RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --no-deps --package arcos --features "$$features") || exit 1; done
+	@rust=$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml); \
+	if rustup run $$rust rustc --version > /dev/null 2>&1; then \
+		set -x; rustup run $$rust cargo check --package arcos --lib --target-dir target/oldest-rust; \
+	else echo "no Rust $$rust (rustup toolchain install $$rust): the library was not compiled with it"; fi
 
 # Unit, property, reference and command tests, doc tests; examples are built; each benchmark runs once.
 suite:
