@@ -1,5 +1,6 @@
 //! The program `arcos`: argument parsing, progress, tables, plots. See `arcos --help`.
 
+mod advice;
 mod bench;
 mod canvas;
 mod checkpoint_every;
@@ -98,11 +99,11 @@ fn main() -> ExitCode {
             }
         },
         // Whoever reads our output has read enough.
-        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe && command.writes_data() => {
+        Err(Error::Io { cause, .. }) if cause.kind() == ErrorKind::BrokenPipe && command.writes_data() => {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            complain(&error);
+            complain(format_args!("{error}{}", advice::of(&error)));
             ExitCode::from(if is_usage(&error) { 2 } else { 1 })
         }
     }
@@ -136,7 +137,7 @@ fn is_usage(error: &Error) -> bool {
         UnknownHead { .. } | UnknownOption { .. } | HyperParameter { .. } | Setting { .. } | OtherSettings { .. } => {
             true
         }
-        OfRun { source, .. } => is_usage(source),
+        OfRun { cause, .. } => is_usage(cause),
         _ => false,
     }
 }

@@ -26,7 +26,7 @@ static UNTOLD: OnceLock<Error> = OnceLock::new();
 /// any other is there at the end, for [`untold`].
 pub(super) fn tell(lines: impl Display) {
     match print(lines) {
-        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => {}
+        Err(Error::Io { cause, .. }) if cause.kind() == ErrorKind::BrokenPipe => {}
         Err(error) => drop(UNTOLD.set(error)),
         Ok(()) => {}
     }

@@ -271,20 +271,24 @@ impl ClassTable {
         *self == Self::indices(self.len())
     }
 
-    /// Checks a table that was read from a file, of a head with this many classes.
-    pub(crate) fn check(&self, classes: usize) -> Result<(), String> {
+    /// Checks a table that was read from a checkpoint, of a head with this many classes.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`].
+    pub(crate) fn check(&self, classes: usize) -> Result<()> {
         let increasing = match &self.labels {
             ClassLabels::Consecutive { start, count } => fits(*start, *count),
             ClassLabels::Numbers(numbers) => numbers.is_sorted_by(|a, b| a < b),
             ClassLabels::Strings(strings) => strings.is_sorted_by(|a, b| a < b),
         };
         let names = self.names.as_ref().map_or(classes, Vec::len);
-        match () {
-            () if self.len() != classes => Err(format!("labels of {}, not {classes}", counted(self.len(), "class"))),
-            () if names != classes => Err(format!("names of {}, not {classes}", counted(names, "class"))),
-            () if !increasing => Err("labels of classes that do not increase".into()),
-            () => Ok(()),
-        }
+        let (found, expected) = match () {
+            () if self.len() != classes => (counted(self.len(), "label"), classes.to_string()),
+            () if names != classes => (counted(names, "name"), classes.to_string()),
+            () if !increasing => ("one of labels that do not increase".into(), "labels in order".into()),
+            () => return Ok(()),
+        };
+        Err(Error::Checkpoint { part: "the table of classes".into(), found, expected })
     }
 }
 

@@ -26,7 +26,7 @@ pub const LISTS: [&str; 5] = [IMAGES, LABELS, SPLIT, BOXES, CLASSES];
 ///
 /// # Errors
 /// [`Error::Io`] for a missing file; [`Error::Line`] for a malformed line, an id given twice, a class that `classes.txt` does not
-/// list, or a photograph outside `images/`; [`Error::MissingId`] where a file says nothing of an image.
+/// list, or a photograph outside `images/`; [`Error::File`] where a file says nothing of an image.
 pub fn read(directory: &Path) -> Result<ImageSet> {
     let path = directory.join(IMAGES);
     let mut records = unique_records(&path)?;
@@ -116,7 +116,11 @@ impl<T: Copy> Table<T> {
     }
 
     fn get(&self, id: u64) -> Result<T> {
-        let missing = || Error::MissingId { path: self.path.clone(), id, listed_in: IMAGES };
+        let missing = || Error::File {
+            path: self.path.clone(),
+            found: format!("no line for id {id}"),
+            expected: format!("one for each image of {IMAGES}"),
+        };
         self.by_id.get(&id).copied().ok_or_else(missing)
     }
 }

@@ -22,7 +22,7 @@ pub struct OpenSetSplit {
 /// Both count the same classes, of which one may have fewer.
 ///
 /// # Errors
-/// [`Error::Unmeasurable`] where no row trains, and unless there are two classes to retrieve, one of them with two rows; [`Error::Label`] where labels of the two are of different classes.
+/// [`Error::NotDefined`] where no row trains, and unless there are two classes to retrieve, one of them with two rows; [`Error::Label`] where labels of the two are of different classes.
 pub fn open_set_split(train: &Dataset, test: Option<&Dataset>) -> Result<OpenSetSplit> {
     let most = test.filter(|test| test.classes() > train.classes()).unwrap_or(train).class_table();
     let counted_alike = |data: &Dataset| data.clone().with_classes_of(most);
@@ -34,14 +34,14 @@ pub fn open_set_split(train: &Dataset, test: Option<&Dataset>) -> Result<OpenSet
     let unseen = parts.map(|data| data.select(is_unseen)).reduce(|joined, part| joined?.joined(&part?));
     let found = format!("{}, {} of them to retrieve", counted(classes, "class"), classes / 2);
     let expected = "two classes to retrieve, one of them with two rows at least";
-    let unmeasurable = || Error::Unmeasurable { what: "an open set", found, expected };
+    let unmeasurable = || Error::NotDefined { what: "an open set", found, expected };
     let unseen = match unseen.transpose()? {
         Some(unseen) if can_be_retrieved(&unseen) => unseen,
         _ => return Err(unmeasurable()),
     };
     if !train.has_rows(is_known) {
         let found = format!("{} of which none of the first {known} has a training row", counted(classes, "class"));
-        return Err(Error::Unmeasurable { what: "an open set", found, expected: "training rows of these" });
+        return Err(Error::NotDefined { what: "an open set", found, expected: "training rows of these" });
     }
     let select_known = |data: &Dataset| Ok::<_, Error>(data.select(is_known)?.with_first_classes(known as usize));
     let known_test = test.filter(|test| test.has_rows(is_known)).map(select_known);

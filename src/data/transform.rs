@@ -155,12 +155,12 @@ impl Transform {
     /// The transform that [`tensors`](Self::tensors) came from.
     ///
     /// # Errors
-    /// [`Error::Setting`] where a tensor is missing, superfluous or of the wrong shape.
+    /// [`Error::Checkpoint`] where a tensor is missing, superfluous or of the wrong shape.
     pub fn from_tensors(kind: TransformKind, tensors: &BTreeMap<String, ArrayD<f32>>) -> Result<Self> {
-        let wrong = |name: &str| Error::Setting {
-            name: "the feature transform",
-            value: format!("{kind:?} with tensors {:?}", tensors.keys().collect::<Vec<_>>()),
-            expected: format!("a well-formed {name}"),
+        let wrong = |name: &str| Error::Checkpoint {
+            part: "the feature transform".into(),
+            found: format!("{kind:?} with tensors {:?}", tensors.keys().collect::<Vec<_>>()),
+            expected: format!("one with a well-formed {name}"),
         };
         let expected: &[&str] = match kind {
             TransformKind::None => &[],

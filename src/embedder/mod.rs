@@ -127,7 +127,7 @@ impl Embedder {
     /// Embeddings for training, (B, D) → (B, E): batch statistics, and dropout by `rng`.
     ///
     /// # Errors
-    /// [`Error::Setting`], [`Error::Shape`], [`Error::Empty`], [`Error::MissingParameter`]; [`Error::TooFewRows`] for a batch of one in
+    /// [`Error::Setting`], [`Error::Shape`], [`Error::Empty`], [`Error::MissingParameter`]; [`Error::NotDefined`] for a batch of one in
     /// block E.
     pub fn forward<F: Real>(
         &self,

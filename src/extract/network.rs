@@ -116,7 +116,7 @@ impl Network {
                 return Err(Error::Setting { name: "tokens", value: format!("{chosen:?}").to_lowercase(), expected });
             }
             (Some(2..), None) => {
-                let expected = "--tokens first or mean for (N, T, D), or another --output";
+                let expected = "a choice of tokens, first or mean, for (N, T, D), or another output";
                 return Err(unusable(format!("its output {output:?} is {fact:?}"), expected));
             }
             _ => {}

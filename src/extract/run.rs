@@ -25,7 +25,7 @@ const PARTIAL: &str = ".arcos-partial";
 /// again with the same images and options. What `out` held before stays as it is until all new arrays are whole.
 ///
 /// # Errors
-/// [`Error::MissingImages`], [`Error::BadImage`], [`Error::EmptyBox`]; [`Error::File`] where `out` holds features that these
+/// [`Error::MissingImages`], [`Error::BadImage`]; [`Error::File`] where `out` holds features that these
 /// cannot stand beside, where another run is writing there, or where features are not finite; [`Error::Shape`] for features that are
 /// not (n, D); [`Error::Setting`]; [`Error::Io`]; what `embed` returns.
 pub fn extract(
@@ -44,7 +44,7 @@ pub fn extract(
         return Err(Error::File {
             path: set.root.clone(),
             found: "holds no image of this split".into(),
-            expected: "some, or another --split".into(),
+            expected: "at least one".into(),
         });
     }
 
@@ -154,7 +154,7 @@ fn check_replaceable(manifest: &Manifest, before: Option<&Manifest>, options: &O
     Err(Error::File {
         path: out.into(),
         found: format!("holds {found}"),
-        expected: "another --out, or --overwrite to replace them".into(),
+        expected: "another directory, or leave to overwrite them".into(),
     })
 }
 

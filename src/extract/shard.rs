@@ -60,7 +60,7 @@ impl<E: Fn(ArrayView4<f32>) -> Result<Array2<f32>> + Sync> Maker<'_, E> {
                     }
                     kept.push(position);
                 }
-                Err(error @ (Error::BadImage { .. } | Error::EmptyBox { .. })) if self.skip_bad => {
+                Err(error @ Error::BadImage { .. }) if self.skip_bad => {
                     (self.on_event)(Event::Skipped(&error));
                 }
                 Err(error) => return Err(error),

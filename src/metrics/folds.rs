@@ -25,7 +25,7 @@ pub struct FoldAccuracy {
 /// pairs is no multiple of `folds`, the first folds have one pair more.
 ///
 /// # Errors
-/// [`Error::Setting`] for fewer than two folds, [`Error::Unmeasurable`] for fewer pairs than folds; those of [`Roc::new`], for the pairs outside a fold, too.
+/// [`Error::Setting`] for fewer than two folds, [`Error::NotDefined`] for fewer pairs than folds; those of [`Roc::new`], for the pairs outside a fold, too.
 pub fn fold_accuracy<F: Real>(scores: &[F], same: &[bool], folds: usize) -> Result<FoldAccuracy> {
     if folds < 2 {
         let expected = "at least 2".into();
@@ -33,7 +33,7 @@ pub fn fold_accuracy<F: Real>(scores: &[F], same: &[bool], folds: usize) -> Resu
     }
     if folds > scores.len() {
         let (found, expected) = (counted(scores.len(), "pair"), "a pair for each fold");
-        return Err(Error::Unmeasurable { what: "accuracy over folds", found, expected });
+        return Err(Error::NotDefined { what: "accuracy over folds", found, expected });
     }
     Roc::new(scores, same)?;
     // Over all folds at once, so that a threshold of some folds is one of the scores of the others.

@@ -59,7 +59,7 @@ impl RankCounts {
     fn cmc(self) -> Result<Cmc> {
         let Self { searches, found_at } = self;
         if searches == 0 {
-            return Err(Error::Unmeasurable {
+            return Err(Error::NotDefined {
                 what: "identification",
                 found: "probes without a row of their class to find".into(),
                 expected: "at least one that has one",
@@ -78,7 +78,7 @@ impl RankCounts {
 /// [`IGNORE_LABEL`] are distractors; probes so labelled, or without a row in the gallery, take no part.
 ///
 /// # Errors
-/// [`Error::Empty`], [`Error::Shape`], [`Error::NotFinite`], [`Error::ZeroNorm`]; [`Error::Unmeasurable`] where no probe has a row to find.
+/// [`Error::Empty`], [`Error::Shape`], [`Error::NotFinite`], [`Error::ZeroNorm`]; [`Error::NotDefined`] where no probe has a row to find.
 pub fn cmc<F: Real>(
     probes: ArrayView2<F>,
     probe_labels: ArrayView1<i64>,
@@ -124,7 +124,7 @@ pub(super) fn cmc_of_unit<F: Real>(
 /// the other among all `distractors` (M, D). A search's rank is 1 and the distractors that are at least as similar, up to rounding.
 ///
 /// # Errors
-/// [`Error::Empty`], [`Error::Shape`], [`Error::NotFinite`], [`Error::ZeroNorm`]; [`Error::Unmeasurable`] where no class has two rows.
+/// [`Error::Empty`], [`Error::Shape`], [`Error::NotFinite`], [`Error::ZeroNorm`]; [`Error::NotDefined`] where no class has two rows.
 pub fn cmc_among_distractors<F: Real>(
     embeddings: ArrayView2<F>,
     labels: ArrayView1<i64>,

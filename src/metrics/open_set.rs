@@ -106,7 +106,7 @@ impl OpenSet {
 fn measured<T>(outcome: Result<T>) -> Result<Measured<T>> {
     match outcome {
         Ok(measure) => Ok(Ok(measure)),
-        Err(error @ (Error::Unmeasurable { .. } | Error::TooFewRows { .. })) => Ok(Err(Undefined(error.to_string()))),
+        Err(error @ Error::NotDefined { .. }) => Ok(Err(Undefined(error.to_string()))),
         Err(error) => Err(error),
     }
 }
@@ -146,7 +146,7 @@ impl From<&Roc> for Verification {
 /// that are given.
 ///
 /// # Errors
-/// [`Error::Empty`], [`Error::Shape`], [`Error::NotFinite`], [`Error::ZeroNorm`]; [`Error::Unmeasurable`] where no measure is defined.
+/// [`Error::Empty`], [`Error::Shape`], [`Error::NotFinite`], [`Error::ZeroNorm`]; [`Error::NotDefined`] where no measure is defined.
 pub fn measure<F: Real>(
     embeddings: ArrayView2<F>,
     labels: ArrayView1<i64>,
@@ -172,7 +172,7 @@ pub fn measure<F: Real>(
     let nmi = || {
         if classes.len() < 2 {
             let (what, expected) = ("NMI of clusters and classes", "at least two classes");
-            return Err(Error::Unmeasurable { what, found: counted(classes.len(), "class"), expected });
+            return Err(Error::NotDefined { what, found: counted(classes.len(), "class"), expected });
         }
         let (unit, labels) = (unit.select(Axis(0), &labelled), labels.select(Axis(0), &labelled));
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
@@ -194,7 +194,7 @@ pub fn measure<F: Real>(
     };
     match measures.is_any_defined() {
         true => Ok(measures),
-        false => Err(Error::Unmeasurable {
+        false => Err(Error::NotDefined {
             what: "any measure",
             found: format!("{} of {}", counted(labelled.len(), "labelled row"), counted(classes.len(), "class")),
             expected: "two rows of one class, or pairs of both kinds",
@@ -212,7 +212,7 @@ fn enrolled<F: Real>(
     let (first, others): (Vec<usize>, Vec<usize>) = labelled.iter().partition(|&&row| known.insert(labels[row]));
     if others.is_empty() {
         let (what, found) = ("identification", counted(labelled.len(), "labelled row"));
-        return Err(Error::Unmeasurable { what, found, expected: "a class with at least two" });
+        return Err(Error::NotDefined { what, found, expected: "a class with at least two" });
     }
     let rows = |rows: &[usize]| (unit.select(Axis(0), rows), labels.select(Axis(0), rows));
     let ((mut gallery, mut gallery_labels), (probes, probe_labels)) = (rows(&first), rows(&others));

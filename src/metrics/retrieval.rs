@@ -40,7 +40,7 @@ pub struct RecallAt {
 /// Measures embeddings (N, D), of any length but zero, with labels (N,); Recall@k for each of `ks`.
 ///
 /// # Errors
-/// [`Error::Empty`], [`Error::Shape`], [`Error::NotFinite`], [`Error::ZeroNorm`]; [`Error::Unmeasurable`] where no class has two rows.
+/// [`Error::Empty`], [`Error::Shape`], [`Error::NotFinite`], [`Error::ZeroNorm`]; [`Error::NotDefined`] where no class has two rows.
 pub fn retrieval<F: Real>(embeddings: ArrayView2<F>, labels: ArrayView1<i64>, ks: &[usize]) -> Result<Retrieval> {
     retrieval_of_unit(unit_rows("embeddings", embeddings, labels)?.view(), labels, ks)
 }
@@ -64,7 +64,7 @@ pub(super) fn retrieval_of_unit<F: Real>(
         )
     });
     if of_queries.is_empty() {
-        return Err(Error::Unmeasurable {
+        return Err(Error::NotDefined {
             what: "retrieval",
             found: format!("{} without two of one class", counted(labels.len(), "row")),
             expected: "a class with two rows at least",

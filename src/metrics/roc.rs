@@ -23,7 +23,7 @@ impl Roc {
     /// threshold of the highest of them.
     ///
     /// # Errors
-    /// [`Error::Shape`], [`Error::NotFinite`]; [`Error::Unmeasurable`] unless there are genuine pairs and impostors.
+    /// [`Error::Shape`], [`Error::NotFinite`]; [`Error::NotDefined`] unless there are genuine pairs and impostors.
     pub fn new<F: Real>(scores: &[F], same: &[bool]) -> Result<Self> {
         if scores.len() != same.len() {
             let expected = format!("({},), a score for each pair", same.len());
@@ -59,7 +59,7 @@ impl Roc {
             roc.false_accepts.push(impostors);
         }
         if genuine == 0 || impostors == 0 {
-            return Err(Error::Unmeasurable {
+            return Err(Error::NotDefined {
                 what: "verification",
                 found: format!("{} and {}", counted(genuine, "genuine pair"), counted(impostors, "impostor")),
                 expected: "at least one of each",

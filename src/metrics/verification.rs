@@ -63,7 +63,7 @@ const MOST_DIVISIONS: usize = 3;
 /// Every pair of two rows of embeddings (N, D) with labels (N,). Rows labelled [`IGNORE_LABEL`] are in no pair.
 ///
 /// # Errors
-/// [`Error::Empty`], [`Error::Shape`], [`Error::NotFinite`], [`Error::ZeroNorm`]; [`Error::Unmeasurable`] unless there are two rows of one
+/// [`Error::Empty`], [`Error::Shape`], [`Error::NotFinite`], [`Error::ZeroNorm`]; [`Error::NotDefined`] unless there are two rows of one
 /// class and rows of two classes.
 pub fn all_pairs<F: Real>(embeddings: ArrayView2<F>, labels: ArrayView1<i64>) -> Result<AllPairs> {
     all_pairs_of_unit(unit_rows("embeddings", embeddings, labels)?.view(), labels)

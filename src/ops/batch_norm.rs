@@ -1,6 +1,7 @@
 //! Batch normalisation (Ioffe & Szegedy 2015, arXiv 1502.03167, algorithms 1 and 2): `y = γ x̂ + β` with
 //! `x̂ = (x - mean) / √(variance + ε)`, column by column.
 
+use crate::wording::counted;
 use crate::{Error, Real, Result};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
@@ -54,7 +55,7 @@ pub struct BatchNormGradients<F> {
 /// Training mode: mean and (biased) variance are those of the batch. `features` (B, D), B ≥ 2, with γ and β (D,) → (B, D).
 ///
 /// # Errors
-/// [`Error::Shape`], [`Error::Empty`], [`Error::TooFewRows`].
+/// [`Error::Shape`], [`Error::Empty`], [`Error::NotDefined`].
 pub fn forward<F: Real>(
     features: ArrayView2<F>,
     gamma: ArrayView1<F>,
@@ -64,7 +65,11 @@ pub fn forward<F: Real>(
     check_shapes(features, &[("gamma", gamma), ("beta", beta)])?;
     let rows = features.nrows();
     if rows < 2 {
-        return Err(Error::TooFewRows { what: "batch normalisation", rows, minimum: 2 });
+        return Err(Error::NotDefined {
+            what: "batch normalisation",
+            found: counted(rows, "row"),
+            expected: "at least 2",
+        });
     }
     let count = F::of(rows as f64);
     let mean = features.sum_axis(Axis(0)) / count;

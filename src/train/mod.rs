@@ -15,6 +15,8 @@ mod paused;
 mod run_directory;
 mod run_position;
 mod stored_head;
+mod stored_model;
+mod tensor_file;
 mod tensorboard;
 mod trainer;
 mod transformed_dataset;

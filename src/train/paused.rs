@@ -32,6 +32,6 @@ impl PausedEpoch {
         }
         let expected =
             format!("figures of 1 to {} of the epoch's {}", batches.saturating_sub(1), counted(batches, "batch"));
-        Err(Error::Setting { name: "the paused epoch", value: counted(*done, "batch"), expected })
+        Err(Error::Checkpoint { part: "the paused epoch".into(), found: counted(*done, "batch"), expected })
     }
 }

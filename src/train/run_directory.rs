@@ -134,14 +134,14 @@ impl RunDirectory {
     /// # Errors
     /// [`Error::DamagedCheckpoint`], which says how to go on from an older one; [`Error::Io`].
     pub fn load_newest<H: StoredHead>(path: &Path) -> Result<Option<Checkpoint<H>>> {
-        let (newest, source) = loop {
+        let (newest, cause) = loop {
             let Some(newest) = Self::newest_checkpoint(path)? else { return Ok(None) };
             match Checkpoint::load(&newest) {
                 Ok(checkpoint) => return Ok(Some(checkpoint)),
                 // A run that is going on writes newer ones and removes this one.
                 Err(_) if Self::newest_checkpoint(path)?.as_ref() != Some(&newest) => {}
-                Err(Error::Io { source, .. }) if source.kind() != io::ErrorKind::NotFound => {
-                    return Err(Error::io("read", newest, source));
+                Err(Error::Io { cause, .. }) if cause.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::io("read", newest, cause));
                 }
                 Err(error) => break (newest, Box::new(error)),
             }
@@ -159,7 +159,7 @@ impl RunDirectory {
                 format!("{whole} is whole, and resuming goes on from {position} after `rm -f {}`", words.join(" "))
             }
         };
-        Err(Error::DamagedCheckpoint { source, remedy })
+        Err(Error::DamagedCheckpoint { cause, remedy })
     }
 
     /// The newest whole checkpoint in the run directory `path`; `None` if there is none, or no such directory.

@@ -278,8 +278,8 @@ impl<H: StoredHead> Trainer<H> {
             let of_data = config.embedder.is_none();
             let in_epoch = |source| match source {
                 // A row of the file that the head cannot take: no rate or scale would help.
-                source @ Error::InFile { .. } if of_data => source,
-                source => Error::Training { epoch, batch: batch + 1, source: Box::new(source) },
+                cause @ Error::InFile { .. } if of_data => cause,
+                cause => Error::Training { epoch, batch: Some(batch + 1), cause: Box::new(cause) },
             };
             let step = (epoch - 1) * batches + batch;
             let learning_rate = config.learning_rate * config.schedule.multiplier(step, batches, config.epochs)?;
@@ -313,7 +313,7 @@ impl<H: StoredHead> Trainer<H> {
         }
         let elapsed = elapsed();
         let evaluation =
-            self.evaluate_test().map_err(|source| Error::TestEvaluation { epoch, source: Box::new(source) })?;
+            self.evaluate_test().map_err(|cause| Error::Training { epoch, batch: None, cause: Box::new(cause) })?;
         self.state.history.push(means.record(epoch, elapsed, evaluation));
         Ok(ControlFlow::Continue(()))
     }

@@ -130,7 +130,7 @@ fn batches_of_one_and_incomplete_checkpoints_are_refused() {
     assert_ne!(former, json);
     fs::write(with.with_extension("json"), former).expect("writable");
     let error = Checkpoint::<AnyHead>::load(&with).expect_err("another run's tensors").to_string();
-    assert!(error.contains("no tensor \"embedder.weights\""), "{error}");
+    assert!(error.contains("tensor \"embedder.weights\" is missing"), "{error}");
     let wider = Some(Embedder { dimension: 20, block: EmbedBlock::E });
     trainer(TrainConfig { embedder: wider, ..config(adacos(), EmbedBlock::E) })
         .checkpoint()
@@ -138,5 +138,8 @@ fn batches_of_one_and_incomplete_checkpoints_are_refused() {
         .expect("saved");
     copy();
     let error = Checkpoint::<AnyHead>::load(&with).expect_err("of another dimension").to_string();
-    assert!(error.contains("embeddings of 20 dimensions and class vectors of 20, not 16"), "{error}");
+    assert!(
+        error.contains("the embedder is one to 20 dimensions before class vectors of 20; expected 16 of both"),
+        "{error}"
+    );
 }

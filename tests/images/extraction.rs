@@ -263,14 +263,14 @@ fn a_box_outside_its_photograph_is_a_bad_image() {
     let mut place = Workplace::new();
     place.set.images[0].bounding_box = Some(BoundingBox { x: 47.0, y: 0.0, width: 5.0, height: 5.0 });
     let error = place.extract(&options()).expect_err("an empty box");
-    assert!(matches!(error, Error::EmptyBox { .. }), "{error}");
+    assert!(matches!(error, Error::BadImage { .. }), "{error}");
     let expected = "the bounding box (x 47 y 0 width 5 height 5) holds no pixel; expected one that overlaps the image, 47 x 33 pixels";
     assert!(error.to_string().contains(expected), "{error}");
     let manifest = place.extract(&Options { skip_bad: true, ..options() }).expect("the others");
     assert_eq!(manifest.splits["train"].skipped, ["001.Albatross/Albatross_0001.jpg"]);
     for (width, height) in [(0.0, 5.0), (5.0, -1.0)] {
         place.set.images[0].bounding_box = Some(BoundingBox { x: 3.0, y: 3.0, width, height });
-        assert!(matches!(place.extract(&options()), Err(Error::EmptyBox { .. })));
+        assert!(matches!(place.extract(&options()), Err(Error::BadImage { .. })));
         let manifest = place.extract(&Options { skip_bad: true, ..options() }).expect("the others");
         assert_eq!(manifest.splits["train"].rows.len(), 3);
     }
@@ -307,7 +307,10 @@ fn missing_photographs_end_the_run_or_are_left_out() {
     }
     let message = place.extract(&options()).expect_err("missing").to_string();
     assert!(message.starts_with("2 missing of 4 train images, "), "{message}");
-    assert!(message.contains("Cuckoo_0001.jpg the first; expected all of them, or --allow-missing"), "{message}");
+    assert!(
+        message.contains("Cuckoo_0001.jpg the first; expected all of them, or at least one where some may be missing"),
+        "{message}"
+    );
     assert!(!place.out().exists(), "nothing was begun");
     let allow_missing = Options { allow_missing: true, ..options() };
     let manifest = place.extract(&allow_missing).expect("the others are there");
@@ -357,7 +360,7 @@ fn splits_of_one_kind_stand_side_by_side_and_others_are_refused() {
     other.preprocessing.normalisation = Normalisation::Imagenet;
     let message = place.extract(&other).expect_err("another normalisation").to_string();
     assert!(message.contains("holds features of another network, preprocessing or set of classes"), "{message}");
-    assert!(message.contains("expected another --out, or --overwrite"), "{message}");
+    assert!(message.contains("expected another directory, or leave to overwrite them"), "{message}");
     assert_eq!(place.files(), before);
 
     // Whatever else the features of both splits should have in common.

@@ -257,7 +257,7 @@ fn features_come_from_the_tensor_and_the_tokens_that_are_chosen() {
         let message = load(output, tokens).expect_err(text).to_string();
         assert!(message.contains(text), "{message}");
     };
-    says(Some("tokens"), None, "expected --tokens first or mean for (N, T, D), or another --output");
+    says(Some("tokens"), None, "expected a choice of tokens, first or mean, for (N, T, D), or another output");
     says(None, Some(Tokens::Mean), "tokens is mean; expected none: the output \"features\" of ");
     says(Some("images"), None, "output is \"images\"; expected a tensor of ");
     says(Some("nothing"), None, "several_outputs.onnx, whose outputs are features, tokens");

@@ -28,7 +28,7 @@ fn similarities(a: &Array2<f32>, b: &Array2<f32>) -> Array2<f32> {
 }
 
 fn is_unmeasurable<T>(found: &arcos::Result<T>) -> bool {
-    matches!(found, Err(Error::Unmeasurable { .. }))
+    matches!(found, Err(Error::NotDefined { .. }))
 }
 
 proptest! {

@@ -161,8 +161,8 @@ fn moments_that_are_not_finite_stop_training() {
         let mut trainer = Trainer::new(config, train.clone(), None).expect("well-formed");
         let weights = trainer.model().parameters.weights.clone();
         let error = trainer.run_epoch(|_| ()).expect_err("the moments are infinite");
-        let Error::Training { epoch: 1, batch: 7, source } = &error else { panic!("{error}") };
-        assert!(matches!(**source, Error::NotFinite { what: "the optimizer's moments", .. }), "{error}");
+        let Error::Training { epoch: 1, batch: Some(7), cause } = &error else { panic!("{error}") };
+        assert!(matches!(**cause, Error::NotFinite { what: "the optimizer's moments", .. }), "{error}");
         assert!(trainer.model().parameters.weights.iter().all(|weight| weight.is_finite()));
         assert_ne!(weights, trainer.model().parameters.weights);
     }

@@ -306,7 +306,7 @@ fn labels_past_any_class_are_refused_by_whatever_counts_classes() -> Result<()> 
         let model = trainer.model();
         assert!(matches!(model.evaluate(&data), Err(Error::Label { row: 7, .. })), "{label}");
         assert!(matches!(model.confusion(&data), Err(Error::Label { row: 7, .. })), "{label}");
-        assert!(matches!(open_set_split(&data, None), Err(Error::Unmeasurable { .. })), "{label}");
+        assert!(matches!(open_set_split(&data, None), Err(Error::NotDefined { .. })), "{label}");
     }
     Ok(())
 }

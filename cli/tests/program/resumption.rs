@@ -51,12 +51,12 @@ fn options_that_differ_from_the_runs_are_named_one_by_one() {
     stdout(&arcos(directory.path(), &begin));
     let resume = |given: &[&str]| arcos(directory.path(), &[&["train", "--resume", "--out", "run"], given].concat());
     let message = complaint(&resume(&["--batch-size", "64"]), 2);
-    assert!(message.starts_with("arcos: the run in run: batch size is 64, the run has 32; what may"), "{message}");
+    assert!(message.starts_with("arcos: the run in run: batch size is 64, the run has 32; expected the settings of the run to resume; what may"), "{message}");
     let message = complaint(&resume(&["--batch-size", "64", "--seed", "0", "--embed", "4", "--open-set"]), 2);
-    let differences = "batch size is 64, the run has 32; embed is 4, the run has none; open set is true, the run has false; what may differ";
+    let differences = "batch size is 64, the run has 32; embed is 4, the run has none; open set is true, the run has false; expected the settings of the run to resume; what may differ";
     assert!(message.contains(differences), "{message}");
     let message = complaint(&resume(&["--head", "softmax", "--labels-start", "1"]), 2);
-    let differences = "head is softmax, the run has adacos; labels start is 1, the run has none; what may differ";
+    let differences = "head is softmax, the run has adacos; labels start is 1, the run has none; expected the settings of the run to resume; what may differ";
     assert!(message.contains(differences), "{message}");
     // All that was given at the beginning may be given again.
     stdout(&arcos(directory.path(), &[&begin[..], &["--resume"]].concat()));

@@ -13,7 +13,10 @@ use std::path::Path;
 /// [`Error::Io`]; [`Error::BadImage`] for what is no regular file, and for a file that is no such image, or not a whole one.
 pub fn decode(path: &Path) -> Result<RgbImage> {
     let failed = |error| Error::io("read", path, error);
-    let bad = |reason: String| Error::BadImage { path: path.into(), reason };
+    let bad = |found: String| {
+        let expected = "a whole JPEG, PNG, WebP, BMP, TIFF or GIF image".into();
+        Error::BadImage { path: path.into(), found, expected }
+    };
     // Whoever opens a pipe waits for its other end, and a device may go on for ever.
     if !fs::metadata(path).map_err(failed)?.is_file() {
         return Err(bad("it is no regular file".into()));

@@ -46,17 +46,16 @@ impl Preprocessing {
     /// Decodes the photograph in `path`, cuts out `bounding_box`, or nothing, and scales it to the size of the input, padded.
     ///
     /// # Errors
-    /// Those of [`decode`]; [`Error::EmptyBox`] for a box outside the image.
+    /// Those of [`decode`]; [`Error::BadImage`] for a box outside the image.
     pub fn read(&self, path: &Path, bounding_box: Option<BoundingBox>) -> Result<RgbImage> {
         let image = decode(path)?;
         let (width, height) = image.dimensions();
         let region = match bounding_box {
             None => PixelBox::whole(width, height),
-            Some(found) => found.pixels(width, height).ok_or_else(|| Error::EmptyBox {
+            Some(found) => found.pixels(width, height).ok_or_else(|| Error::BadImage {
                 path: path.into(),
-                found: found.to_string(),
-                width,
-                height,
+                found: format!("the bounding box ({found}) holds no pixel"),
+                expected: format!("one that overlaps the image, {width} x {height} pixels"),
             })?,
         };
         Ok(resize_with_padding(&image, region, (self.width, self.height), self.interpolation))

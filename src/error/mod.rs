@@ -1,7 +1,9 @@
 //! The crate's one error type.
 
+mod context;
+mod rows;
+
 use crate::wording::{counted, number};
-use std::path::Path;
 use std::path::PathBuf;
 
 /// `Result` with this crate's [`Error`].
@@ -9,7 +11,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Everything that can be wrong with what a caller passes.
 ///
-/// Each message names the offending thing, its value, and what was expected.
+/// Each message names the offending thing, its value, and what was expected. It says the cause, too, where there is a field `cause`, so that
+/// [`source`](std::error::Error::source) is always `None`: whoever prints the chain of sources prints nothing twice.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -199,20 +202,10 @@ pub enum Error {
         /// The largest number of the precision.
         largest: f64,
     },
-    /// Fewer rows than something is defined for.
-    #[error("{what} of {} is not defined; expected at least {minimum}", counted(*.rows, "row"))]
-    TooFewRows {
-        /// What was to be computed.
-        what: &'static str,
-        /// Rows given.
-        rows: usize,
-        /// Rows needed.
-        minimum: usize,
-    },
-    /// Data on which a measure is not defined.
+    /// Data on which a measure or an operation is not defined.
     #[error("{what} of {found} is not defined; expected {expected}")]
-    Unmeasurable {
-        /// The measure.
+    NotDefined {
+        /// The measure or operation.
         what: &'static str,
         /// What there is.
         found: String,
@@ -253,23 +246,15 @@ pub enum Error {
         /// NaN or infinity.
         loss: f64,
     },
-    /// A step of training failed; mostly because it diverged.
-    #[error("epoch {epoch}, batch {batch}: {source}{}", advice(source))]
+    /// A step of training failed, or the evaluation after an epoch; mostly because training diverged.
+    #[error("epoch {epoch}, {}: {cause}{}", place_in_epoch(*batch), advice(cause))]
     Training {
         /// The epoch, counted from 1.
         epoch: usize,
-        /// The batch of the epoch, counted from 1.
-        batch: usize,
-        /// What the head or the optimizer said.
-        source: Box<Error>,
-    },
-    /// The measures after an epoch of training failed; mostly because it diverged.
-    #[error("epoch {epoch}, test rows: {source}{}", advice(source))]
-    TestEvaluation {
-        /// The epoch, counted from 1.
-        epoch: usize,
-        /// What the model said.
-        source: Box<Error>,
+        /// The batch of the epoch, counted from 1; `None` for the test rows after it.
+        batch: Option<usize>,
+        /// What the head, the optimizer or the model said.
+        cause: Box<Error>,
     },
     /// Heads of a comparison whose training failed; the others are compared.
     #[error("{} of {} failed: {}", .failed.len(), counted(*.heads, "head"), .failed.join(", "))]
@@ -280,14 +265,14 @@ pub enum Error {
         heads: usize,
     },
     /// The operating system refused.
-    #[error("cannot {action} {path}: {source}")]
+    #[error("cannot {action} {path}: {cause}")]
     Io {
         /// What was tried, as a verb.
         action: &'static str,
         /// The file.
         path: PathBuf,
         /// The system's own word.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A line of a text file that is not what it should be.
     #[error("{path}, line {line}: {found}; expected {expected}")]
@@ -301,19 +286,9 @@ pub enum Error {
         /// What was expected.
         expected: String,
     },
-    /// A file that says nothing of something that another one lists.
-    #[error("{path} has no line for id {id}; expected one for each image of {listed_in}")]
-    MissingId {
-        /// The file.
-        path: PathBuf,
-        /// What it lacks.
-        id: u64,
-        /// The file with the id.
-        listed_in: &'static str,
-    },
     /// Photographs that are listed and not there.
     #[error(
-        "{missing} missing of {}, {path} the first; expected all of them, or --allow-missing and at least one",
+        "{missing} missing of {}, {path} the first; expected all of them, or at least one where some may be missing",
         counted(*.images, &format!("{split} image"))
     )]
     MissingImages {
@@ -326,49 +301,44 @@ pub enum Error {
         /// `train` or `test`.
         split: &'static str,
     },
-    /// A photograph that cannot be decoded.
-    #[error("{path}: {reason}; expected a whole JPEG, PNG, WebP, BMP, TIFF or GIF image")]
+    /// A photograph that cannot be used, whole or cut out by its bounding box.
+    #[error("{path}: {found}; expected {expected}")]
     BadImage {
         /// The file.
         path: PathBuf,
-        /// The decoder's own word.
-        reason: String,
-    },
-    /// A bounding box outside its photograph.
-    #[error(
-        "{path}: the bounding box ({found}) holds no pixel; expected one that overlaps the image, {width} x {height} pixels"
-    )]
-    EmptyBox {
-        /// The photograph.
-        path: PathBuf,
-        /// The box.
+        /// What is wrong with it.
         found: String,
-        /// Columns of the photograph.
-        width: u32,
-        /// Rows of the photograph.
-        height: u32,
+        /// What was expected.
+        expected: String,
+    },
+    /// A part of a checkpoint that is not what its configuration asks for.
+    #[error("{part} is {found}; expected {expected}")]
+    Checkpoint {
+        /// The part.
+        part: String,
+        /// What is wrong with it.
+        found: String,
+        /// What the configuration asks for.
+        expected: String,
     },
     /// A newest checkpoint that is damaged.
-    #[error("{source}; {remedy}")]
+    #[error("{cause}; {remedy}")]
     DamagedCheckpoint {
         /// What is wrong with it.
-        source: Box<Error>,
+        cause: Box<Error>,
         /// How to go on from which older one.
         remedy: String,
     },
     /// A run that cannot go on.
-    #[error("the run in {run}: {source}")]
+    #[error("the run in {run}: {cause}")]
     OfRun {
         /// Its directory.
         run: PathBuf,
         /// Why not.
-        source: Box<Error>,
+        cause: Box<Error>,
     },
     /// Settings that are not those of the run to resume.
-    #[error(
-        "{}; what may differ from the run to resume is --epochs, --keep, --checkpoint-every, --class-names and where its data are",
-        .differences.join("; ")
-    )]
+    #[error("{}; expected the settings of the run to resume", .differences.join("; "))]
     OtherSettings {
         /// Each in a sentence.
         differences: Vec<String>,
@@ -380,12 +350,12 @@ pub enum Error {
         differences: Vec<String>,
     },
     /// What a file holds is not what it should be.
-    #[error("{path}: {source}")]
+    #[error("{path}: {cause}")]
     InFile {
         /// The file.
         path: PathBuf,
         /// What is wrong with it; rows are counted as in the file.
-        source: Box<Error>,
+        cause: Box<Error>,
     },
     /// A file that is not what it should be.
     #[error("{path}: {found}; expected {expected}")]
@@ -399,80 +369,14 @@ pub enum Error {
     },
 }
 
-/// What helps where training diverged; nothing does where a file is at fault.
-fn advice(source: &Error) -> &'static str {
-    match source {
-        Error::InFile { .. } | Error::File { .. } | Error::Io { .. } => "",
-        _ => "; if training diverged, lower the learning rate or the scale",
-    }
+fn place_in_epoch(batch: Option<usize>) -> String {
+    batch.map_or("test rows".into(), |batch| format!("batch {batch}"))
 }
 
-impl Error {
-    /// Wraps an input/output error with the action and the file.
-    pub fn io(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
-        Self::Io { action, path: path.into(), source }
-    }
-
-    /// This error, said of a file; one that names a file already stays as it is.
-    pub fn in_file(self, path: impl Into<PathBuf>) -> Self {
-        match self {
-            error if error.names_a_file() => error,
-            source => Self::InFile { path: path.into(), source: Box::new(source) },
-        }
-    }
-
-    fn names_a_file(&self) -> bool {
-        matches!(self, Self::Io { .. } | Self::File { .. } | Self::Line { .. } | Self::InFile { .. })
-    }
-
-    /// This error, said of the run in a directory; one that names a file already stays as it is.
-    pub fn of_run(self, run: &Path) -> Self {
-        match self {
-            error if error.names_a_file() => error,
-            source => Self::OfRun { run: run.into(), source: Box::new(source) },
-        }
-    }
-
-    /// The array that it is about, as named in the signature, if it is about the values or the shape of one.
-    pub fn subject(&self) -> Option<&'static str> {
-        match self {
-            Self::Shape { what, .. } | Self::Empty { what, .. } | Self::Weight { what, .. } => Some(what),
-            Self::NotFinite { what, .. } | Self::ZeroNorm { what, .. } | Self::NormOverflow { what, .. } => Some(what),
-            Self::Label { .. } | Self::LabelOutOfRange { .. } | Self::NothingLabelled { .. } => Some("labels"),
-            _ => None,
-        }
-    }
-
-    /// The row of its subject that it is about.
-    #[cfg(feature = "train")]
-    pub(crate) fn row(&self) -> Option<usize> {
-        match self {
-            Self::NotFinite { row, .. } | Self::ZeroNorm { row, .. } | Self::NormOverflow { row, .. } => Some(*row),
-            Self::Label { row, .. } | Self::LabelOutOfRange { row, .. } => Some(*row),
-            _ => None,
-        }
-    }
-
-    /// This error about row r of some features, which are called `name`, or of their labels as one about row `row_of(r)`; other errors stay as
-    /// they are.
-    pub fn of_row(mut self, name: &'static str, row_of: impl Fn(usize) -> usize) -> Self {
-        if !self.is_of_rows(name) {
-            return self;
-        }
-        match &mut self {
-            Self::NotFinite { what, row, .. }
-            | Self::ZeroNorm { what, row, .. }
-            | Self::NormOverflow { what, row, .. } => {
-                (*what, *row) = (name, row_of(*row));
-            }
-            Self::Label { row, .. } | Self::LabelOutOfRange { row, .. } => *row = row_of(*row),
-            _ => {}
-        }
-        self
-    }
-
-    /// Whether it is about rows of features, which are called `name` or, by what is given nothing else, features; or about their labels.
-    pub fn is_of_rows(&self, name: &str) -> bool {
-        self.subject().is_some_and(|subject| ["features", "labels", name].contains(&subject))
+/// What helps where training diverged; nothing does where a file is at fault.
+fn advice(cause: &Error) -> &'static str {
+    match cause {
+        Error::InFile { .. } | Error::File { .. } | Error::Io { .. } => "",
+        _ => "; if training diverged, lower the learning rate or the scale",
     }
 }

@@ -1,0 +1,140 @@
+//! A model and the moments of its optimizer from the tensors of a checkpoint.
+
+use super::tensor_file::Tensors;
+use super::{Model, StoredHead, TrainConfig, TrainedEmbedder};
+use crate::data::{ClassTable, Transform};
+use crate::embedder::{Embedder, EmbedderParameters};
+use crate::heads::State;
+use crate::optim::Moments;
+use crate::wording::counted;
+use crate::{Error, Parameters, Result};
+use ndarray::{Array1, Array2, ArrayD, Axis};
+
+/// The order of the head's moments where they have numbers.
+const NUMBERED: [&str; 3] = ["weights", "bias", "alpha"];
+
+/// Gives the tensors of a former version the names of this one; returns what was state.
+pub(super) fn with_names(tensors: &mut Tensors) -> State {
+    let scale = tensors.remove("scale").and_then(|scale| Some(("scale".to_owned(), f64::from(*scale.first()?))));
+    if let Some(alpha) = tensors.get_mut("alpha").filter(|alpha| alpha.ndim() == 0) {
+        *alpha = alpha.clone().insert_axis(Axis(0));
+    }
+    let of_embedder = [
+        ("embedder.bias", vec!["weights", "bias"]),
+        ("embedder.input.gamma", vec!["weights", "input.gamma", "input.beta", "output.beta"]),
+    ];
+    let of_embedder =
+        of_embedder.into_iter().filter(|(name, _)| tensors.contains_key(*name)).flat_map(|(_, names)| names);
+    // α has moments where it is learned: the numbers say whether.
+    let numbers = tensors.keys().filter_map(|name| name.strip_prefix("moments.")?.strip_suffix(".first")).count();
+    let of_embedder: Vec<_> = of_embedder.map(|name| format!("embedder.{name}")).collect();
+    let of_head = NUMBERED.into_iter().filter(|name| tensors.contains_key(*name)).map(str::to_owned);
+    let names: Vec<_> = of_head.take(numbers.saturating_sub(of_embedder.len())).chain(of_embedder).collect();
+    for (number, name) in names.iter().enumerate() {
+        for order in ["first", "second"] {
+            if let Some(moments) = tensors.remove(&format!("moments.{number}.{order}")) {
+                tensors.insert(format!("moments.{name}.{order}"), moments);
+            }
+        }
+    }
+    scale.into_iter().collect()
+}
+
+/// An error about a part of a checkpoint.
+fn wrong(part: impl Into<String>, found: impl Into<String>, expected: impl Into<String>) -> Error {
+    Error::Checkpoint { part: part.into(), found: found.into(), expected: expected.into() }
+}
+
+fn take(tensors: &mut Tensors, name: &str) -> Result<ArrayD<f32>> {
+    let missing = || wrong(format!("tensor {name:?}"), "missing", "what a run of this configuration has");
+    tensors.remove(name).ok_or_else(missing)
+}
+
+fn take_matrix(tensors: &mut Tensors, name: &str) -> Result<Array2<f32>> {
+    let tensor = take(tensors, name)?;
+    let found = format!("of the shape {:?}", tensor.shape());
+    let matrix: Option<Array2<f32>> =
+        tensor.into_dimensionality().ok().filter(|matrix: &Array2<f32>| !matrix.is_empty());
+    matrix.ok_or_else(|| wrong(format!("tensor {name:?}"), found, "a matrix that is not empty"))
+}
+
+fn take_vector(tensors: &mut Tensors, name: &str, length: usize) -> Result<Array1<f32>> {
+    let tensor = take(tensors, name)?;
+    let found = format!("of the shape {:?}", tensor.shape());
+    let vector = tensor.into_dimensionality().ok().filter(|vector: &Array1<f32>| vector.len() == length);
+    vector.ok_or_else(|| wrong(format!("tensor {name:?}"), found, format!("[{length}]")))
+}
+
+/// The model and the moments of a run of this configuration.
+///
+/// # Errors
+/// [`Error::Checkpoint`] for a tensor or a number of the state that is missing, of another shape or too many; what the head says of its weights.
+pub(super) fn from_tensors<H: StoredHead>(
+    config: &TrainConfig<H>,
+    state: State,
+    mut tensors: Tensors,
+) -> Result<(Model<H>, Vec<Moments<f32>>)> {
+    let transform = tensors
+        .iter()
+        .filter_map(|(name, tensor)| Some((name.strip_prefix("transform.")?.to_owned(), tensor.clone())))
+        .collect();
+    let transform = Transform::from_tensors(config.transform, &transform)?;
+    tensors.retain(|name, _| !name.starts_with("transform."));
+    let parameters = head_from_tensors(&config.head, state, &mut tensors)?;
+    let embedder = config.embedder.map(|embedder| embedder_from_tensors(embedder, &mut tensors)).transpose()?;
+    let class_vectors = &parameters.weights;
+    if let Some(TrainedEmbedder { embedder, parameters }) = &embedder {
+        let (found, expected) = (parameters.weights.nrows(), embedder.dimension);
+        if found != expected || class_vectors.ncols() != expected {
+            let found =
+                format!("one to {} before class vectors of {}", counted(found, "dimension"), class_vectors.ncols());
+            return Err(wrong("the embedder", found, format!("{expected} of both, as the configuration says")));
+        }
+    }
+    let taken = embedder.as_ref().map_or(class_vectors, |embedder| &embedder.parameters.weights).ncols();
+    let given = transform.dimension(transform.input_dimension().unwrap_or(taken));
+    if given != taken {
+        return Err(wrong(
+            "the feature transform",
+            format!("one to {}", counted(given, "dimension")),
+            format!("{taken}, as the weights take"),
+        ));
+    }
+    let class_table = ClassTable::indices(parameters.classes(&config.head));
+    let model = Model { head: config.head.clone(), parameters, transform, embedder, class_table };
+    let mut moments = Vec::new();
+    for (trained, length) in model.trained() {
+        let expected = config.optimizer.moments::<f32>(length);
+        let mut values = |order, length| {
+            take_vector(&mut tensors, &format!("moments.{trained}.{order}"), length).map(|values| values.to_vec())
+        };
+        let (first, second) = (values("first", expected.first.len())?, values("second", expected.second.len())?);
+        moments.push(Moments { first, second });
+    }
+    match tensors.keys().next() {
+        Some(name) => {
+            Err(wrong(format!("tensor {name:?}"), "there", "none of that name in a run of this configuration"))
+        }
+        None => Ok((model, moments)),
+    }
+}
+
+/// The head's parameters: those that it has at the beginning, with what is stored.
+fn head_from_tensors(head: &impl StoredHead, state: State, tensors: &mut Tensors) -> Result<Parameters<f32>> {
+    let mut parameters = head.initial_parameters(take_matrix(tensors, "weights")?)?;
+    for (name, vector) in &mut parameters.vectors {
+        *vector = take_vector(tensors, name, vector.len())?;
+    }
+    for (name, value) in &mut parameters.state {
+        let missing = || wrong(format!("state {name:?}"), "missing", "what a run of this configuration has");
+        *value = *state.get(name).ok_or_else(missing)?;
+    }
+    Ok(parameters)
+}
+
+fn embedder_from_tensors(embedder: Embedder, tensors: &mut Tensors) -> Result<TrainedEmbedder> {
+    let weights = take_matrix(tensors, "embedder.weights")?;
+    let vector = |name, length| take_vector(tensors, &format!("embedder.{name}"), length);
+    let parameters = EmbedderParameters::from_vectors(&embedder, weights, vector)?;
+    Ok(TrainedEmbedder { embedder, parameters })
+}
