@@ -74,12 +74,23 @@ impl<F: Real> Group<F> {
                     *before += rows::count_above(row, own.score, block < own.block);
                 }
             }
-            if !batch.others.is_empty() {
-                self.unchanged_maxima.extend(products.chunks_exact(columns.len()).map(rows::maximum));
-            }
+            let width = columns.len();
             for row in 0..batch.rows() {
-                let changed = self.changed_row(batch, block, row);
-                let maximum = rows::maximum(changed);
+                let products = &self.products.of(batch, block)[row * width..][..width];
+                let (changed, unchanged_maximum, maximum) = match batch.others_of(row) {
+                    Some(rule) => {
+                        grow(&mut self.changed, width);
+                        let (unchanged, changed) = rows::apply_into(rule, products, &mut self.changed[..width]);
+                        (&self.changed[..width], unchanged, changed)
+                    }
+                    None => {
+                        let maximum = rows::maximum(products);
+                        (products, maximum, maximum)
+                    }
+                };
+                if !batch.others.is_empty() {
+                    self.unchanged_maxima.push(unchanged_maximum);
+                }
                 let sum = sum_of_exp(changed, scale, maximum);
                 let sum_of_products =
                     if batch.objective.is_smoothed() { rows::sum_of_finite(changed) } else { F::zero() };
