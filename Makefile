@@ -20,8 +20,9 @@ check:
 	@for features in "" train images; do (set -x; RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --no-deps --package arcos --features "$$features") || exit 1; done
 	@rust=$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml); \
 	if rustup run $$rust rustc --version > /dev/null 2>&1; then \
-		set -x; rustup run $$rust cargo check --package arcos --lib --target-dir target/oldest-rust; \
-	else echo "no Rust $$rust (rustup toolchain install $$rust): the library was not compiled with it"; fi
+		set -ex; rustup run $$rust cargo check --package arcos --lib --target-dir target/oldest-rust; \
+		rustup run $$rust cargo check --target-dir target/oldest-rust; \
+	else echo "no Rust $$rust (rustup toolchain install $$rust): nothing was compiled with it"; fi
 
 # Unit, property, reference and command tests, doc tests; examples are built; each benchmark runs once.
 suite:

@@ -80,7 +80,7 @@ impl Labels {
 
     /// The label of each row; `None` for a row without one.
     pub fn iter(&self) -> impl Iterator<Item = Option<Label<'_>>> {
-        (0..self.len()).map(|row| match self {
+        (0..self.len()).map(move |row| match self {
             Self::Integers(numbers) | Self::WholeFloats(numbers) => {
                 Some(numbers[row]).filter(|&number| number != IGNORE_LABEL).map(Label::Number)
             }
