@@ -4,12 +4,12 @@ use super::progress::Progress;
 use super::{Args, SplitName};
 use crate::data_args::FILES;
 use crate::outputs::refuse_inputs;
+use crate::{complain, tell};
 use arcos::data::image::{Normalisation, Preprocessing};
 use arcos::data::{ImageSet, Split, cub, image_folder};
 use arcos::extract::{Event, Manifest, Network, NetworkOptions, Options, extract};
 use arcos::wording::counted;
 use arcos::{Error, Result};
-use arcos::{complain, tell};
 use ndarray::ArrayView4;
 use std::path::PathBuf;
 
