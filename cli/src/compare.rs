@@ -11,7 +11,7 @@ use super::run_record::RunRecord;
 use super::table::{Outcome, open_set_table, table};
 use super::train::{remark_on_few_rows, remark_on_frozen_features, retrieve, train_to_end};
 use super::train_args::TrainArgs;
-use super::{complain, only_with, open_set, tell};
+use super::{complain, only_with, open_set, outputs, tell};
 use arcos::data::{ClassTable, Transform, cub};
 use arcos::heads::Scale;
 use arcos::train::{EpochRecord, TrainConfig, Trainer};
@@ -66,6 +66,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let heads = named_heads(&names, args.head_args.given())?;
     let with_config = |(name, head)| Ok((name, args.train.config(head)?));
     let configs = heads.into_iter().map(with_config).collect::<Result<Vec<_>>>()?;
+    outputs::check_places(&args.out, &[])?;
     let data = args.data.read()?;
     only_with(args.cub.is_some(), "--cub", data.test.is_some(), "test rows")?;
     let data = match &args.cub {

@@ -1,7 +1,7 @@
 //! `arcos embed`
 
 use super::evaluate::{model_files, read_model};
-use super::{outputs, print};
+use super::{outputs, print, run_files};
 use arcos::data::{file_of, read_features};
 use arcos::ops::l2_normalize;
 use arcos::wording::counted;
@@ -33,7 +33,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    outputs::refuse_inputs([&args.out], &[model_files(&args.run), vec![file_of(&args.features)]].concat())?;
+    outputs::refuse_inputs(
+        [&args.out],
+        &[model_files(&args.run), run_files::all(&args.run), vec![file_of(&args.features)]].concat(),
+    )?;
     outputs::check_place(&args.out)?;
     let model = read_model(&args.run)?;
     let features = read_features(&args.features)?;

@@ -20,8 +20,8 @@ pub(super) fn refuse_inputs<P: AsRef<Path>>(outputs: impl IntoIterator<Item = P>
         }
         if let Some(input) = inputs.iter().find(|input| is_same_file(output, input)) {
             let found = match output == input {
-                true => "is read by this command".into(),
-                false => format!("is {}, which this command reads", input.display()),
+                true => "is part of what this command reads".into(),
+                false => format!("is {}, part of what this command reads", input.display()),
             };
             return Err(Error::File { path: output.into(), found, expected: "another place to write to".into() });
         }
@@ -57,7 +57,8 @@ pub(super) fn check_places(directory: &Path, files: &[PathBuf]) -> Result<()> {
         return Err(Error::File { path: taken.clone(), found, expected });
     }
     let there = directory.ancestors().find(|place| place.exists()).unwrap_or(Path::new("."));
-    tempfile::tempfile_in(there).map_err(|error| Error::io("write to", directory, error))?;
+    let attempt = if directory.exists() { "write to" } else { "create" };
+    tempfile::tempfile_in(there).map_err(|error| Error::io(attempt, directory, error))?;
     Ok(())
 }
 

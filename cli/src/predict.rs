@@ -2,9 +2,9 @@
 
 use super::csv_text::csv_text;
 use super::evaluate::{model_files, read_model_with_labels};
-use super::outputs;
 use super::terminal::escaped;
 use super::train_args::at_least_one;
+use super::{outputs, run_files};
 use arcos::data::{Features, Label, file_of, read_features};
 use arcos::train::Model;
 use arcos::{Error, Result, files::atomic_file};
@@ -36,7 +36,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let inputs = [model_files(&args.run), vec![file_of(&args.features)]].concat();
+    let inputs = [model_files(&args.run), run_files::all(&args.run), vec![file_of(&args.features)]].concat();
     if let Some(out) = &args.out {
         outputs::refuse_inputs([out], &inputs)?;
         outputs::check_place(out)?;

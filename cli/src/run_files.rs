@@ -34,6 +34,16 @@ pub(super) fn foreign_file(run: &Path) -> Result<Option<PathBuf>> {
     Ok(None)
 }
 
+/// What there is of a run, which a file that is made of it must not replace.
+pub(super) fn all(run: &Path) -> Vec<PathBuf> {
+    let below = ["checkpoints", "tensorboard"].map(|name| entries(&run.join(name)).unwrap_or_default());
+    RUN_FILES
+        .map(|name| run.join(name))
+        .into_iter()
+        .chain(below.into_iter().flatten().map(|(_, entry)| entry.path()))
+        .collect()
+}
+
 /// Refuses to begin a run where it would write over what no run has left. One that was ended before its first checkpoint has left run.json.
 ///
 /// # Errors

@@ -84,6 +84,7 @@ fn start(args: &Args) -> Result<()> {
     let config = args.new_config()?;
     refuse_inputs(&args.data, &args.out)?;
     run_files::refuse_others(&args.out)?;
+    outputs::check_places(&args.out, &[])?;
     let record = RunRecord { data: Some(args.data.clone()), keep: args.keep, checkpoint_every: args.checkpoint_every };
     let data = read(&args.data, &config)?;
     let trainer = Trainer::new(config, data.train, data.test)?;

@@ -131,6 +131,7 @@ impl TrainArgs {
         };
         // How many classes there are the data will say, which may take minutes to read; they are too many for no head.
         config.check(usize::MAX)?;
+        config.check_build()?;
         Ok(config)
     }
 

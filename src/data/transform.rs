@@ -8,7 +8,7 @@
 
 use super::FeatureRows;
 use super::features::ROWS_AT_A_TIME;
-use crate::wording::number;
+use crate::optim::check_setting;
 use crate::{Error, Result, linalg};
 use ndarray::{Array, Array1, Array2, ArrayD, ArrayView2, Axis, Dimension, Zip, s};
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,25 @@ pub enum TransformKind {
         /// little variance, which few rows estimate badly, from counting as much as the first.
         ridge: f64,
     },
+}
+
+impl TransformKind {
+    /// Checks what there is to set, as far as that can be done without features.
+    ///
+    /// # Errors
+    /// [`Error::Setting`].
+    pub fn check(self) -> Result<()> {
+        let Self::Whiten { dimensions, ridge } = self else { return Ok(()) };
+        let in_range = ridge >= 0.0 && ridge.is_finite();
+        check_setting("the ridge of whitening", ridge, in_range, "a finite number, not negative")?;
+        match dimensions {
+            Some(0) => {
+                let (value, expected) = ("0".into(), "at least 1".into());
+                Err(Error::Setting { name: "the dimensions to whiten to", value, expected })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A fitted transform: `(x - mean) / deviation`, `(x - mean) projection`, or `x`.
@@ -64,6 +83,7 @@ impl Transform {
     /// [`Error::Empty`]; for whitening [`Error::NeedsFeature`], and [`Error::Setting`] where there are fewer usable
     /// components than asked for.
     pub fn fit<'a>(kind: TransformKind, features: impl Into<FeatureRows<'a>>) -> Result<Self> {
+        kind.check()?;
         let features = features.into();
         let fitted = Self { kind, mean: None, inverse_deviation: None, projection: None };
         if kind == TransformKind::None {
@@ -220,10 +240,6 @@ fn whitening_projection(
     dimensions: Option<usize>,
     ridge: f64,
 ) -> Result<Array2<f32>> {
-    if !(ridge >= 0.0 && ridge.is_finite()) {
-        let expected = "a finite number, not negative".into();
-        return Err(Error::Setting { name: "the ridge of whitening", value: number(ridge), expected });
-    }
     let covariance = mean_of_rows(features, |rows| {
         let centred = rows - mean;
         centred.t().dot(&centred)
@@ -239,7 +255,7 @@ fn whitening_projection(
     let variances = variances + floor;
     let usable = usable(&variances);
     let dimensions = dimensions.unwrap_or(DEFAULT_DIMENSIONS.min(rank));
-    if dimensions == 0 || dimensions > usable {
+    if dimensions > usable {
         return Err(Error::Setting {
             name: "the dimensions to whiten to",
             value: dimensions.to_string(),

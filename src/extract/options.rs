@@ -11,7 +11,7 @@ pub struct Options {
     pub splits: Vec<Split>,
     /// How photographs become the network's input.
     pub preprocessing: Preprocessing,
-    /// Augmented views of each training image, in place of the image itself.
+    /// Augmented views of each training image, in place of the image itself; at most [`MOST_VIEWS`](Self::MOST_VIEWS).
     pub views: Option<usize>,
     /// Seed of the views.
     pub seed: u64,
@@ -29,6 +29,8 @@ pub struct Options {
 impl Options {
     /// The largest batch.
     pub const MOST_AT_A_TIME: usize = 1024;
+    /// The most views of an image: far past all use.
+    pub const MOST_VIEWS: usize = 1024;
 
     /// Both splits, one image at a time, each as it is; whatever is wrong ends the run.
     pub fn new(preprocessing: Preprocessing) -> Self {
@@ -45,19 +47,20 @@ impl Options {
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        if self.views == Some(0) {
-            return Err(Error::Setting { name: "views", value: "0".into(), expected: "at least 1".into() });
-        }
+        self.views.map_or(Ok(()), |views| check_number("views", views, Self::MOST_VIEWS))?;
         self.preprocessing.normalisation.check()?;
         check_batch_size(self.batch_size)
     }
 }
 
 pub(super) fn check_batch_size(batch_size: usize) -> Result<()> {
-    const MOST: usize = Options::MOST_AT_A_TIME;
-    match batch_size {
-        1..=MOST => Ok(()),
-        value => Err(Error::Setting { name: "batch-size", value: value.to_string(), expected: format!("1 to {MOST}") }),
+    check_number("batch-size", batch_size, Options::MOST_AT_A_TIME)
+}
+
+fn check_number(name: &'static str, value: usize, most: usize) -> Result<()> {
+    match (1..=most).contains(&value) {
+        true => Ok(()),
+        false => Err(Error::Setting { name, value: value.to_string(), expected: format!("1 to {most}") }),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::optim::{Optimizer, RmsProp, Schedule};
 use crate::streaming::StreamingOptions;
 use crate::streaming::sampled_classes::check_sample_rate;
 use crate::wording::number;
-use crate::{AnyHead, Error, Real, Result, init};
+use crate::{AnyHead, Error, Real, Result, init, linalg};
 use ndarray::Array2;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -136,6 +136,20 @@ impl<H: StoredHead> TrainConfig<H> {
         self.embedder.map_or(1, |embedder| embedder.smallest_batch())
     }
 
+    /// Checks that this build can begin such a run; going on needs no more than there is.
+    ///
+    /// # Errors
+    /// [`Error::NeedsFeature`].
+    pub fn check_build(&self) -> Result<()> {
+        if let TransformKind::Whiten { .. } = self.transform {
+            linalg::check(linalg::WHITENING)?;
+        }
+        match self.init {
+            WeightInit::GlorotNormal => Ok(()),
+            WeightInit::Orthonormal => linalg::check(linalg::ORTHONORMAL),
+        }
+    }
+
     /// Checks every setting, for this number of classes.
     ///
     /// # Errors
@@ -147,6 +161,7 @@ impl<H: StoredHead> TrainConfig<H> {
         self.optimizer.check()?;
         self.schedule.check()?;
         self.objective.check()?;
+        self.transform.check()?;
         if let Some(rate) = self.sample_rate {
             check_sample_rate(rate)?;
             if self.kernel == Kernel::Explicit {

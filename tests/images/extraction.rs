@@ -518,7 +518,8 @@ fn features_that_are_not_finite_name_their_photograph() {
 fn settings_out_of_range_are_refused() {
     let place = Workplace::new();
     let batch_size = |batch_size| Options { batch_size, ..options() };
-    for wrong in [Options { views: Some(0), ..options() }, batch_size(0), batch_size(usize::MAX)] {
+    let views = |number| Options { views: Some(number), ..options() };
+    for wrong in [views(0), views(usize::MAX), batch_size(0), batch_size(usize::MAX)] {
         assert!(matches!(place.extract(&wrong), Err(Error::Setting { .. })));
     }
     let mut only_train = Workplace::new();

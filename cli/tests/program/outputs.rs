@@ -50,8 +50,10 @@ fn an_output_that_is_an_input_by_any_name_is_refused() {
         assert!(message.contains("this command") && message.contains("another place to write to"), "{message}");
         assert!(files(directory.path()) == before, "{arguments:?} wrote something");
     };
-    let checkpoint = "arcos-run/checkpoints/epoch-0001.json";
-    for out in [FEATURES, "data/../data/test_features.npy", "hard.npy", "link.npy", checkpoint] {
+    // What is not read of a run, too, is part of it.
+    let of_run = ["checkpoints/epoch-0001.json", "run.json", "history.csv"].map(|name| format!("arcos-run/{name}"));
+    let of_data = [FEATURES, "data/../data/test_features.npy", "hard.npy", "link.npy"];
+    for out in of_data.into_iter().chain(of_run.iter().map(String::as_str)) {
         refuses(&["predict", "--features", FEATURES, "--out", out]);
         refuses(&["embed", "--features", FEATURES, "--out", out]);
     }
@@ -375,6 +377,19 @@ fn options_without_effect_are_refused() {
         &["--embed", "1000000000000000000"],
         "the embedding dimension is 1000000000000000000; expected less",
     );
+    for (option, value, text) in [
+        ("--ridge", "inf", "the ridge of whitening is inf; expected a finite number"),
+        ("--dimensions", "0", "the dimensions to whiten to is 0; expected at least 1"),
+    ] {
+        let nowhere = ["train", "--head", "adacos", "--data", "nowhere", "--out", "elsewhere", "--transform", "whiten"];
+        refuses(&[&nowhere[..], &[option, value]].concat(), text);
+    }
+    for (option, value) in [("--transform", "whiten"), ("--init", "orthonormal")] {
+        let nowhere = ["train", "--head", "adacos", "--data", "nowhere", "--out", "elsewhere", option, value];
+        let message = complaint(&arcos(directory.path(), &nowhere), 1);
+        let expected = if cfg!(feature = "blas") { "nowhere" } else { "needs LAPACK" };
+        assert!(message.contains(expected), "{message}");
+    }
     for (option, value) in [("--nuisance", "1e300"), ("--classes", "1"), ("--test-rows", "1000000000000000000")] {
         let output = arcos(directory.path(), &["demo", option, value, "--out", "elsewhere"]);
         let message = complaint(&output, 2);
