@@ -163,6 +163,12 @@ impl<F: Real> ObjectiveArrays<F> {
             let probabilities = read_matrix(path)?.into_f64().mapv(F::of);
             let classes = match &args.soft_classes {
                 Some(path) => read_matrix(path)?.into_f64().mapv(|class| class as i64),
+                None if probabilities.ncols() != sizes.len() => {
+                    let found = probabilities.shape().to_vec();
+                    let expected =
+                        format!("(rows, {}), a column for each class, or --soft-classes beside it", sizes.len());
+                    return Err(Error::Shape { what: "soft targets", found, expected }.in_file(path));
+                }
                 None => Array2::from_shape_fn(probabilities.dim(), |(_, class)| class as i64),
             };
             Ok::<_, Error>((classes, probabilities))

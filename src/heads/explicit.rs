@@ -159,15 +159,16 @@ pub(super) fn forward<F: Real, H: Head>(
 
     // Cosines have the order of inference logits, before the head changes any.
     let correct_on_sphere = checked.bias.is_none().then(|| accuracy::top_k_correct(products.view(), targets, 1));
-    let (mut unscaled, slopes_of_others) = change_others(products, targets, &rules);
+    // From the other classes' cosines as they are, before the head changes any.
     let scale = match scale_rule.follows_batch() {
         true => {
-            let parts = targets.iter().map(|(row, class)| largest_and_sum(unscaled.row(row), class, checked.scale));
+            let parts = targets.iter().map(|(row, class)| largest_and_sum(products.row(row), class, checked.scale));
             let ln_b_avg = ln_b_avg(checked.scale, targets.labelled(), parts) + F::of(checked.stands_for.ln());
             scale_rule.after_batch(head.name(), checked.scale, ln_b_avg, angles.iter().copied().flatten())?
         }
         false => checked.scale,
     };
+    let (mut unscaled, slopes_of_others) = change_others(products, targets, &rules);
     for ((row, class), rules) in targets.iter().zip(&rules) {
         unscaled[[row, class]] = rules.target.value;
     }

@@ -67,7 +67,7 @@ pub struct Objective<'a, F> {
 pub struct SoftTargets<'a, F> {
     /// (B, k)
     pub classes: ArrayView2<'a, i64>,
-    /// (B, k), each row's sum 1 but for rounding.
+    /// (B, k), each row's sum 1 but for rounding: up to 0.01 off, and made 1.
     pub probabilities: ArrayView2<'a, F>,
 }
 

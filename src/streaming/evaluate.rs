@@ -5,7 +5,7 @@ use super::batch::Batch;
 use super::group::{Group, Target};
 use super::merge::merge;
 use super::prepare::{Inputs, in_parallel, in_pool};
-use super::scores::{OwnClass, correct, targets};
+use super::scores::{OwnClass, Sums, correct, targets};
 use super::targets::{LabelledRow, by_column, labelled_rows};
 use crate::heads::checked::Checked;
 use crate::heads::{Head, Parameters};
@@ -58,7 +58,8 @@ impl<F: Real> Streaming<F> {
         let batch = prepared.batch(inputs, &by_column, &[]);
         prepared.begin(groups, 0);
         let own = own_classes(&batch, &labelled);
-        let score = |group: &mut Group<F>, weights| group.score(&batch, weights, prepared.scale, Some(&own));
+        let score =
+            |group: &mut Group<F>, weights| group.score(&batch, weights, prepared.scale, Sums::OfLogits, Some(&own));
         let parts = prepared.blocks.split(weights, batch.dimension());
         in_parallel(groups, parts, score).into_iter().collect::<Result<()>>()?;
 

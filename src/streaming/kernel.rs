@@ -6,7 +6,7 @@ use super::gradients::{ClassVectors, ScaleGradient, Task, WeightUpdate, d_scale_
 use super::group::Group;
 use super::merge::{RowState, merge};
 use super::prepare::{Inputs, in_parallel, in_pool};
-use super::scores::{correct, ln_b_avg};
+use super::scores::{Sums, correct, ln_b_avg};
 use super::targets::{by_column, labelled_rows, rows_of};
 use crate::heads::checked::Checked;
 use crate::heads::gradient_bound::{Lengths, Residuals, check_gradients};
@@ -207,7 +207,8 @@ impl<F: Real> Streaming<F> {
         prepared.begin(groups, options.workspace);
 
         let weights = blocks.split(vectors.weights(), dimension);
-        let score = |group: &mut Group<F>, weights| group.score(&batch, weights, prepared.scale, None);
+        let sums = if scale_rule.follows_batch() { Sums::OfProducts } else { Sums::OfLogits };
+        let score = |group: &mut Group<F>, weights| group.score(&batch, weights, prepared.scale, sums, None);
         in_parallel(groups, weights.clone(), score).into_iter().collect::<Result<()>>()?;
         let mut scale = prepared.scale;
         if scale_rule.follows_batch() {

@@ -17,13 +17,29 @@ pub(super) struct OwnClass<F> {
     pub score: F,
 }
 
+/// What the sums of exponentials are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sums {
+    /// The logits, as the head changes them.
+    OfLogits,
+    /// The inner products as they are, which a scale follows from; [`sum_again`](Group::sum_again) comes after.
+    OfProducts,
+}
+
 impl<F: Real> Group<F> {
     /// Finds maxima, sums at `scale`, and targets of every block; with `own`, how many classes come before the row's
     /// own, too. `weights` are the group's, in row-major order.
     ///
     /// # Errors
     /// NaN, infinity, a class vector without direction.
-    pub fn score(&mut self, batch: &Batch<F>, weights: &[F], scale: F, own: Option<&[OwnClass<F>]>) -> Result<()> {
+    pub fn score(
+        &mut self,
+        batch: &Batch<F>,
+        weights: &[F],
+        scale: F,
+        sums: Sums,
+        own: Option<&[OwnClass<F>]>,
+    ) -> Result<()> {
         self.before.clear();
         self.before.resize(own.map_or(0, <[_]>::len), 0);
         self.maxima.clear();
@@ -91,7 +107,10 @@ impl<F: Real> Group<F> {
                 if !batch.others.is_empty() {
                     self.unchanged_maxima.push(unchanged_maximum);
                 }
-                let sum = sum_of_exp(changed, scale, maximum);
+                let sum = match sums {
+                    Sums::OfLogits => sum_of_exp(changed, scale, maximum),
+                    Sums::OfProducts => sum_of_exp(products, scale, unchanged_maximum),
+                };
                 let sum_of_products =
                     if batch.objective.is_smoothed() { rows::sum_of_finite(changed) } else { F::zero() };
                 if let Some(sum) = self.sums_of_products.get_mut(row) {
@@ -194,11 +213,13 @@ pub(super) fn tables<F: Real>(groups: &[Group<F>], rows: usize) -> impl Iterator
     groups.iter().flat_map(move |group| group.maxima.chunks_exact(rows).zip(group.sums.chunks_exact(rows)))
 }
 
-/// `ln B_avg` at the scale of the sums.
+/// `ln B_avg` at the scale of the sums, which are those of products.
 pub(super) fn ln_b_avg<F: Real>(groups: &[Group<F>], batch: &Batch<F>, scale: F) -> F {
     let labelled: Vec<_> = batch.targets.iter().map(|&(_, row)| row).collect();
-    let parts = tables(groups, batch.rows())
-        .flat_map(|(maxima, sums)| labelled.iter().map(move |&row| (maxima[row], sums[row])));
+    let rows = batch.rows();
+    let tables =
+        groups.iter().flat_map(|group| unchanged_maxima(group).chunks_exact(rows).zip(group.sums.chunks_exact(rows)));
+    let parts = tables.flat_map(|(maxima, sums)| labelled.iter().map(move |&row| (maxima[row], sums[row])));
     scale::ln_b_avg(scale, labelled.len(), parts)
 }
 

@@ -3,8 +3,11 @@
 use super::case::with_scale;
 use arcos::heads::AdaCos;
 use arcos::ops::IGNORE_LABEL;
-use arcos::{Error, Head, Parameters};
+use arcos::streaming::Streaming;
+use arcos::{AnyHead, Error, Head, Parameters};
 use ndarray::{Array1, Array2, array};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 const HALF_ROOT_3: f64 = 0.866_025_403_784_438_6;
 const HALF_ROOT_2: f64 = std::f64::consts::FRAC_1_SQRT_2;
@@ -200,5 +203,27 @@ fn a_scale_that_cannot_be_used_is_an_error() {
             assert!(value < 0.0);
         }
         other => panic!("{other}"),
+    }
+}
+
+/// `B_avg` is of cosines: a head that changes those of other classes has the scale that it would have without.
+#[test]
+fn changed_cosines_do_not_reach_the_scale() {
+    let mut rng = ChaCha8Rng::seed_from_u64(11);
+    let mut uniform = |shape| Array2::from_shape_simple_fn(shape, || rng.random_range(-1.0..1.0));
+    let (features, weights): (Array2<f64>, Array2<f64>) = (uniform((9, 6)), uniform((700, 6)));
+    let labels = Array1::from_shape_fn(9, |row| (row * 71) as i64);
+    let scale_of = |name: &str| {
+        let head = AnyHead::new(name, &[("scale", "adacos")]).expect("a margin takes any scale");
+        let parameters = head.initial_parameters(weights.clone()).expect("enough classes");
+        let (_, cache) = head.forward(features.view(), &parameters, labels.view()).expect("a good batch");
+        let streamed = Streaming::default().forward_backward(&head, features.view(), &parameters, labels.view());
+        let of_kernel = streamed.expect("a good batch").0.statistics.scale;
+        approx::assert_relative_eq!(of_kernel, cache.scale, max_relative = 1e-12);
+        (cache.scale, cache.slopes_of_others.is_some())
+    };
+    let (expected, _) = scale_of("arcface");
+    for name in ["curricularface", "mv-softmax"] {
+        assert_eq!(scale_of(name), (expected, true), "{name}");
     }
 }

@@ -81,6 +81,7 @@ fn grad_takes_every_part_of_an_objective() {
         (&["--sample-weights", "soft.npy"], "soft.npy"),
         (&["--label-smoothing", "1"], "label smoothing is 1; expected a number from 0 to below 1"),
         (&["--soft-targets", "s.npy"], "s.npy"),
+        (&["--soft-targets", "soft.npy"], "soft.npy: soft targets has shape [3, 2]; expected (rows, 3), a column"),
         (&["--soft-classes", "classes.npy"], "--soft-targets"),
     ] {
         let output = grad(options);
