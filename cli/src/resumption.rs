@@ -167,6 +167,10 @@ mod tests {
             "--head softmax --kernel explicit --embed 8 --embed-block linear --optimizer adamw",
             "--head softmax --label-smoothing 0.1 --focal 2 --z-loss 1e-4 --class-weights effective:0.99 --sample-rate 0.5",
         ] {
+            // A build without LAPACK makes no configuration that needs it.
+            if run.contains("whiten") && !cfg!(feature = "blas") {
+                continue;
+            }
             let run = &run.replace("AdaCos", "adacos");
             assert!(differences(run, run).is_empty(), "{run}: {:?}", differences(run, run));
             let (head, _) = run["--head ".len()..].split_once(' ').expect("options");
