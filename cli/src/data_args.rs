@@ -2,10 +2,9 @@
 
 use super::complain;
 use super::given::Given;
-use super::objective_args::read_weights;
 use arcos::data::{
     ClassTable, Dataset, Label, Labels, OpenSetSplit, file_of, names_by_label, open_set_split, read_class_labels,
-    read_class_names,
+    read_class_names, read_f32_vector,
 };
 use arcos::extract::Manifest;
 use arcos::train::difference;
@@ -235,7 +234,7 @@ impl DataArgs {
         }
         let mut train = train_files.data(&train_labels, classes.clone())?;
         if let Some(path) = &self.sample_weights {
-            let weights = read_weights(path)?.into();
+            let weights = read_f32_vector(path)?;
             train = train.with_sample_weights(weights).map_err(|error| error.in_file(path))?;
         }
         let test = test.map(|(files, labels)| files.data(labels, classes)).transpose()?;

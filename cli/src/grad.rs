@@ -153,11 +153,7 @@ struct ObjectiveArrays<F> {
 impl<F: Real> ObjectiveArrays<F> {
     fn read(args: &Args, sizes: &[usize]) -> Result<Self> {
         let numbers = args.objective.objective()?;
-        // A file as it is, not as the single precision that training has of it.
-        let class_weights = match args.objective.file() {
-            Some(path) => Some(read_vector(&path)?.mapv(F::of)),
-            None => numbers.class_weights(sizes)?,
-        };
+        let class_weights = numbers.class_weights(sizes)?;
         let sample_weights = args.sample_weights.as_deref().map(read_vector).transpose()?;
         let soft_targets = args.soft_targets.as_deref().map(|path| {
             let probabilities = read_matrix(path)?.into_f64().mapv(F::of);
@@ -179,9 +175,6 @@ impl<F: Real> ObjectiveArrays<F> {
 
     fn objective<'a>(&'a self, labels: ArrayView1<'a, i64>, reduction: ReductionName) -> Objective<'a, F> {
         Objective {
-            label_smoothing: self.numbers.label_smoothing,
-            focal: self.numbers.focal,
-            z_loss: self.numbers.z_loss,
             class_weights: self.class_weights.as_ref().map(|weights| weights.view()),
             sample_weights: self.sample_weights.as_ref().map(|weights| weights.view()),
             soft_targets: self.soft_targets.as_ref().map(|(classes, probabilities)| SoftTargets {
@@ -192,7 +185,7 @@ impl<F: Real> ObjectiveArrays<F> {
                 ReductionName::Mean => Reduction::Mean,
                 ReductionName::Sum | ReductionName::None => Reduction::Sum,
             },
-            ..labels.into()
+            ..self.numbers.of_labels(labels)
         }
     }
 }

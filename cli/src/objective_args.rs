@@ -49,12 +49,14 @@ fn class_weights(given: &str) -> Result<ClassWeights> {
     // What is neither a rule nor a file may be either, misspelt.
     match given.split(':').next() {
         Some("inverse" | "effective") => Err(unknown),
-        _ => read_weights(Path::new(given)).map(ClassWeights::Given).map_err(|error| match error {
-            Error::Io { .. } => {
-                let expected = format!("{}, or a file of weights", ClassWeightRule::EXPECTED);
-                Error::Setting { name: "--class-weights", value: given.into(), expected }
+        _ => read_vector(Path::new(given)).map(|weights| ClassWeights::Given(weights.to_vec())).map_err(|error| {
+            match error {
+                Error::Io { .. } => {
+                    let expected = format!("{}, or a file of weights", ClassWeightRule::EXPECTED);
+                    Error::Setting { name: "--class-weights", value: given.into(), expected }
+                }
+                error => error,
             }
-            error => error,
         }),
     }
 }
@@ -62,10 +64,5 @@ fn class_weights(given: &str) -> Result<ClassWeights> {
 /// Whether `given` stands for these weights.
 pub(super) fn are_class_weights(given: &str, of_run: &[f64]) -> bool {
     let Ok(ClassWeights::Given(weights)) = class_weights(given) else { return false };
-    weights.iter().copied().map(f64::from).eq(of_run.iter().copied())
-}
-
-/// Weights as single precision has them.
-pub(super) fn read_weights(path: &Path) -> Result<Vec<f32>> {
-    Ok(read_vector(path)?.iter().map(|&weight| weight as f32).collect())
+    weights == of_run
 }

@@ -8,7 +8,6 @@ use ndarray::{Array1, Array2};
 use rand::seq::index;
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
-use std::collections::BTreeSet;
 
 /// Some of the classes, in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,27 +23,31 @@ impl SampledClasses {
     /// [`Error::Setting`] unless the rate is above 0 and at most 1, [`Error::LabelOutOfRange`].
     pub fn draw<F>(objective: &Objective<F>, of: usize, rate: f64, rng: &mut impl Rng) -> Result<Self> {
         check_sample_rate(rate)?;
-        let mut classes = BTreeSet::new();
+        let mut is_sampled = vec![false; of];
         for (row, &label) in objective.labels.iter().enumerate().filter(|&(_, &label)| label != IGNORE_LABEL) {
             let out_of_range = || Error::LabelOutOfRange { row, label, classes: of, ignore: IGNORE_LABEL };
-            classes.insert(usize::try_from(label).ok().filter(|&class| class < of).ok_or_else(out_of_range)?);
+            let class = usize::try_from(label).ok().filter(|&class| class < of).ok_or_else(out_of_range)?;
+            is_sampled[class] = true;
         }
         let soft = objective.soft_targets.iter().flat_map(|soft| soft.classes);
         // Those that are no class are an error of the step.
-        classes.extend(soft.filter_map(|&class| usize::try_from(class).ok()).filter(|&class| class < of));
-        let wanted = ((rate * of as f64).ceil() as usize).max(classes.len() + 1).min(of);
-        let missing = wanted - classes.len();
+        let soft = soft.filter_map(|&class| usize::try_from(class).ok()).filter(|&class| class < of);
+        soft.for_each(|class| is_sampled[class] = true);
+        let named = is_sampled.iter().filter(|&&is_sampled| is_sampled).count();
+        let wanted = ((rate * of as f64).ceil() as usize).max(named + 1).min(of);
+        let mut missing = wanted - named;
         if wanted > of / 2 {
             // Most are taken: those that are not are drawn.
-            let others: Vec<usize> = (0..of).filter(|class| !classes.contains(class)).collect();
+            let others: Vec<usize> = (0..of).filter(|&class| !is_sampled[class]).collect();
             let drawn = index::sample(rng, others.len(), missing);
-            classes.extend(drawn.into_iter().map(|place| others[place]));
+            drawn.into_iter().for_each(|place| is_sampled[others[place]] = true);
         } else {
-            while classes.len() < wanted {
-                classes.insert(rng.random_range(0..of));
+            while missing > 0 {
+                let class = rng.random_range(0..of);
+                missing -= usize::from(!std::mem::replace(&mut is_sampled[class], true));
             }
         }
-        Ok(Self { classes: classes.into_iter().collect(), of })
+        Ok(Self { classes: (0..of).filter(|&class| is_sampled[class]).collect(), of })
     }
 
     /// The classes, from the lowest.

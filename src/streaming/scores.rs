@@ -5,7 +5,7 @@ use super::group::{Group, SoftScore, Target};
 use crate::heads::scale;
 use crate::metrics::accuracy;
 use crate::ops::l2_normalize::longest_row;
-use crate::ops::rows;
+use crate::ops::{OthersRule, rows};
 use crate::{Real, Result};
 use ndarray::ArrayView1;
 
@@ -93,17 +93,11 @@ impl<F: Real> Group<F> {
             let width = columns.len();
             for row in 0..batch.rows() {
                 let products = &self.products.of(batch, block)[row * width..][..width];
-                let (changed, unchanged_maximum, maximum) = match batch.others_of(row) {
-                    Some(rule) => {
-                        grow(&mut self.changed, width);
-                        let (unchanged, changed) = rows::apply_into(rule, products, &mut self.changed[..width]);
-                        (&self.changed[..width], unchanged, changed)
-                    }
-                    None => {
-                        let maximum = rows::maximum(products);
-                        (products, maximum, maximum)
-                    }
-                };
+                let (changed, maxima) = changed(batch.others_of(row), products, &mut self.changed);
+                let (unchanged_maximum, maximum) = maxima.unwrap_or_else(|| {
+                    let maximum = rows::maximum(products);
+                    (maximum, maximum)
+                });
                 if !batch.others.is_empty() {
                     self.unchanged_maxima.push(unchanged_maximum);
                 }
@@ -130,14 +124,7 @@ impl<F: Real> Group<F> {
     pub fn changed_row(&mut self, batch: &Batch<F>, block: usize, row: usize) -> &[F] {
         let width = batch.blocks.columns_of(block).len();
         let products = &self.products.of(batch, block)[row * width..][..width];
-        match batch.others_of(row) {
-            Some(rule) => {
-                grow(&mut self.changed, width);
-                rows::apply_into(rule, products, &mut self.changed[..width]);
-                &self.changed[..width]
-            }
-            None => products,
-        }
+        changed(batch.others_of(row), products, &mut self.changed).0
     }
 
     /// Finds the sums once more, at another scale.
@@ -161,6 +148,19 @@ impl<F: Real> Group<F> {
         keep_nearest(batch, products);
         mask_targets(batch, block, products);
     }
+}
+
+/// A row of products as `rule` changes them, in `scratch`, with the maxima before and after; as they are without one.
+fn changed<'a, F: Real>(
+    rule: Option<OthersRule<F>>,
+    products: &'a [F],
+    scratch: &'a mut Vec<F>,
+) -> (&'a [F], Option<(F, F)>) {
+    let Some(rule) = rule else { return (products, None) };
+    grow(scratch, products.len());
+    let scratch = &mut scratch[..products.len()];
+    let maxima = rows::apply_into(rule, products, scratch);
+    (scratch, Some(maxima))
 }
 
 /// Leaves of each class's centres the one with the largest product.

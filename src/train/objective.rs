@@ -1,10 +1,10 @@
 //! What training minimises, but for arrays that go with the data.
 
 use crate::ops::checked_objective::{check_focal, check_label_smoothing, check_weights, check_z_loss};
-use crate::ops::class_weights;
+use crate::ops::{Objective, class_weights};
 use crate::wording::number;
 use crate::{Error, Real, Result};
-use ndarray::Array1;
+use ndarray::{Array1, ArrayView1};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -31,7 +31,7 @@ pub enum ClassWeights {
     /// The training rows of each class.
     Rule(ClassWeightRule),
     /// (C,)
-    Given(Vec<f32>),
+    Given(Vec<f64>),
 }
 
 /// Weights from the number of rows of each class.
@@ -106,6 +106,12 @@ impl TrainObjective {
         check_z_loss(self.z_loss)
     }
 
+    /// The objective of rows with these labels, all of the same weight.
+    pub fn of_labels<'a, F>(&self, labels: ArrayView1<'a, i64>) -> Objective<'a, F> {
+        let &Self { label_smoothing, focal, z_loss, .. } = self;
+        Objective { label_smoothing, focal, z_loss, ..labels.into() }
+    }
+
     /// (C,) the weights of classes of so many training rows each.
     ///
     /// # Errors
@@ -117,7 +123,7 @@ impl TrainObjective {
             ClassWeights::Rule(ClassWeightRule::EffectiveNumber { beta }) => {
                 class_weights::effective_number(sizes, *beta)?
             }
-            ClassWeights::Given(weights) => weights.iter().map(|&weight| F::of(weight.into())).collect(),
+            ClassWeights::Given(weights) => weights.iter().map(|&weight| F::of(weight)).collect(),
         };
         check_weights("class_weights", weights.view(), sizes.len(), "class")?;
         Ok(Some(weights))

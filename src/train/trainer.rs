@@ -4,7 +4,7 @@ use super::model::ROWS_AT_A_TIME;
 use super::transformed_dataset::TransformedDataset;
 use super::{
     Checkpoint, DataChecksum, EpochLog, EpochRecord, Evaluation, Kernel, Model, PausedEpoch, RunData, RunPosition,
-    StoredHead, TrainConfig, TrainObjective, TrainedEmbedder,
+    StoredHead, TrainConfig, TrainedEmbedder,
 };
 use crate::data::{Dataset, Transform};
 use crate::heads::BatchStatistics;
@@ -352,14 +352,10 @@ impl<H: StoredHead> Trainer<H> {
         let labels = self.train.data.labels.select(Axis(0), rows);
         let sample_weights = self.train.data.sample_weights().map(|weights| weights.select(Axis(0), rows));
         let class_weights = self.class_weights.clone();
-        let TrainObjective { label_smoothing, focal, z_loss, .. } = self.state.config.objective;
         let objective = Objective {
-            label_smoothing,
-            focal,
-            z_loss,
             class_weights: class_weights.as_ref().map(|weights| weights.view()),
             sample_weights: sample_weights.as_ref().map(|weights| weights.view()),
-            ..labels.view().into()
+            ..self.state.config.objective.of_labels(labels.view())
         };
         let step = Step { number: step as u64 + 1, learning_rate };
         let head_input = self.state.model.head_input();
