@@ -151,7 +151,15 @@ fn read(data: &DataArgs, config: &TrainConfig) -> Result<Data> {
 
 fn train(trainer: Trainer, unseen: Option<Dataset>, record: &RunRecord, out: &Path) -> Result<()> {
     let name = trainer.model().head.name();
-    let trainer = train_to_end(name, trainer, out, record)?;
+    let trainer = train_to_end(name, trainer, out, record).inspect_err(|error| {
+        let newest = RunDirectory::newest_position(out).ok().flatten();
+        if let (Some(position), true) = (newest, is_of_files(error)) {
+            complain(format_args!(
+                "the run has come to {position}; once that is mended, {} goes on",
+                resumption_of(out)
+            ));
+        }
+    })?;
     if let Some(unseen) = unseen {
         let measures = retrieve(trainer.model(), &unseen, out)?;
         tell(format_args!("\n{}\n", open_set::text(&measures)));
@@ -193,6 +201,7 @@ fn run_epochs(
     let report = Report::new(name, trainer.config().epochs);
     let mut said_bound = false;
     let mut since_checkpoint = SinceCheckpoint::begin(record.checkpoint_every);
+    let mut saved = trainer.checkpoint().position();
     let training = Training::begin();
     while !trainer.is_done() {
         let epoch = trainer.run_epoch_or_pause(|progress| {
@@ -201,7 +210,17 @@ fn run_epochs(
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
             }
-        })?;
+        });
+        let epoch = match epoch {
+            Ok(epoch) => epoch,
+            // Data that cannot be read any more take nothing from what was trained before.
+            Err(error) => {
+                if !trainer.has_failed() && trainer.checkpoint().position() > saved {
+                    directory.save(trainer.checkpoint()).unwrap_or_else(complain);
+                }
+                return Err(error);
+            }
+        };
         if let Some(epoch) = epoch {
             report.epoch(epoch);
             since_checkpoint.epoch();
@@ -218,6 +237,7 @@ fn run_epochs(
         let signal = training.interrupted_by();
         if signal.is_some() || trainer.is_done() || since_checkpoint.is_due() {
             directory.save(trainer.checkpoint())?;
+            saved = trainer.checkpoint().position();
             since_checkpoint = SinceCheckpoint::begin(record.checkpoint_every);
         }
         // After the last epoch there is nothing to go on with.
@@ -232,14 +252,26 @@ fn run_epochs(
 /// Ends the program after a signal, once a checkpoint is written.
 fn stop(signal: i32, report: &Report, trainer: &Trainer, out: &Path, record: &RunRecord) -> ! {
     report.finish();
-    let program = std::env::args_os().next().map_or_else(|| "arcos".into(), |program| shell::word(program.as_ref()));
-    let command = format!("`{program} train --out {} --resume`", shell::word(out));
     let goes_on = match record.data {
-        Some(_) => format!("{command} goes on from there"),
+        Some(_) => format!("{} goes on from there", resumption_of(out)),
         None => format!("the checkpoint is in {}", out.display()),
     };
     complain(format_args!("interrupted after {}; {goes_on}", trainer.checkpoint().position()));
     std::process::exit(interrupt::exit_status(signal))
+}
+
+/// The command that goes on with a run.
+fn resumption_of(out: &Path) -> String {
+    let program = std::env::args_os().next().map_or_else(|| "arcos".into(), |program| shell::word(program.as_ref()));
+    format!("`{program} train --out {} --resume`", shell::word(out))
+}
+
+/// Whether files ended training: with better ones it can go on.
+fn is_of_files(error: &Error) -> bool {
+    match error {
+        Error::Training { cause, .. } => is_of_files(cause),
+        other => matches!(other, Error::File { .. } | Error::Io { .. }),
+    }
 }
 
 /// The largest scale of a head whose scale follows the batch, if that is where it is.

@@ -1,6 +1,5 @@
 //! Features with their labels.
 
-use super::features::ROWS_AT_A_TIME;
 use super::{ClassTable, Features, Labels, Transform, TransformKind, read_class_labels, read_features};
 use crate::ops::checked_objective::check_weights;
 use crate::ops::{IGNORE_LABEL, l2_normalize};
@@ -81,9 +80,8 @@ impl Dataset {
                 expected: format!("({},), one label for each row of features", rows.dim().0),
             });
         }
-        rows.chunks(ROWS_AT_A_TIME).try_for_each(|chunk| {
-            let (first, rows) = chunk?;
-            let finite = l2_normalize::check_finite("features", rows.view());
+        features.look_through(|first, rows| {
+            let finite = l2_normalize::check_finite("features", rows);
             finite.map_err(|error| error.of_row("features", |row| first + row))
         })?;
         if labels.iter().all(|&label| label == IGNORE_LABEL) {

@@ -1,13 +1,16 @@
 //! Features that stay in their `.npy` file: rows are read from it as they are used. Nothing is mapped: a file that is cut off while rows are read is
 //! an error, where a mapping would end the process.
 
+use super::features::ROWS_AT_A_TIME;
 use super::npy_header;
 use crate::{Error, Result};
-use ndarray::Array2;
+use crc32c::{crc32c, crc32c_append};
+use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 /// A file, and what it was when it was opened: its header is not read again.
@@ -18,7 +21,12 @@ pub(super) struct FeatureFile {
     shape: (usize, usize),
     /// Where the elements begin.
     offset: u64,
-    stamp: Stamp,
+    /// Of when it was last known to hold what it held at first.
+    stamp: Mutex<Stamp>,
+    /// The CRC-32C of what is before the elements.
+    header: u32,
+    /// The CRC-32C of all of it, once all rows have been looked through.
+    contents: OnceLock<u32>,
 }
 
 /// What tells that a file has been written to.
@@ -48,13 +56,34 @@ impl FeatureFile {
         (&file).take(npy_header::START as u64).read_to_end(&mut start).ok()?;
         let (shape, offset) = npy_header::native_f32_matrix(&start)?;
         let is_whole = stamp.length == offset as u64 + (size_of::<f32>() * shape.0 * shape.1) as u64;
-        let file = Self { path: path.into(), file, shape, offset: offset as u64, stamp };
+        let header = crc32c(start.get(..offset)?);
+        let stamp = Mutex::new(stamp);
+        let (offset, contents) = (offset as u64, OnceLock::new());
+        let file = Self { path: path.into(), file, shape, offset, stamp, header, contents };
         (is_whole && shape.0 > 0 && shape.1 > 0).then_some(file)
     }
 
     /// (N, D)
     pub fn shape(&self) -> (usize, usize) {
         self.shape
+    }
+
+    /// Calls `each` with the first row's number and a few rows at a time. The check sum of all of them is remembered: a file that is written to and
+    /// holds the same afterwards has not changed.
+    pub fn look_through(&self, each: impl FnMut(usize, ArrayView2<f32>) -> Result<()>) -> Result<()> {
+        let contents = self.checksum(each)?;
+        self.contents.get_or_init(|| contents);
+        Ok(())
+    }
+
+    /// The CRC-32C of the header as it was and of all rows as they are, with which `each` is called.
+    fn checksum(&self, mut each: impl FnMut(usize, ArrayView2<f32>) -> Result<()>) -> Result<u32> {
+        let (all, _) = self.shape;
+        (0..all).step_by(ROWS_AT_A_TIME).try_fold(self.header, |checksum, first| {
+            let rows = self.read(first, ROWS_AT_A_TIME.min(all - first))?;
+            each(first, rows.view())?;
+            Ok(crc32c_append(checksum, bytemuck::cast_slice(rows.as_slice().expect("in C order"))))
+        })
     }
 
     /// `count` rows from `first` on.
@@ -77,21 +106,44 @@ impl FeatureFile {
         let offset = self.offset + (size_of::<f32>() * self.shape.1 * row) as u64;
         let outcome = read_exact_at(&self.file, bytemuck::cast_slice_mut(elements), offset);
         // That the file was cut off says more than that its end came too early.
-        outcome.map_err(|error| self.check_unchanged().err().unwrap_or(Error::io("read", &self.path, error)))
+        outcome.map_err(|error| self.check_length().err().unwrap_or(Error::io("read", &self.path, error)))
     }
 
-    /// Checks that the file has the length and the modification time that it had.
+    /// Checks that the file has the length and the modification time that it had, or at least holds what it held.
     pub fn check_unchanged(&self) -> Result<()> {
+        let now = self.check_length()?;
+        let stamp = || self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
+        if now == *stamp() {
+            return Ok(());
+        }
+        if self.holds_the_same()? && self.check_length()? == now {
+            *stamp() = now;
+            return Ok(());
+        }
+        Err(self.changed("has been written to since it was opened".into()))
+    }
+
+    /// Checks that the file has the length that it had; what it is now.
+    fn check_length(&self) -> Result<Stamp> {
         let now = Stamp::of(&self.file).map_err(|error| Error::io("look at", &self.path, error))?;
-        let found = match now {
-            _ if now == self.stamp => return Ok(()),
-            Stamp { length, .. } if length != self.stamp.length => {
-                format!("had {} bytes when it was opened and has {length}", self.stamp.length)
-            }
-            _ => "has been written to since it was opened".into(),
-        };
+        let had = self.offset + (size_of::<f32>() * self.shape.0 * self.shape.1) as u64;
+        match now.length {
+            length if length == had => Ok(now),
+            length => Err(self.changed(format!("had {had} bytes when it was opened and has {length}"))),
+        }
+    }
+
+    fn changed(&self, found: String) -> Error {
         let expected = "a file that does not change while it is in use: f32 in C order is read as it is needed".into();
-        Err(Error::File { path: self.path.clone(), found, expected })
+        Error::File { path: self.path.clone(), found, expected }
+    }
+
+    /// Whether all of it is known and the same.
+    fn holds_the_same(&self) -> Result<bool> {
+        let Some(&contents) = self.contents.get() else { return Ok(false) };
+        let mut header = vec![0; self.offset as usize];
+        read_exact_at(&self.file, &mut header, 0).map_err(|error| Error::io("read", &self.path, error))?;
+        Ok(crc32c(&header) == self.header && self.checksum(|_, _| Ok(()))? == contents)
     }
 }
 

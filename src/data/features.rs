@@ -56,7 +56,23 @@ impl Features {
         matches!(self.0, Storage::File(_))
     }
 
-    /// Checks that the file from which rows are read has the length and the modification time that it had when it was opened.
+    /// Calls `each` with the first row's number and a few rows at a time. Of a file a check sum is remembered by which [it is known not to have
+    /// changed](Self::check_unchanged) where it has only been touched.
+    ///
+    /// # Errors
+    /// As [`FeatureRows::all`], and what `each` returns.
+    pub(super) fn look_through(&self, mut each: impl FnMut(usize, ArrayView2<f32>) -> Result<()>) -> Result<()> {
+        match &self.0 {
+            Storage::File(file) => file.look_through(each),
+            Storage::Memory(features) => features
+                .axis_chunks_iter(Axis(0), ROWS_AT_A_TIME)
+                .enumerate()
+                .try_for_each(|(chunk, rows)| each(chunk * ROWS_AT_A_TIME, rows)),
+        }
+    }
+
+    /// Checks that the file from which rows are read has the length and the modification time that it had when it was opened. One that is of a
+    /// [`Dataset`](super::Dataset) and has been written to is read: it has not changed if it holds what it held.
     ///
     /// # Errors
     /// [`Error::File`](crate::Error::File) where it has changed, [`Error::Io`](crate::Error::Io).

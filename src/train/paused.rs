@@ -1,4 +1,4 @@
-//! An epoch that was paused between two batches.
+//! An epoch that was paused between two batches, or before its evaluation.
 
 use super::EpochLog;
 use super::means::Means;
@@ -24,14 +24,13 @@ impl PausedEpoch {
     pub(super) fn check(&self, batches: usize, rows: usize) -> Result<()> {
         let Self { batches: done, means, log, .. } = self;
         let counts = [means.rows, means.correct, means.target_rows, log.target_angles.total() as usize];
-        if (1..batches).contains(done)
+        if (1..=batches).contains(done)
             && [means.steps, log.steps.len()] == [*done; 2]
             && counts.iter().all(|&count| count <= rows)
         {
             return Ok(());
         }
-        let expected =
-            format!("figures of 1 to {} of the epoch's {}", batches.saturating_sub(1), counted(batches, "batch"));
+        let expected = format!("figures of 1 to {batches} of the epoch's {}", counted(batches, "batch"));
         Err(Error::Checkpoint { part: "the paused epoch".into(), found: counted(*done, "batch"), expected })
     }
 }

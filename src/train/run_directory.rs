@@ -54,7 +54,7 @@ impl RunDirectory {
         new: &mut NewPlaces,
     ) -> Result<(EventWriter, BTreeSet<usize>)> {
         // Only now can no other run go on while this one looks.
-        let newest = whole_checkpoints(path)?.pop().and_then(|newest| position_of(&newest)).unwrap_or_default();
+        let newest = Self::newest_position(path)?.unwrap_or_default();
         if newest != from.position() {
             return Err(Error::File {
                 path: path.into(),
@@ -63,6 +63,7 @@ impl RunDirectory {
             });
         }
         atomic_file::remove_left_over(&checkpoints_in(path));
+        remove_tensors_without_json(path)?;
         epoch_log::LOGS.into_iter().for_each(|(name, _)| new.file(path.join(name)));
         let lost_epochs = epoch_log::truncate(path, &from.history)?;
         let tensorboard = path.join("tensorboard");
@@ -119,12 +120,8 @@ impl RunDirectory {
         let whole = whole_checkpoints(&self.path)?;
         for old in &whole[..whole.len().saturating_sub(self.keep)] {
             // The JSON first: what is left without one is no checkpoint.
-            for file in [old.with_extension("json"), old.with_extension("safetensors")] {
-                match fs::remove_file(&file) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                    removed => removed.map_err(|error| Error::io("remove", &file, error))?,
-                }
-            }
+            remove(&old.with_extension("json"))?;
+            remove(&old.with_extension("safetensors"))?;
         }
         Ok(())
     }
@@ -172,6 +169,14 @@ impl RunDirectory {
         }
         Ok(whole_checkpoints(path)?.pop())
     }
+
+    /// How far the run in `path` has come by the name of its newest checkpoint; `None` as [`newest_checkpoint`](Self::newest_checkpoint).
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn newest_position(path: &Path) -> Result<Option<RunPosition>> {
+        Ok(Self::newest_checkpoint(path)?.and_then(|newest| position_of(&newest)))
+    }
 }
 
 fn checkpoints_in(run: &Path) -> PathBuf {
@@ -180,18 +185,37 @@ fn checkpoints_in(run: &Path) -> PathBuf {
 
 /// The JSON files of checkpoints, oldest first.
 fn whole_checkpoints(run: &Path) -> Result<Vec<PathBuf>> {
+    files_of_checkpoints(run, "json")
+}
+
+/// The files of checkpoints with this extension, oldest first.
+fn files_of_checkpoints(run: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     let directory = checkpoints_in(run);
     let failed = |error| Error::io("list", &directory, error);
     let mut found = Vec::new();
     for entry in fs::read_dir(&directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        let is_json = path.extension().is_some_and(|extension| extension == "json");
-        if let (Some(position), true) = (position_of(&path), is_json) {
+        let has_extension = path.extension().is_some_and(|found| found == extension);
+        if let (Some(position), true) = (position_of(&path), has_extension) {
             found.push((position, path));
         }
     }
     found.sort();
     Ok(found.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Removes what a process left that was killed while it wrote a checkpoint or removed an old one.
+fn remove_tensors_without_json(run: &Path) -> Result<()> {
+    let tensors = files_of_checkpoints(run, "safetensors")?.into_iter();
+    tensors.filter(|file| fs::symlink_metadata(file.with_extension("json")).is_err()).try_for_each(|file| remove(&file))
+}
+
+/// Removes a file, if it is there.
+fn remove(file: &Path) -> Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(|error| Error::io("remove", file, error)),
+    }
 }
 
 /// The position of a checkpoint `epoch-NNNN` or `epoch-NNNN-batch-MMMMMM`.

@@ -1,5 +1,6 @@
 //! The training loop.
 
+use super::means::Means;
 use super::model::ROWS_AT_A_TIME;
 use super::transformed_dataset::TransformedDataset;
 use super::{
@@ -49,6 +50,7 @@ pub struct Trainer<H = AnyHead> {
     log: EpochLog,
     /// Whether every row has been found to be one that the head can take.
     rows_are_checked: bool,
+    has_failed: bool,
     /// (B, E) the gradient of the last batch's embeddings, where there is an embedder.
     d_embeddings: Array2<f32>,
 }
@@ -179,6 +181,7 @@ impl<H: StoredHead> Trainer<H> {
             partial_fc,
             log: EpochLog::default(),
             rows_are_checked: false,
+            has_failed: false,
             d_embeddings: Array2::zeros((0, 0)),
         })
     }
@@ -219,7 +222,13 @@ impl<H: StoredHead> Trainer<H> {
         self.state.history.len() >= self.state.config.epochs
     }
 
-    /// Everything needed to go on from here.
+    /// Whether a step has failed, or left what is trained not finite: what is trained may then be half of a step, and there is nothing to go on
+    /// from. Data that cannot be read, or have changed in their file, leave the trainer between two steps.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    /// Everything needed to go on from here, unless training [has failed](Self::has_failed).
     pub fn checkpoint(&self) -> &Checkpoint<H> {
         &self.state
     }
@@ -255,7 +264,6 @@ impl<H: StoredHead> Trainer<H> {
         &mut self,
         on_batch: &mut impl FnMut(&Progress) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>> {
-        self.train.data.check_unchanged()?;
         self.check_rows()?;
         let config = self.state.config.clone();
         let epoch = self.state.history.len() + 1;
@@ -281,10 +289,18 @@ impl<H: StoredHead> Trainer<H> {
                 cause @ Error::InFile { .. } if of_data => cause,
                 cause => Error::Training { epoch, batch: Some(batch + 1), cause: Box::new(cause) },
             };
+            let features = match self.train.batch(rows, &self.state.model.transform) {
+                Ok(features) => features,
+                Err(error) => {
+                    self.pause(batch, &dropout_rng, elapsed(), means);
+                    return Err(in_epoch(error));
+                }
+            };
             let step = (epoch - 1) * batches + batch;
             let learning_rate = config.learning_rate * config.schedule.multiplier(step, batches, config.epochs)?;
+            self.has_failed = true;
             let (loss, statistics, gradient_norm) =
-                self.step(rows, step, learning_rate, &mut dropout_rng).map_err(in_epoch)?;
+                self.step(rows, features.view(), step, learning_rate, &mut dropout_rng).map_err(in_epoch)?;
             means.add(loss, &statistics, gradient_norm, learning_rate);
             self.log.add(epoch, batch + 1, loss, &statistics);
             let progress = Progress {
@@ -297,25 +313,30 @@ impl<H: StoredHead> Trainer<H> {
             };
             let breaks = on_batch(&progress).is_break();
             if breaks || batch + 1 == batches {
-                self.train.data.check_unchanged()?;
                 self.state.check_finite().map_err(in_epoch)?;
             }
+            self.has_failed = false;
             if breaks && batch + 1 < batches {
-                self.state.paused = Some(PausedEpoch {
-                    batches: batch + 1,
-                    dropout_position: dropout_rng.get_word_pos() as u64,
-                    seconds: elapsed(),
-                    means,
-                    log: self.log.clone(),
-                });
+                self.pause(batch + 1, &dropout_rng, elapsed(), means);
                 return Ok(ControlFlow::Break(()));
             }
         }
-        let elapsed = elapsed();
-        let evaluation =
-            self.evaluate_test().map_err(|cause| Error::Training { epoch, batch: None, cause: Box::new(cause) })?;
-        self.state.history.push(means.record(epoch, elapsed, evaluation));
+        let seconds = elapsed();
+        match self.evaluate_test() {
+            Ok(evaluation) => self.state.history.push(means.record(epoch, seconds, evaluation)),
+            Err(cause) => {
+                self.pause(batches, &dropout_rng, seconds, means);
+                return Err(Error::Training { epoch, batch: None, cause: Box::new(cause) });
+            }
+        }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Keeps what is done of an epoch, if it is anything.
+    fn pause(&mut self, batches: usize, dropout_rng: &ChaCha8Rng, seconds: f64, means: Means) {
+        let dropout_position = dropout_rng.get_word_pos() as u64;
+        let log = self.log.clone();
+        self.state.paused = (batches > 0).then_some(PausedEpoch { batches, dropout_position, seconds, means, log });
     }
 
     /// Checks once that the head can take every row that it will be given: rows of the test set would else be found wrong after an epoch. What
@@ -340,15 +361,15 @@ impl<H: StoredHead> Trainer<H> {
         Ok(())
     }
 
-    /// Forward, backward and update on some training rows: the loss, figures of the batch, the norm of all gradients.
+    /// Forward, backward and update on the `features` of some training rows: the loss, figures of the batch, the norm of all gradients.
     fn step(
         &mut self,
         rows: &[usize],
+        features: ArrayView2<f32>,
         step: usize,
         learning_rate: f64,
         dropout_rng: &mut ChaCha8Rng,
     ) -> Result<(f64, BatchStatistics, f64)> {
-        let features = self.train.batch(rows, &self.state.model.transform)?;
         let labels = self.train.data.labels.select(Axis(0), rows);
         let sample_weights = self.train.data.sample_weights().map(|weights| weights.select(Axis(0), rows));
         let class_weights = self.class_weights.clone();
@@ -360,11 +381,11 @@ impl<H: StoredHead> Trainer<H> {
         let step = Step { number: step as u64 + 1, learning_rate };
         let head_input = self.state.model.head_input();
         let Some(TrainedEmbedder { embedder, parameters }) = &self.state.model.embedder else {
-            let stepped = self.head_step(features.view(), objective, step, false);
+            let stepped = self.head_step(features, objective, step, false);
             return stepped.map_err(|error| self.train.located(error, head_input, rows));
         };
         let embedder = *embedder;
-        let (embeddings, cache) = embedder.forward(features.view(), parameters, dropout_rng)?;
+        let (embeddings, cache) = embedder.forward(features, parameters, dropout_rng)?;
         let stepped = self.head_step(embeddings.view(), objective, step, true);
         let (loss, statistics, head_norm) = stepped.map_err(|error| self.train.located(error, head_input, rows))?;
         let Checkpoint { config, model, moments, .. } = &mut self.state;

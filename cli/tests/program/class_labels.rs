@@ -9,7 +9,7 @@ use ndarray::{Array1, Array2, array};
 use ndarray_npy::{read_npy, write_npy};
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A file of strings as NumPy writes them: `<U`, `>U` or `S` of `width`.
 pub fn write_strings(path: &Path, kind: &str, width: usize, strings: &[&str]) {
@@ -351,109 +351,4 @@ fn a_model_takes_labels_however_a_data_set_counts_them() -> Result<()> {
     let unknown = Dataset::new(features().into(), array![10, 30, 20, 11, 30, 20])?;
     assert!(matches!(unknown.with_classes_of(train.class_table()), Err(Error::Label { row: 3, .. })));
     Ok(())
-}
-
-/// Where a file whose rows are read as they are used is changed meanwhile.
-#[cfg(target_os = "linux")]
-mod in_file {
-    use super::*;
-    use arcos::train::{TrainConfig, Trainer};
-    use std::fs::OpenOptions;
-    use std::io::{Seek, SeekFrom, Write};
-
-    /// A file system's clock stands still for some milliseconds.
-    const CLOCK_TICK: std::time::Duration = std::time::Duration::from_millis(20);
-
-    fn trainer(features: &Path) -> Trainer {
-        let labels = features.with_file_name("train_labels.npy");
-        let data = Dataset::read(features, &labels, None).expect("well-formed");
-        assert!(data.features.is_in_file());
-        Trainer::new(TrainConfig::new(arcos::AnyHead::Softmax(arcos::heads::Softmax {})), data, None).expect("sensible")
-    }
-
-    fn refused(change: impl Fn(&Path)) -> String {
-        let directory = with_data();
-        let path: PathBuf = directory.path().join("data/train_features.npy");
-        let mut trainer = trainer(&path);
-        trainer.run_epoch(|_| {}).expect("nothing has changed");
-        change(&path);
-        let message = trainer.run_epoch(|_| {}).map(|_| ()).expect_err("the file has changed").to_string();
-        assert!(message.contains("train_features.npy: "), "{message}");
-        message
-    }
-
-    #[test]
-    fn files_that_change_between_epochs_are_an_error() {
-        let open = |path: &Path| OpenOptions::new().write(true).open(path).expect("there");
-        assert!(
-            refused(|path| open(path).set_len(5000).expect("writable"))
-                .contains("bytes when it was opened and has 5000")
-        );
-        assert!(
-            refused(|path| open(path).set_len(0).expect("writable")).contains("bytes when it was opened and has 0")
-        );
-        let message = refused(|path| {
-            std::thread::sleep(CLOCK_TICK);
-            let mut file = open(path);
-            file.seek(SeekFrom::Start(0)).expect("seekable");
-            file.write_all(&[0; 128]).expect("writable");
-        });
-        assert!(message.contains("has been written to since it was opened"), "{message}");
-    }
-
-    #[test]
-    fn a_file_that_is_cut_off_while_rows_are_read_is_an_error() {
-        let directory = with_data();
-        let path: PathBuf = directory.path().join("data/train_features.npy");
-        let cut = || OpenOptions::new().write(true).open(&path).expect("there").set_len(5000).expect("writable");
-        let mut trainer = trainer(&path);
-        let labels = path.with_file_name("train_labels.npy");
-        let data = Dataset::read(&path, &labels, None).expect("well-formed");
-        let message = trainer.run_epoch(|_| cut()).map(|_| ()).expect_err("rows are gone").to_string();
-        assert!(message.contains("epoch 1, batch 2: ") && message.contains("opened and has 5000"), "{message}");
-        // All that looks at every row, from the first that is gone on.
-        let model = trainer.model();
-        let rows = data.features.rows();
-        let refused = [
-            rows.all().map(drop),
-            rows.select(&[3, 159]).map(drop),
-            model.embeddings(&data.features).map(drop),
-            model.for_logits(&data.features, |_, _| Ok(())),
-            model.transform.apply_to_all(&data.features).map(drop),
-            arcos::data::Transform::fit(arcos::data::TransformKind::Centre, &data.features).map(drop),
-            arcos::train::DataChecksum::new(&data).map(drop),
-            data.select(|_| true).map(drop),
-            model.confusion(&data).map(drop),
-        ];
-        for outcome in refused {
-            let message = outcome.expect_err("rows are gone").to_string();
-            assert!(message.contains("train_features.npy: had "), "{message}");
-        }
-        rows.select(&[3]).expect("it is there yet");
-    }
-
-    #[test]
-    fn a_header_that_is_zeroed_is_no_panic() {
-        let directory = with_data();
-        let path = directory.path().join("data/train_features.npy");
-        let features = arcos::data::read_features(&path).expect("well-formed");
-        let before = features.rows().all().expect("readable").into_owned();
-        std::thread::sleep(CLOCK_TICK);
-        OpenOptions::new().write(true).open(&path).expect("there").write_all(&[0; 128]).expect("writable");
-        assert_eq!(features.rows().all().expect("readable"), before, "the header is not read again");
-        assert!(matches!(features.check_unchanged(), Err(Error::File { .. })));
-    }
-
-    #[test]
-    fn a_file_that_another_one_replaces_is_still_the_one_that_was_opened() {
-        let directory = with_data();
-        let path = directory.path().join("data/train_features.npy");
-        let features = arcos::data::read_features(&path).expect("well-formed");
-        let before = features.rows().all().expect("readable").into_owned();
-        let other = directory.path().join("other.npy");
-        write_npy(&other, &Array2::<f32>::zeros((2, 2))).expect("writable");
-        fs::rename(&other, &path).expect("renamed");
-        features.check_unchanged().expect("nobody has written to it");
-        assert_eq!(features.rows().all().expect("readable"), before);
-    }
 }

@@ -1,5 +1,7 @@
 //! The program as a user meets it: training, resuming, comparing, measuring; files, messages, exit codes.
 
+#[cfg(target_os = "linux")]
+mod changing_files;
 mod class_labels;
 #[path = "../common/command.rs"]
 mod command;

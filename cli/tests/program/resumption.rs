@@ -234,6 +234,12 @@ fn what_a_killed_run_left_half_written_goes() {
         !at(".arcos-unfinished-Ab3dE6Ab3dE6").exists() && !at("checkpoints/.arcos-unfinished-000000000000").exists()
     );
     assert!(at("checkpoints/.arcos-000000").exists() && at("notes").exists(), "they are somebody's");
+    // While a checkpoint is written there are tensors without JSON, and while an old one is removed.
+    fs::copy(at("checkpoints/epoch-0001.safetensors"), at("checkpoints/epoch-0000-batch-000003.safetensors"))
+        .expect("written");
+    stdout(&arcos(directory.path(), &["train", "--resume", "--out", "run", "--epochs", "2"]));
+    assert!(!at("checkpoints/epoch-0000-batch-000003.safetensors").exists(), "tensors without JSON stay");
+    assert!(at("checkpoints/epoch-0001.safetensors").exists() && at("checkpoints/epoch-0002.safetensors").exists());
 }
 
 #[test]
