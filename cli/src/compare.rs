@@ -52,7 +52,8 @@ pub(super) struct Args {
     cub: Option<PathBuf>,
     #[command(flatten)]
     train: TrainArgs,
-    /// Where figure and runs go; what is there of an earlier comparison, as its comparison.json lists it, is replaced
+    /// Where figure and runs go; what is there of an earlier comparison, as its comparison.json lists it, is replaced once all heads are
+    /// trained, in DIR/unfinished until then
     #[arg(long, value_name = "DIR", default_value = "arcos-compare")]
     out: PathBuf,
 }
@@ -103,10 +104,10 @@ pub(super) fn compare(
     let of_unseen = unseen.iter().map(|_| OPEN_SET_FIGURE);
     let of_classes = named_classes.iter().flat_map(|_| class_report::FILES);
     let figures: Vec<&str> = [FIGURE].into_iter().chain(of_unseen).chain(of_classes).collect();
-    let names: Vec<&str> = configs.iter().map(|(name, _)| name.as_str()).collect();
-    let heads = names.len();
+    let of_heads: Vec<_> = configs.iter().map(|(name, config)| (name.as_str(), config.epochs)).collect();
+    let heads = of_heads.len();
     let inputs = files.map(DataArgs::files).unwrap_or_default();
-    let mut comparison = Comparison::begin(out, &names, &figures, &inputs)?;
+    let mut comparison = Comparison::begin(out, &of_heads, &figures, &inputs)?;
     let features = unseen.as_ref().zip(configs.first()).map(|(unseen, (_, config))| {
         let transform = Transform::fit(config.transform, &train.features)?;
         let features = transform.apply_to_all(&unseen.features)?;
@@ -123,7 +124,7 @@ pub(super) fn compare(
         if outcomes.is_empty() && failed.is_empty() {
             // What the first cannot begin with, none can.
             let Ok(trainer) = &trainer else { return trainer.map(|_| ()) };
-            comparison.clear()?;
+            comparison.start()?;
             remark_on_few_rows(trainer);
         }
         let train_and_measure = || {
@@ -142,8 +143,12 @@ pub(super) fn compare(
         }
     }
     if outcomes.is_empty() {
+        if let Some(place) = comparison.unfinished() {
+            complain(format_args!("what the heads left is in {}, until the next comparison", place.display()));
+        }
         return Err(heads_failed(failed, heads));
     }
+    comparison.finish()?;
     let failures = failed.iter().map(|(name, error)| (name.as_str(), format!("failed: {error}")));
     let left_out = left_out.iter().map(|(name, reason)| (name.as_str(), format!("left out: {reason}")));
     let others: Vec<_> = failures.chain(left_out).collect();

@@ -1,11 +1,12 @@
 //! The directory of a comparison, and its manifest `comparison.json`: runs and figures of the comparison that is there. Only what it lists
-//! is replaced by another one.
+//! is replaced by another one, once that one's heads are trained: until then its runs are in `unfinished/`, which has such a manifest, too.
 
 use super::head_specs::directory;
 use super::run_files::foreign_file;
 use arcos::data::without_byte_order_mark;
 use arcos::files::NewPlaces;
 use arcos::files::directory_lock::lock;
+use arcos::train::{RunDirectory, RunPosition};
 use arcos::{Error, Result, files::atomic_file};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -14,10 +15,13 @@ use std::path::{Component, Path, PathBuf};
 
 const MANIFEST: &str = "comparison.json";
 
+/// Where runs are until all are trained, in the directory of the comparison.
+const UNFINISHED: &str = "unfinished";
+
 /// The version of the format; manifests of another are refused.
 const FORMAT: &str = "arcos comparison 1";
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct Manifest {
     format: String,
     heads: Vec<HeadRun>,
@@ -25,12 +29,15 @@ struct Manifest {
     files: Vec<String>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 struct HeadRun {
     /// The head, with what was asked of it.
     head: String,
     /// The directory of its run, in this directory.
     run: String,
+    /// Those that it is trained for; manifests from before this was noted have none.
+    #[serde(default)]
+    epochs: Option<usize>,
 }
 
 impl Manifest {
@@ -56,6 +63,10 @@ impl Manifest {
             None => Ok(Some(manifest)),
         }
     }
+
+    fn write(&self, directory: &Path) -> Result<()> {
+        atomic_file::write(&directory.join(MANIFEST), |file| Ok(serde_json::to_writer_pretty(file, self)?))
+    }
 }
 
 /// Whether a name is that of something in a directory, and of nothing elsewhere.
@@ -67,100 +78,165 @@ fn is_plain(name: &str) -> bool {
 /// What is there of an earlier comparison, its runs with their locks.
 #[derive(Default)]
 struct Earlier {
+    listed: Option<Manifest>,
     runs: Vec<(PathBuf, Option<File>)>,
     files: Vec<PathBuf>,
+}
+
+impl Earlier {
+    /// Looks for what is there of an earlier comparison in `directory`, and for what is in the way of one of `heads` that leaves `files`.
+    fn look(directory: &Path, heads: &[HeadRun], files: &[String], inputs: &[PathBuf]) -> Result<Self> {
+        let listed = Manifest::read(directory)?;
+        let (of_earlier, figures) = listed.as_ref().map_or((&[][..], &[][..]), |listed| (&listed.heads, &listed.files));
+        let new_runs = heads.iter().map(|head| &head.run).filter(|&run| of_earlier.iter().all(|head| head.run != *run));
+        for name in new_runs.chain(files.iter().filter(|file| !figures.contains(file))) {
+            if is_there(&directory.join(name))? {
+                return Err(Error::File {
+                    path: directory.join(name),
+                    found: "is in the way".into(),
+                    expected: format!("nothing, or what {MANIFEST} beside it lists; another --out, or move it away"),
+                });
+            }
+        }
+        let mut runs = Vec::new();
+        for run in of_earlier.iter().map(|head| directory.join(&head.run)) {
+            if is_there(&run)? {
+                let lock = lock_run(&run, inputs)?;
+                runs.push((run, lock));
+            }
+        }
+        refuse_extended(directory, of_earlier)?;
+        let mut there = Vec::new();
+        for file in figures.iter().map(|file| directory.join(file)) {
+            if is_there(&file)? {
+                super::outputs::refuse_inputs([&file], inputs)?;
+                there.push(file);
+            }
+        }
+        Ok(Self { listed, runs, files: there })
+    }
+
+    fn remove(&mut self) -> Result<()> {
+        let removed = |path: &Path, outcome: io::Result<()>| outcome.map_err(|error| Error::io("remove", path, error));
+        for (run, _lock) in self.runs.drain(..) {
+            removed(&run, fs::remove_dir_all(&run))?;
+        }
+        self.files.drain(..).try_for_each(|file| removed(&file, fs::remove_file(&file)))
+    }
 }
 
 /// A comparison that has its directory to itself, and that nothing is in the way of.
 pub(super) struct Comparison {
     out: PathBuf,
     manifest: Manifest,
+    /// What this one takes the place of.
     earlier: Earlier,
+    /// What one left that was ended before its heads were trained.
+    unfinished: Earlier,
     new: NewPlaces,
     _lock: Option<File>,
 }
 
 impl Comparison {
-    /// Looks at the directory `out`, which is made where it is not there, for a comparison of `heads` that leaves `files`. Changes nothing
-    /// in it.
+    /// Looks at the directory `out`, which is made where it is not there, for a comparison of `heads`, each with its epochs, that leaves `files`.
+    /// Changes nothing in it.
     ///
     /// # Errors
     /// [`Error::File`] where another process is writing, where something is in the way that no earlier comparison lists, or where something
-    /// that one lists holds what it did not make, or one of the `inputs`.
-    pub fn begin(out: &Path, heads: &[&str], files: &[&str], inputs: &[PathBuf]) -> Result<Self> {
+    /// that one lists holds what it did not make, a head that has been trained further, or one of the `inputs`.
+    pub fn begin(out: &Path, heads: &[(&str, usize)], files: &[&str], inputs: &[PathBuf]) -> Result<Self> {
         let mut new = NewPlaces::default();
         new.directory(out)?;
         // Where another process has the lock, the directory is that one's.
         let own_lock = lock(out)?;
-        new.file(out.join(MANIFEST));
-        let found = Self::look(out, heads, files, inputs).inspect_err(|_| new.remove())?;
-        let heads = heads.iter().map(|&head| HeadRun { head: head.into(), run: directory(head) }).collect();
-        let files = files.iter().map(|&file| file.into()).collect();
+        let head_run =
+            |&(head, epochs): &(&str, usize)| HeadRun { head: head.into(), run: directory(head), epochs: Some(epochs) };
+        let heads: Vec<_> = heads.iter().map(head_run).collect();
+        let files: Vec<String> = files.iter().map(|&file| file.into()).collect();
+        let look = |files, directory: &Path| Earlier::look(directory, &heads, files, inputs);
+        let found = look(&files, out).and_then(|earlier| Ok((earlier, look(&[], &out.join(UNFINISHED))?)));
+        let (earlier, unfinished) = found.inspect_err(|_| new.remove())?;
         let manifest = Manifest { format: FORMAT.into(), heads, files };
-        Ok(Self { out: out.into(), manifest, earlier: found, new, _lock: own_lock })
+        Ok(Self { out: out.into(), manifest, earlier, unfinished, new, _lock: own_lock })
     }
 
-    /// Looks for what is there of an earlier comparison, and for what is in the way.
-    fn look(out: &Path, heads: &[&str], files: &[&str], inputs: &[PathBuf]) -> Result<Earlier> {
-        let earlier = Manifest::read(out)?;
-        let (runs, figures) = earlier.map_or_else(Default::default, |earlier| {
-            (earlier.heads.into_iter().map(|listed| listed.run).collect::<Vec<_>>(), earlier.files)
-        });
-        let new_runs = heads.iter().map(|head| directory(head)).filter(|run| !runs.contains(run));
-        let new_files = files.iter().map(|&file| file.to_owned()).filter(|file| !figures.contains(file));
-        for name in new_runs.chain(new_files) {
-            if is_there(&out.join(&name))? {
-                return Err(Error::File {
-                    path: out.join(&name),
-                    found: "is in the way".into(),
-                    expected: format!("nothing, or what {MANIFEST} beside it lists; another --out, or move it away"),
-                });
-            }
-        }
-        let mut earlier = Earlier::default();
-        for run in runs.iter().map(|run| out.join(run)) {
-            if is_there(&run)? {
-                let lock = lock_run(&run, inputs)?;
-                earlier.runs.push((run, lock));
-            }
-        }
-        for file in figures.iter().map(|file| out.join(file)) {
-            if is_there(&file)? {
-                super::outputs::refuse_inputs([&file], inputs)?;
-                earlier.files.push(file);
-            }
-        }
-        Ok(earlier)
-    }
-
-    /// Removes what is there of an earlier comparison, and lists what this one makes.
+    /// Makes room for the runs, where those of a comparison are removed that was ended.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn clear(&mut self) -> Result<()> {
-        let removed = |path: &Path, outcome: io::Result<()>| outcome.map_err(|error| Error::io("remove", path, error));
-        for file in self.earlier.files.drain(..) {
-            removed(&file, fs::remove_file(&file))?;
-        }
-        for (run, _lock) in self.earlier.runs.drain(..) {
-            removed(&run, fs::remove_dir_all(&run))?;
-        }
-        atomic_file::write(&self.out.join(MANIFEST), |file| Ok(serde_json::to_writer_pretty(file, &self.manifest)?))
+    pub fn start(&mut self) -> Result<()> {
+        self.unfinished.remove()?;
+        let directory = self.out.join(UNFINISHED);
+        self.new.directory(&directory)?;
+        self.new.file(directory.join(MANIFEST));
+        self.manifest.write(&directory)
     }
 
-    /// Where the run of a head goes.
+    /// Where the run of a head goes until [`finish`](Self::finish).
     pub fn run(&self, head: &str) -> PathBuf {
-        self.out.join(directory(head))
+        self.out.join(UNFINISHED).join(directory(head))
+    }
+
+    /// Where runs are that have not come to their place, if there are any.
+    pub fn unfinished(&self) -> Option<PathBuf> {
+        let directory = self.out.join(UNFINISHED);
+        self.manifest.heads.iter().any(|head| directory.join(&head.run).exists()).then_some(directory)
+    }
+
+    /// Puts the runs into their places, where what is there of an earlier comparison is removed.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn finish(&mut self) -> Result<()> {
+        self.new.keep();
+        // A process that is ended on the way leaves nothing that is not listed.
+        let mut both = self.manifest.clone();
+        if let Some(Manifest { heads, files, .. }) = self.earlier.listed.take() {
+            both.heads.extend(heads);
+            both.files.extend(files);
+        }
+        both.write(&self.out)?;
+        self.earlier.remove()?;
+        let unfinished = self.out.join(UNFINISHED);
+        for head in &self.manifest.heads {
+            let (from, to) = (unfinished.join(&head.run), self.out.join(&head.run));
+            if from.exists() {
+                fs::rename(&from, &to).map_err(|error| Error::io("move", from, error))?;
+            }
+        }
+        self.manifest.write(&self.out)?;
+        super::outputs::remove(&unfinished.join(MANIFEST))?;
+        // What else is in it is somebody's.
+        let _ = fs::remove_dir(&unfinished);
+        Ok(())
     }
 }
 
 impl Drop for Comparison {
     /// Takes away what this comparison has made, unless there is a run of one of its heads.
     fn drop(&mut self) {
-        if !self.manifest.heads.iter().any(|listed| self.out.join(&listed.run).exists()) {
+        if self.unfinished().is_none() {
             self.new.remove();
         }
     }
+}
+
+/// Refuses to remove heads that have been trained for more epochs than the comparison that lists them.
+fn refuse_extended(directory: &Path, heads: &[HeadRun]) -> Result<()> {
+    let mut extended = Vec::new();
+    for HeadRun { run, epochs, .. } in heads {
+        let newest = RunDirectory::newest_position(&directory.join(run))?;
+        if let (Some(newest), &Some(epochs)) = (newest, epochs)
+            && newest > (RunPosition { epochs, batches: 0 })
+        {
+            extended.push(format!("{run} has come to {newest}, past epoch {epochs} of the comparison"));
+        }
+    }
+    if extended.is_empty() {
+        return Ok(());
+    }
+    let expected = "heads that nobody has trained further, to be replaced; another --out, or move them away".into();
+    Err(Error::File { path: directory.into(), found: extended.join("; "), expected })
 }
 
 /// Whether there is something by this name, be it a link to nothing.

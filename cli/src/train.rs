@@ -215,7 +215,7 @@ fn run_epochs(
             Ok(epoch) => epoch,
             // Data that cannot be read any more take nothing from what was trained before.
             Err(error) => {
-                if !trainer.has_failed() && trainer.checkpoint().position() > saved {
+                if is_of_files(&error) && trainer.checkpoint().position() > saved {
                     directory.save(trainer.checkpoint()).unwrap_or_else(complain);
                 }
                 return Err(error);

@@ -50,7 +50,6 @@ pub struct Trainer<H = AnyHead> {
     log: EpochLog,
     /// Whether every row has been found to be one that the head can take.
     rows_are_checked: bool,
-    has_failed: bool,
     /// (B, E) the gradient of the last batch's embeddings, where there is an embedder.
     d_embeddings: Array2<f32>,
 }
@@ -181,7 +180,6 @@ impl<H: StoredHead> Trainer<H> {
             partial_fc,
             log: EpochLog::default(),
             rows_are_checked: false,
-            has_failed: false,
             d_embeddings: Array2::zeros((0, 0)),
         })
     }
@@ -222,13 +220,7 @@ impl<H: StoredHead> Trainer<H> {
         self.state.history.len() >= self.state.config.epochs
     }
 
-    /// Whether a step has failed, or left what is trained not finite: what is trained may then be half of a step, and there is nothing to go on
-    /// from. Data that cannot be read, or have changed in their file, leave the trainer between two steps.
-    pub fn has_failed(&self) -> bool {
-        self.has_failed
-    }
-
-    /// Everything needed to go on from here, unless training [has failed](Self::has_failed).
+    /// Everything needed to go on from here, unless a step has failed.
     pub fn checkpoint(&self) -> &Checkpoint<H> {
         &self.state
     }
@@ -237,7 +229,9 @@ impl<H: StoredHead> Trainer<H> {
     /// paused, what is left. `on_batch` is called after each batch.
     ///
     /// # Errors
-    /// [`Error::Training`] if a step fails, or leaves what is trained not finite, as it does once training has diverged.
+    /// [`Error::Training`] if a step fails, or leaves what is trained not finite, as it does once training has diverged. Where its cause is
+    /// [`Error::File`] or [`Error::Io`], of data that have changed or cannot be read, the trainer is between two steps, and its
+    /// [checkpoint](Self::checkpoint) is one to go on from.
     pub fn run_epoch(&mut self, mut on_batch: impl FnMut(&Progress) + Send) -> Result<&EpochRecord> {
         self.run_epoch_or_pause(|progress| {
             on_batch(progress);
@@ -298,7 +292,6 @@ impl<H: StoredHead> Trainer<H> {
             };
             let step = (epoch - 1) * batches + batch;
             let learning_rate = config.learning_rate * config.schedule.multiplier(step, batches, config.epochs)?;
-            self.has_failed = true;
             let (loss, statistics, gradient_norm) =
                 self.step(rows, features.view(), step, learning_rate, &mut dropout_rng).map_err(in_epoch)?;
             means.add(loss, &statistics, gradient_norm, learning_rate);
@@ -315,7 +308,6 @@ impl<H: StoredHead> Trainer<H> {
             if breaks || batch + 1 == batches {
                 self.state.check_finite().map_err(in_epoch)?;
             }
-            self.has_failed = false;
             if breaks && batch + 1 < batches {
                 self.pause(batch + 1, &dropout_rng, elapsed(), means);
                 return Ok(ControlFlow::Break(()));

@@ -165,7 +165,6 @@ fn what_was_trained_before_a_file_changed_can_go_on_to_the_same_bits() {
         } else {
             changed.map(drop).expect_err("it is others");
         }
-        assert!(!first.has_failed());
         let position = first.checkpoint().position();
         let is_done = RunPosition { epochs: 2, batches: 0 };
         assert_eq!(position, if batch == 5 { is_done } else { RunPosition { epochs: 1, batches: expected } });

@@ -1,10 +1,12 @@
 //! Comparisons replace what an earlier one left and nothing else; one head does not lose the others.
 
-use super::command::{arcos, complaint, stdout};
-use super::program::with_data;
+use super::command::{arcos, command, complaint, stdout};
+use super::program::{last_tensors, with_data};
+use arcos::train::has_logs;
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 fn compare(directory: &Path, heads: &str, more: &[&str]) -> Output {
     let base = ["compare", "--data", "data", "--epochs", "1", "--out", "out", "--heads", heads];
@@ -83,6 +85,63 @@ fn an_earlier_comparison_goes_as_a_whole_unless_somebody_is_at_it() {
 
     stdout(&compare(directory.path(), "adacos", &[]));
     assert_eq!(names(&at("out")), ["adacos", "comparison.json", "result.png"]);
+}
+
+#[test]
+fn an_earlier_comparison_stays_until_there_is_another() {
+    let directory = with_data();
+    let at = |name: &str| directory.path().join(name);
+    let first = ["comparison.json", "result.png", "softmax"];
+    stdout(&compare(directory.path(), "softmax", &[]));
+    let before = last_tensors(&at("out/softmax"));
+    let stays = || {
+        assert!(before == last_tensors(&at("out/softmax")), "it was trained again");
+        assert!(fs::read_to_string(at("out/comparison.json")).expect("there").contains("softmax"));
+    };
+
+    // All heads fail: what they left is said to be there, and goes with the next.
+    let doubling = ["--optimizer", "sgd", "--learning-rate", "1", "--momentum", "0", "--weight-decay", "3"];
+    let base = ["compare", "--data", "data", "--out", "out", "--heads", "softmax", "--epochs", "200"];
+    let message = complaint(&arcos(directory.path(), &[&base[..], &doubling].concat()), 1);
+    assert!(message.contains("what the heads left is in out/unfinished, until"), "{message}");
+    assert!(at("out/unfinished/softmax/history.csv").exists());
+    stays();
+
+    // A signal comes first.
+    #[cfg(unix)]
+    {
+        let mut long =
+            command(directory.path(), &["compare", "--data", "data", "--out", "out", "--heads", "adacos,softmax"]);
+        long.args(["--epochs", "100000"]).stdout(Stdio::null()).stderr(Stdio::piped());
+        let long = long.spawn().expect("the program starts");
+        let start = Instant::now();
+        while !has_logs(&at("out/unfinished/adacos")) {
+            assert!(start.elapsed() < Duration::from_secs(60), "not in a minute");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(!at("out/unfinished/softmax").exists(), "that of the comparison before");
+        let status = Command::new("kill").args(["-TERM", &long.id().to_string()]).status().expect("kill is there");
+        assert!(status.success());
+        let message = complaint(&long.wait_with_output().expect("it ends"), 143);
+        assert!(message.contains("--out out/unfinished/adacos --resume` goes on from there"), "{message}");
+        stays();
+        assert_eq!(names(&at("out")), [&first[..], &["unfinished"]].concat());
+    }
+
+    // Heads that have been trained further are no longer the comparison's.
+    stdout(&compare(directory.path(), "adacos,softmax", &[]));
+    assert_eq!(names(&at("out")), ["adacos", "comparison.json", "result.png", "softmax"]);
+    for head in ["adacos", "softmax"] {
+        let run = format!("out/{head}");
+        stdout(&arcos(directory.path(), &["train", "--resume", "--out", &run, "--epochs", "2"]));
+    }
+    let output = compare(directory.path(), "cosface", &[]);
+    let message = complaint(&output, 1);
+    for head in ["adacos", "softmax"] {
+        assert!(message.contains(&format!("{head} has come to epoch 2, past epoch 1 of the comparison")), "{message}");
+    }
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("epoch 1/1"), "something was trained");
+    assert_eq!(names(&at("out")), ["adacos", "comparison.json", "result.png", "softmax"]);
 }
 
 #[test]
