@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 /// What is written for every head, and for some.
 const ARRAYS: [&str; 3] = ["loss", "d_features", "d_weights"];
-const ARRAYS_OF_SOME: [&str; 3] = ["d_bias", "d_alpha", "d_log_scale"];
+const ARRAYS_OF_SOME: [&str; 4] = ["d_bias", "d_alpha", "d_log_scale", "d_threshold"];
 
 /// The line that is printed; where it is, the arrays beside it are those of an earlier `arcos grad`.
 const RECORD: &str = "gradients.json";

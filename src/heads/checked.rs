@@ -1,7 +1,7 @@
 //! A head with its parameters, checked: where both engines begin.
 
 use super::scale::SCALE_STATE;
-use super::{Geometry, Head, Parameters, State};
+use super::{Geometry, Head, Loss, Parameters, State, THRESHOLD};
 use crate::ops::linear;
 use crate::ops::softmax_cross_entropy::check_classes;
 use crate::{Error, Real, Result};
@@ -20,6 +20,9 @@ pub(crate) struct Checked<'a, F> {
     pub scale: F,
     /// (C,) where the geometry has one.
     pub bias: Option<ArrayView1<'a, F>>,
+    pub loss: Loss,
+    /// What is subtracted from every logit; 0 unless the loss has a threshold.
+    pub threshold: F,
     /// In the order of [`Head::state`].
     pub state: Vec<f64>,
 }
@@ -62,15 +65,17 @@ impl<'a, F: Real> Checked<'a, F> {
         check_head(head, all_classes)?;
         check_classes(head.name(), classes)?;
         let geometry = head.geometry();
-        let vector = |name: &'static str| {
-            let missing = || {
-                let expected = format!("shape ({classes},), one element for each class");
-                Error::MissingParameter { head: head.name(), name, expected }
-            };
+        let vector = |name: &'static str, expected: &dyn Fn() -> String| {
+            let missing = || Error::MissingParameter { head: head.name(), name, expected: expected() };
             vectors.get(name).ok_or_else(missing)
         };
-        let bias = geometry.has_bias().then(|| vector("bias")).transpose()?;
+        let of_classes = || format!("shape ({classes},), one element for each class");
+        let bias = geometry.has_bias().then(|| vector("bias", &of_classes)).transpose()?;
         bias.map_or(Ok(()), |bias| linear::check_bias(bias.view(), classes))?;
+        let threshold = match head.loss().has_threshold() {
+            true => the_threshold(vector(THRESHOLD, &|| "shape (1,)".into())?)?,
+            false => F::zero(),
+        };
         Ok(Self {
             geometry,
             classes,
@@ -78,14 +83,17 @@ impl<'a, F: Real> Checked<'a, F> {
             stands_for: (all_classes - 1) as f64 / (classes - 1) as f64,
             scale: head.scale().with(head.name(), all_classes, vectors, state)?,
             bias: bias.map(|bias| bias.view()),
+            loss: head.loss(),
+            threshold,
             state: head.state().iter().map(|&(name, first)| state_value(state, name, first)).collect::<Result<_>>()?,
         })
     }
 
-    /// `logits` (B, C) with the bias, where there is one.
+    /// `logits` (B, C) with the bias, where there is one, and above the threshold.
     pub fn with_bias(&self, logits: Array2<F>) -> Array2<F> {
         match self.bias {
             Some(bias) => logits + bias,
+            None if self.loss.has_threshold() => logits - self.threshold,
             None => logits,
         }
     }
@@ -95,6 +103,15 @@ impl<'a, F: Real> Checked<'a, F> {
         let of_scale = head.scale().follows_batch().then(|| (SCALE_STATE.to_owned(), scale.to_double()));
         let of_head = head.state().iter().zip(state).map(|(&(name, _), &value)| (name.to_owned(), value));
         of_head.chain(of_scale).collect()
+    }
+}
+
+/// The element of the vector `threshold`.
+fn the_threshold<F: Real>(vector: &Array1<F>) -> Result<F> {
+    match (vector.len(), vector.first()) {
+        (1, Some(&value)) if value.is_finite() => Ok(value),
+        (1, Some(value)) => Err(Error::NotFinite { what: THRESHOLD, row: 0, column: 0, value: value.to_double() }),
+        _ => Err(Error::Shape { what: THRESHOLD, found: vec![vector.len()], expected: "(1,)".into() }),
     }
 }
 
@@ -118,6 +135,10 @@ pub(crate) fn check_head(head: &impl Head, classes: usize) -> Result<()> {
         if head.state().iter().any(|&(name, _)| name == SCALE_STATE) {
             return refused("a state called scale", "another name: the scale that follows the batch has this one");
         }
+    }
+    if head.loss().has_threshold() && head.geometry().has_bias() {
+        let (found, expected) = ("a threshold beside a bias", "features and class vectors divided by their norms");
+        return Err(Error::Head { head: head.name(), found, expected });
     }
     check_classes(head.name(), classes)
 }

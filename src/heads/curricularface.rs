@@ -67,7 +67,8 @@ impl Head for CurricularFace {
     fn others<F: Real>(&self, row: &Row<F>, state: &[f64]) -> Option<OthersRule<F>> {
         let t = F::of(state[0]);
         let threshold = PastPi::Plain.target(row, self.margin).value;
-        Some(OthersRule { threshold, value: [F::zero(), t, F::one()], slope: [t, F::of(2.0)] })
+        let (value, slope) = ([F::zero(), t, F::one(), F::zero()], [t, F::of(2.0), F::zero()]);
+        Some(OthersRule { threshold, zero_below: false, value, slope })
     }
 }
 

@@ -6,9 +6,11 @@
 //! `z_ij = s φ(c_ij) + b_j` for `j ≠ y_i`, `z_iy = s ψ + b_y`, `loss = mean_i (logsumexp(z_i) - z_iy + g(‖x_i‖))`, or what else the
 //! [objective](crate::ops::objective) makes of the logits.
 //!
+//! With another [loss](crate::ops::Loss) than softmax, that of these logits, less the threshold t where it has one.
+//!
 //! Backward, with `r = (softmax(z) - onehot(y)) / n` (B, C), n the number of labelled rows, or the objective's derivative by the logits:
 //!
-//! - `d_c = s r φ'` for the others, `s r ψ'` for the labelled class, `d_b = Σ_i r_i`, `d_s = Σ r φ` (ψ for the labelled class);
+//! - `d_c = s r φ'` for the others, `s r ψ'` for the labelled class, `d_b = Σ_i r_i`, `d_t = -Σ r`, `d_s = Σ r φ` (ψ for the labelled class);
 //! - `d_x̃ = d_c w̃`, `d_w̃ = d_cᵀ x̃`, and the Jacobian of the normalisation for what is normalised;
 //! - `d_x_i` gets `(s r_iy ∂ψ/∂‖x‖ + g'/n) x̂_i` besides.
 //!
@@ -18,7 +20,7 @@ use super::checked::Checked;
 use super::gradient_bound::{Lengths, Residuals, check_gradients};
 use super::rules::{RowRules, rules_of, steepest};
 use super::scale::ln_b_avg;
-use super::{BatchStatistics, Geometry, Gradients, Head, Logit, Parameters, Row, Scale, State};
+use super::{BatchStatistics, Geometry, Gradients, Head, Logit, Loss, Parameters, Row, Scale, State, THRESHOLD};
 use crate::metrics::accuracy;
 use crate::ops::checked_objective::CheckedObjective;
 use crate::ops::l2_normalize::{self, Normalized, check_finite};
@@ -37,6 +39,8 @@ pub struct Cache<F> {
     pub features: Normalized<F>,
     /// `w̃` (C·K, D) and `‖w‖` (C·K,).
     pub weights: Normalized<F>,
+    /// What the head makes of logits.
+    pub loss: Loss,
     /// Losses of rows without penalties, and their derivatives by the logits (B, C).
     pub cross_entropy: CrossEntropyCache<F>,
     /// (B,) the loss of each row in nats, its penalty with it; zero in rows without a label.
@@ -131,6 +135,7 @@ pub(super) fn forward<F: Real, H: Head>(
     objective: &Objective<F>,
 ) -> Result<(F, Cache<F>)> {
     let checked = Checked::new(head, features, parameters, objective.sampled_from)?;
+    checked.loss.check_objective(head.name(), objective)?;
     let (geometry, scale_rule) = (checked.geometry, head.scale());
     let Products { features, weights, products, nearest } =
         Products::forward(&checked, features, parameters.weights.view())?;
@@ -197,7 +202,10 @@ pub(super) fn forward<F: Real, H: Head>(
     // Off the sphere there are no margins: these are the inference logits.
     let correct = correct_on_sphere.unwrap_or_else(|| accuracy::top_k_correct(logits.view(), targets, 1));
     let statistics = BatchStatistics::new(targets, correct, angles.into_iter(), scale);
-    let (_, cross_entropy, largest_residual) = cross_entropy::forward_checked(logits, &objective)?;
+    let (_, cross_entropy, largest_residual) = match checked.loss {
+        Loss::EachClass(loss) => loss.forward_checked(logits, &objective)?,
+        loss => cross_entropy::forward_checked(logits, &objective, loss == Loss::Softmax)?,
+    };
     let mut row_losses = cross_entropy.row_losses.clone();
     for ((row, _), rules) in targets.iter().zip(&rules) {
         row_losses[row] += objective.weight(row) * rules.penalty.value;
@@ -217,6 +225,7 @@ pub(super) fn forward<F: Real, H: Head>(
         geometry,
         features,
         weights,
+        loss: checked.loss,
         cross_entropy,
         row_losses,
         targets: targets.collect(),
@@ -268,6 +277,9 @@ pub(super) fn backward<F: Real>(cache: Cache<F>) -> Gradients<F> {
     let mut d_vectors = BTreeMap::new();
     if geometry.has_bias() {
         d_vectors.insert("bias".to_owned(), residual.sum_axis(Axis(0)));
+    }
+    if cache.loss.has_threshold() {
+        d_vectors.insert(THRESHOLD.to_owned(), ndarray::array![-residual.sum()]);
     }
     if let (Some(name), Some(unscaled)) = (scale_rule.vector(), &cache.unscaled) {
         let d_scale = (&residual * unscaled).sum();

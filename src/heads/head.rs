@@ -2,7 +2,7 @@
 
 use super::explicit::{self, Cache};
 use super::{Geometry, Gradients, Logit, Parameters, Penalty, Row, Scale};
-use crate::ops::{Objective, OthersRule};
+use crate::ops::{Loss, Objective, OthersRule};
 use crate::{Real, Result};
 use ndarray::{Array2, ArrayView2};
 
@@ -10,7 +10,8 @@ use ndarray::{Array2, ArrayView2};
 ///
 /// The logits of row i are `z_ij = s φ(c_ij)` for the other classes j and `z_iy = s ψ` for the labelled one, with the inner products c of
 /// the head's [geometry](Self::geometry) (cosines, for most), the [scale](Self::scale) s, the rule [`target`](Self::target) for ψ and
-/// [`others`](Self::others) for φ. The loss is the mean cross-entropy of these logits plus the mean [`penalty`](Self::penalty).
+/// [`others`](Self::others) for φ. The loss is the mean cross-entropy of these logits, or another [loss](Self::loss), plus the mean
+/// [`penalty`](Self::penalty).
 ///
 /// Only [`name`](Self::name), [`check`](Self::check) and [`scale`](Self::scale) must be written: that alone is a softmax of cosines.
 /// `examples/own_head.rs` has a margin of its own with state, in 40 lines. The loss with its gradients comes from one of two engines, which give the same results: the explicit
@@ -39,6 +40,16 @@ pub trait Head: Sync {
     /// [sphere](Geometry::Sphere) alone.
     fn geometry(&self) -> Geometry {
         Geometry::Sphere
+    }
+
+    /// What is minimised of the logits.
+    fn loss(&self) -> Loss {
+        Loss::Softmax
+    }
+
+    /// Where the threshold of a [logistic loss](crate::ops::ClassLoss::Logistic) starts, for so many classes.
+    fn initial_threshold(&self, _classes: usize) -> f64 {
+        0.0
     }
 
     /// Class vectors a class, K: `weights` are (C·K, D), those of a class next to each other, and the nearest counts.

@@ -76,6 +76,14 @@ macro_rules! any_head {
                 match self { $(Self::$Name(head) => head.geometry()),* }
             }
 
+            fn loss(&self) -> Loss {
+                match self { $(Self::$Name(head) => head.loss()),* }
+            }
+
+            fn initial_threshold(&self, classes: usize) -> f64 {
+                match self { $(Self::$Name(head) => head.initial_threshold(classes)),* }
+            }
+
             fn centres(&self) -> usize {
                 match self { $(Self::$Name(head) => head.centres()),* }
             }

@@ -20,12 +20,18 @@
 //! | `elasticface` | target `s cos(θ + m)` or `s (cosθ - m)`, m drawn for each row | `s cosθ` | `weights` |
 //! | `dynamic-arcface` | target `s cos(θ + m)`, m larger for smaller classes | `s cosθ` | `weights` |
 //! | `ldam` | target `s (cosθ - m)`, m larger for smaller classes | `s cosθ` | `weights` |
+//! | `circle` | target `s (1 + m - cosθ) (cosθ - 1 + m)`, others `s max(cosθ + m, 0) (cosθ - m)` | `s cosθ` | `weights` |
+//! | `proxy-nca` | `s cosθ`, the labelled class not in the denominator | `s cosθ` | `weights` |
+//! | `sphereface2` | target `s (g(cosθ) - m) - t`, others `s (g(cosθ) + m) - t`, each a yes or no | `s cosθ - t` | `weights`, `threshold` |
+//! | `uniface` | target `s (cosθ - m) - t`, others `s cosθ - t`, each a yes or no | `s cosθ - t` | `weights`, `threshold` |
+//! | `p2sgrad` | `cosθ`, its squared distance from 1 or 0 | `cosθ` | `weights` |
 //!
 //! Every head is a [`Head`]: hyper-parameters, and rules on one row. s is a number or any other [`Scale`] where a head has the option.
 
 pub mod adacos;
 pub mod adaface;
 pub mod arcface;
+pub mod circle;
 pub mod combined_margin;
 pub mod cosface;
 pub mod curricularface;
@@ -39,10 +45,14 @@ pub mod magface;
 pub mod mv_softmax;
 pub mod norm_softmax;
 pub mod options;
+pub mod p2sgrad;
+pub mod proxy_nca;
 pub mod softmax;
 pub mod sphereface;
+pub mod sphereface2;
 pub mod sphereface_r;
 pub mod sub_center_arcface;
+pub mod uniface;
 
 pub(crate) mod checked;
 pub(crate) mod gradient_bound;
@@ -59,7 +69,7 @@ mod range;
 mod row;
 mod statistics;
 
-pub use crate::ops::OthersRule;
+pub use crate::ops::{ClassLoss, Loss, OthersRule};
 pub use arcface::PastPi;
 pub use explicit::{Cache, LabelledRow};
 pub use geometry::Geometry;
@@ -71,9 +81,10 @@ pub use parameters::{Gradients, Parameters, State};
 pub use row::{Logit, Penalty, Row};
 pub use scale::Scale;
 pub use sphereface_r::SphereFaceForm;
+pub use sphereface2::SphereFace2Form;
 pub use statistics::BatchStatistics;
 
-pub(crate) use parameters::is_trained;
+pub(crate) use parameters::{THRESHOLD, is_trained};
 
 use crate::{Error, Real, Result};
 
@@ -96,6 +107,11 @@ list::any_head! {
     "elasticface" => elasticface::ElasticFace,
     "dynamic-arcface" => dynamic_arcface::DynamicArcFace,
     "ldam" => ldam::Ldam,
+    "circle" => circle::Circle,
+    "proxy-nca" => proxy_nca::ProxyNca,
+    "sphereface2" => sphereface2::SphereFace2,
+    "uniface" => uniface::UniFace,
+    "p2sgrad" => p2sgrad::P2SGrad,
 }
 
 impl AnyHead {

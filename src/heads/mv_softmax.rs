@@ -103,7 +103,8 @@ impl Head for MvSoftmax {
         };
         let t = F::of(self.t);
         let factor = if self.reweighting == Reweighting::Adaptive { F::one() + t } else { F::one() };
-        Some(OthersRule { threshold, value: [t, factor, F::zero()], slope: [factor, F::zero()] })
+        let (value, slope) = ([t, factor, F::zero(), F::zero()], [factor, F::zero(), F::zero()]);
+        Some(OthersRule { threshold, zero_below: false, value, slope })
     }
 }
 

@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 /// What a head remembers from step to step, by name: a scale that follows the batch is `scale`, the rest is named in [`Head::state`].
 pub type State = BTreeMap<String, f64>;
 
+/// The vector that the threshold of a logistic loss is kept in.
+pub(crate) const THRESHOLD: &str = "threshold";
+
 /// The values of a head that change during training. The caller owns them: nothing is hidden in the head.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -17,7 +20,7 @@ pub struct Parameters<F> {
     /// (C·K, D) the class vectors, those of a class next to each other; K is 1 but for heads with [centres](Head::centres).
     pub weights: Array2<F>,
     /// What else has a gradient, by name: `bias` (C,) of heads whose [geometry](super::Geometry) has one, `alpha` (1,) or `log_scale` (1,) of a
-    /// [scale](super::Scale) that is kept here.
+    /// [scale](super::Scale) that is kept here, `threshold` (1,) of a [logistic loss](crate::ops::ClassLoss::Logistic).
     pub vectors: BTreeMap<String, Array1<F>>,
     /// What is remembered; not trained by gradient. A step gives the new state, and whoever takes the step puts it here. What is missing
     /// stands for its first value.
@@ -36,7 +39,11 @@ impl<F: Real> Parameters<F> {
         let classes = check_centres(head, weights.dim())?;
         check_head(head, classes)?;
         let bias = head.geometry().has_bias().then(|| ("bias", Array1::zeros(classes)));
-        let vectors = bias.into_iter().chain(head.scale().initial_vector());
+        let threshold = head.loss().has_threshold().then(|| {
+            let threshold = F::of(head.initial_threshold(classes));
+            (THRESHOLD, Array1::from_elem(1, threshold))
+        });
+        let vectors = bias.into_iter().chain(head.scale().initial_vector()).chain(threshold);
         let vectors = vectors.map(|(name, vector)| (name.to_owned(), vector)).collect();
         let mut state = head.scale().initial_state(head.name(), classes)?;
         // As this precision has it, so that what is stored and read again is the same.
@@ -81,7 +88,9 @@ impl<F: Real> Parameters<F> {
 /// Whether the vector called `name` is one that the head trains.
 pub(crate) fn is_trained(head: &impl Head, name: &str) -> bool {
     let scale = head.scale();
-    (name == "bias" && head.geometry().has_bias()) || (scale.vector() == Some(name) && scale.is_trained())
+    (name == "bias" && head.geometry().has_bias())
+        || (name == THRESHOLD && head.loss().has_threshold())
+        || (scale.vector() == Some(name) && scale.is_trained())
 }
 
 /// Derivatives of the mean loss, each of the shape of the thing it belongs to.

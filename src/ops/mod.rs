@@ -5,11 +5,13 @@
 pub mod angle;
 pub mod batch_norm;
 pub(crate) mod checked_objective;
+mod class_loss;
 pub mod class_weights;
 pub mod dropout;
 pub mod l2_normalize;
 pub mod labels;
 pub mod linear;
+pub mod loss;
 pub mod objective;
 pub mod others_rule;
 pub mod prelu;
@@ -19,6 +21,7 @@ pub mod softmax_cross_entropy;
 
 pub use angle::Angle;
 pub use labels::{IGNORE_LABEL, Targets};
+pub use loss::{ClassLoss, Loss};
 pub use objective::{Objective, Reduction, SoftTargets};
 pub use others_rule::OthersRule;
 

@@ -3,7 +3,7 @@
 //! The loops are in `WithSimd` implementations: pulp compiles these, and what is inlined in them, once for each instruction
 //! set. A closure given to its `dispatch` is not inlined, and would get the oldest one.
 
-use super::OthersRule;
+use super::{ClassLoss, OthersRule};
 use crate::Real;
 use pulp::{Arch, Simd, WithSimd};
 
@@ -138,6 +138,24 @@ pub(crate) fn apply_into<F: Real>(rule: OthersRule<F>, source: &[F], target: &mu
 /// `row_k ← factor φ'(row_k) exp(scale φ(row_k) - shift)`; no exponent may be positive by more than rounding.
 pub(crate) fn scaled_exp_of<F: Real>(rule: OthersRule<F>, row: &mut [F], scale: F, shift: F, factor: F) {
     Arch::new().dispatch(ScaledExpOf { rule, exp: ScaledExp { row, scale, shift, factor } });
+}
+
+/// `Σ ℓ(scale row_k - threshold)`, ℓ the loss of another class; an element of -∞ adds nothing.
+pub(crate) fn sum_of_losses<F: Real>(loss: ClassLoss, row: &[F], scale: F, threshold: F) -> F {
+    Arch::new().dispatch(SumOfLosses { loss, row, scale, threshold })
+}
+
+/// `row_k ← r_k φ'(row_k)` with the residual `r_k = factor ℓ'(scale φ(row_k) - threshold)`, ℓ the loss of another class; 0 for an element of -∞.
+/// Returns `Σ r_k` and `Σ r_k φ(row_k)`.
+pub(crate) fn slopes_of_losses<F: Real>(
+    loss: ClassLoss,
+    rule: Option<OthersRule<F>>,
+    row: &mut [F],
+    (scale, threshold): (F, F),
+    factor: F,
+) -> (F, F) {
+    let rule = rule.unwrap_or(OthersRule { threshold: F::infinity(), ..OthersRule::filter(0.0) });
+    Arch::new().dispatch(SlopesOfLosses { loss, rule, row, scale, threshold, factor })
 }
 
 /// `Σ term(a_k, b_k)`
@@ -370,6 +388,81 @@ impl<F: Real> WithSimd for ScaledExp<'_, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
+        if S::IS_SCALAR { self.run::<false>() } else { self.run::<true>() }
+    }
+}
+
+struct SumOfLosses<'a, F> {
+    loss: ClassLoss,
+    row: &'a [F],
+    scale: F,
+    threshold: F,
+}
+
+impl<F: Real> SumOfLosses<'_, F> {
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) -> F {
+        let (chunks, rest) = self.row.as_chunks::<LANES>();
+        let term = |value: F| self.loss.of_other::<F, FUSED>(self.scale * value - self.threshold);
+        let mut lanes = [F::zero(); LANES];
+        for chunk in chunks {
+            for (lane, &value) in lanes.iter_mut().zip(chunk) {
+                *lane += term(value);
+            }
+        }
+        let rest = rest.iter().fold(F::zero(), |sum, &value| sum + term(value));
+        lanes.into_iter().fold(rest, |sum, lane| sum + lane)
+    }
+}
+
+impl<F: Real> WithSimd for SumOfLosses<'_, F> {
+    type Output = F;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> F {
+        if S::IS_SCALAR { self.run::<false>() } else { self.run::<true>() }
+    }
+}
+
+struct SlopesOfLosses<'a, F> {
+    loss: ClassLoss,
+    rule: OthersRule<F>,
+    row: &'a mut [F],
+    scale: F,
+    threshold: F,
+    factor: F,
+}
+
+impl<F: Real> SlopesOfLosses<'_, F> {
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) -> (F, F) {
+        let Self { loss, rule, row, scale, threshold, factor } = self;
+        let (chunks, rest) = row.as_chunks_mut::<LANES>();
+        let slope = |value: &mut F, sum: &mut F, weighted_sum: &mut F| {
+            let changed = rule.value_at(*value);
+            let residual = factor * loss.slope_of_other::<F, FUSED>(scale * changed - threshold);
+            *sum += residual;
+            *weighted_sum += if *value > F::neg_infinity() { residual * changed } else { F::zero() };
+            *value = residual * rule.slope_at(if *value > F::neg_infinity() { *value } else { F::zero() });
+        };
+        let (mut sums, mut weighted_sums) = ([F::zero(); LANES], [F::zero(); LANES]);
+        for chunk in chunks {
+            for ((value, sum), weighted_sum) in chunk.iter_mut().zip(&mut sums).zip(&mut weighted_sums) {
+                slope(value, sum, weighted_sum);
+            }
+        }
+        let total = |lanes: [F; LANES]| lanes.into_iter().fold(F::zero(), |sum, lane| sum + lane);
+        let (mut sum, mut weighted_sum) = (total(sums), total(weighted_sums));
+        rest.iter_mut().for_each(|value| slope(value, &mut sum, &mut weighted_sum));
+        (sum, weighted_sum)
+    }
+}
+
+impl<F: Real> WithSimd for SlopesOfLosses<'_, F> {
+    type Output = (F, F);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> (F, F) {
         if S::IS_SCALAR { self.run::<false>() } else { self.run::<true>() }
     }
 }

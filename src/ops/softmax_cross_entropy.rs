@@ -36,18 +36,19 @@ pub fn forward<'a, F: Real>(
 ) -> Result<(F, CrossEntropyCache<F>)> {
     check_classes("softmax cross-entropy", logits.ncols())?;
     let objective = CheckedObjective::new(&objective.into(), logits.nrows(), logits.ncols())?;
-    let (loss, cache, _) = forward_checked(logits, &objective)?;
+    let (loss, cache, _) = forward_checked(logits, &objective, true)?;
     Ok((loss, cache))
 }
 
 /// [`forward`] by an objective that was checked against this batch. Returns the bound on residuals, too: no row's absolute residuals are
-/// above it, nor half their sum.
+/// above it, nor half their sum. `label_in_sum`: as in [`row_terms`].
 ///
 /// # Errors
 /// [`Error::NotFinite`], [`Error::LossNotFinite`].
 pub(crate) fn forward_checked<F: Real>(
     logits: Array2<F>,
     objective: &CheckedObjective<F>,
+    label_in_sum: bool,
 ) -> Result<(F, CrossEntropyCache<F>, F)> {
     super::l2_normalize::check_finite("logits", logits.view())?;
     let mut residual = logits;
@@ -59,7 +60,7 @@ pub(crate) fn forward_checked<F: Real>(
         soft_targets = rest;
         match class {
             Some(class) => {
-                let terms = row_residual(logits, row, class, objective, of_row);
+                let terms = row_residual(logits, (row, class), objective, of_row, label_in_sum);
                 row_losses[row] = terms.loss;
                 bound = bound.max(terms.bound);
             }
@@ -91,7 +92,7 @@ pub fn check_classes(head: &'static str, classes: usize) -> Result<()> {
 
 /// A row's loss and probabilities, from its labelled class and the sum over the others.
 pub(crate) struct RowTerms<F> {
-    /// In nats.
+    /// In nats; negative only without the label in the sum.
     pub loss: F,
     /// What `exp(z_j - largest_other)` is multiplied by to give `p_j`.
     pub p_over_exp: F,
@@ -101,8 +102,17 @@ pub(crate) struct RowTerms<F> {
     pub p_label: F,
 }
 
-/// From `lead = z_y - largest_other` and `others = Σ_{j≠y} exp(z_j - largest_other)`.
-pub(crate) fn row_terms<F: Real>(lead: F, others: F) -> RowTerms<F> {
+/// From `lead = z_y - largest_other` and `others = Σ_{j≠y} exp(z_j - largest_other)`. Without the label in the sum, probabilities are of the other
+/// classes alone, and `p_y` is 0.
+pub(crate) fn row_terms<F: Real>(lead: F, others: F, label_in_sum: bool) -> RowTerms<F> {
+    if !label_in_sum {
+        return RowTerms {
+            loss: others.ln() - lead,
+            p_over_exp: others.recip(),
+            p_others: F::one(),
+            p_label: F::zero(),
+        };
+    }
     // Both branches are the same quantities; each scales by the larger of the two exponentials, so neither overflows.
     if lead >= F::zero() {
         let exp = (-lead).exp();
@@ -119,10 +129,10 @@ pub(crate) fn row_terms<F: Real>(lead: F, others: F) -> RowTerms<F> {
 /// Turns a row of logits into its residual.
 fn row_residual<F: Real>(
     mut row: ArrayViewMut1<F>,
-    number: usize,
-    class: usize,
+    (number, class): (usize, usize),
     objective: &CheckedObjective<F>,
     soft_targets: &[SoftTarget<F>],
+    label_in_sum: bool,
 ) -> RowObjective<F> {
     let target = row[class];
     row[class] = F::zero();
@@ -134,7 +144,7 @@ fn row_residual<F: Real>(
         *z = (*z - largest_other).exp();
         sum + *z
     });
-    let terms = row_terms(target - largest_other, others);
+    let terms = row_terms(target - largest_other, others, label_in_sum);
     let of_row = objective.row(number, &terms, target, sum_of_others, soft_logits.into_iter());
     row.mapv_inplace(|exp| exp * (terms.p_over_exp * of_row.of_probabilities) - of_row.uniform);
     row[class] = of_row.residual;

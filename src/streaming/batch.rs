@@ -3,8 +3,8 @@
 use super::blocks::Blocks;
 use crate::Real;
 use crate::heads::Geometry;
-use crate::ops::OthersRule;
 use crate::ops::checked_objective::{CheckedObjective, SoftTarget};
+use crate::ops::{Loss, OthersRule};
 use ndarray::ArrayView2;
 use std::ops::Range;
 
@@ -14,6 +14,9 @@ pub(super) struct Batch<'a, F> {
     /// x̃ (B, D), in row-major order.
     pub operand: ArrayView2<'a, F>,
     pub geometry: Geometry,
+    pub loss: Loss,
+    /// What is subtracted from every logit.
+    pub threshold: F,
     /// What inner products are multiplied by before the bias is added: α. That of cosines is left for later, since it may follow from them.
     pub factor: F,
     /// (C,) where the head has one.

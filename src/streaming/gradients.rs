@@ -6,7 +6,7 @@ use super::blocks::Blocks;
 use super::group::Group;
 use super::merge::RowState;
 use crate::Real;
-use crate::ops::rows;
+use crate::ops::{ClassLoss, Loss, rows};
 use crate::optim::{MomentsMut, Optimizer};
 use ndarray::{ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;
@@ -85,7 +85,7 @@ pub(super) enum ScaleGradient {
 impl<F: Real> Group<F> {
     /// The group's part of all gradients.
     pub fn differentiate(&mut self, batch: &Batch<F>, task: &Task<F>, mut vectors: ClassVectors<F>) {
-        (self.gradient_norm, self.skipped) = (0.0, 0);
+        (self.gradient_norm, self.skipped, self.sum_of_residuals) = (0.0, 0, F::zero());
         let classes_of_group = batch.blocks.classes_of_group(self.number);
         self.d_bias.clear();
         self.d_bias.resize(if batch.bias.is_some() { classes_of_group.len() } else { 0 }, F::zero());
@@ -114,8 +114,11 @@ impl<F: Real> Group<F> {
 
     fn block(&mut self, batch: &Batch<F>, task: &Task<F>, weights: &[F], d_weights: &mut [F], block: usize) {
         let table = self.rows_of(batch, block);
-        let mass = || task.rows.largest_mass(&self.maxima[table.clone()], &self.sums[table]) * task.steepest_others;
         let columns = batch.blocks.columns_of(block);
+        let mass = || {
+            let (maxima, sums) = (&self.maxima[table.clone()], &self.sums[table]);
+            task.rows.largest_mass(batch.loss, columns.len(), maxima, sums) * task.steepest_others
+        };
         // What smoothing takes from each class is known without its product unless a rule or a choice of centres depends on that.
         let is_simple = !batch.objective.is_smoothed() || (batch.others.is_empty() && batch.blocks.centres() == 1);
         let may_leave_out = is_simple && task.rows.soft_residuals_in(&columns).is_empty();
@@ -182,6 +185,9 @@ impl<F: Real> Group<F> {
 
     /// Turns the products of `block`, which are there, into the derivatives by them, but for those of labelled classes and soft targets.
     fn exponentiate(&mut self, batch: &Batch<F>, state: &RowState<F>, block: usize) {
+        if let Loss::EachClass(loss) = batch.loss {
+            return self.slopes_of_losses(loss, batch, state, block);
+        }
         let width = batch.blocks.columns_of(block).len();
         let has_scale = !self.mean_products.is_empty();
         for row in 0..batch.rows() {
@@ -202,6 +208,22 @@ impl<F: Real> Group<F> {
             }
             if uniform != F::zero() {
                 rows::subtract_slopes(products, uniform, rule, &self.changed[..width]);
+            }
+        }
+    }
+
+    /// [`exponentiate`](Self::exponentiate) where each class has a loss of its own.
+    fn slopes_of_losses(&mut self, loss: ClassLoss, batch: &Batch<F>, state: &RowState<F>, block: usize) {
+        let width = batch.blocks.columns_of(block).len();
+        let has_scale = !self.mean_products.is_empty();
+        for row in 0..batch.rows() {
+            let products = &mut self.products.of(batch, block)[row * width..][..width];
+            let logit = (state.scale, batch.threshold);
+            let rule = batch.others_of(row);
+            let (sum, weighted_sum) = rows::slopes_of_losses(loss, rule, products, logit, state.factors[row]);
+            self.sum_of_residuals += sum;
+            if has_scale {
+                self.mean_products[row] += weighted_sum;
             }
         }
     }
@@ -321,6 +343,12 @@ pub(super) fn merge_d_features<F: Real>(
         })
         .collect();
     for_scale.then(|| d_scales.into_iter().sum())
+}
+
+/// The gradient of a threshold.
+pub(super) fn d_threshold<F: Real>(groups: &[Group<F>], state: &RowState<F>, divisor: F) -> F {
+    let of_others: F = groups.iter().map(|group| group.sum_of_residuals).sum();
+    (state.d_threshold - of_others) / divisor
 }
 
 /// The gradient of a scale from the rows' products.

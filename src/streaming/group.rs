@@ -42,7 +42,7 @@ pub(super) struct Group<F> {
     pub products: Products<F>,
     /// For each block and row, the largest inner product of the other classes, as the head changes it.
     pub maxima: Vec<F>,
-    /// For each block and row, the sum of exponentials of the other classes' logits, relative to the largest.
+    /// For each block and row, the sum of exponentials of the other classes' logits, relative to the largest, or of their losses.
     pub sums: Vec<F>,
     /// [`maxima`](Self::maxima) as they were before the head changed them; empty where it changes none.
     pub unchanged_maxima: Vec<F>,
@@ -62,6 +62,8 @@ pub(super) struct Group<F> {
     pub d_features: Vec<F>,
     /// For each row, the group's part of `A Σ_j p_j φ_j` over the other classes; where the scale has a gradient.
     pub mean_products: Vec<F>,
+    /// The group's part of the sum of derivatives by the logits of other classes; where there is a threshold.
+    pub sum_of_residuals: F,
     /// The gradient of a block that is used up at once, (width, D).
     pub d_weights: Vec<F>,
     /// The sum of `p - onehot(y)` over rows for each class of the group.

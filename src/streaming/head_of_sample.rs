@@ -1,6 +1,6 @@
 //! A head on sampled classes.
 
-use crate::heads::{Geometry, Logit, OthersRule, Penalty, Row, Scale};
+use crate::heads::{Geometry, Logit, Loss, OthersRule, Penalty, Row, Scale};
 use crate::{Head, Real, Result};
 
 /// A head whose rows are of sampled classes, counted as in the sample: its rules are asked of the classes that those are.
@@ -31,6 +31,10 @@ impl<H: Head> Head for HeadOfSample<'_, H> {
 
     fn geometry(&self) -> Geometry {
         self.head.geometry()
+    }
+
+    fn loss(&self) -> Loss {
+        self.head.loss()
     }
 
     fn centres(&self) -> usize {

@@ -2,7 +2,9 @@
 
 use super::StreamingOptions;
 use super::batch::Batch;
-use super::gradients::{ClassVectors, ScaleGradient, Task, WeightUpdate, d_scale_from_products, merge_d_features};
+use super::gradients::{
+    ClassVectors, ScaleGradient, Task, WeightUpdate, d_scale_from_products, d_threshold, merge_d_features,
+};
 use super::group::Group;
 use super::merge::{RowState, merge};
 use super::prepare::{Inputs, in_parallel, in_pool};
@@ -11,7 +13,7 @@ use super::targets::{by_column, labelled_rows, rows_of};
 use crate::heads::checked::Checked;
 use crate::heads::gradient_bound::{Lengths, Residuals, check_gradients};
 use crate::heads::rules::{rules_of, steepest};
-use crate::heads::{BatchStatistics, Geometry, Gradients, Head, Parameters, State, is_trained};
+use crate::heads::{BatchStatistics, Geometry, Gradients, Head, Parameters, State, THRESHOLD, is_trained};
 use crate::ops::{Objective, rows};
 use crate::optim::{Moments, Optimizer};
 use crate::real::SingleThreaded;
@@ -187,6 +189,7 @@ impl<F: Real> Streaming<F> {
         let geometry = checked.geometry;
         let dimension = inputs.features.ncols();
         let Self { options, unit_features, feature_norms, groups, rows: row_state } = self;
+        checked.loss.check_objective(head.name(), inputs.objective)?;
         let _single_threaded = SingleThreaded::begin();
         let prepared = inputs.prepare(unit_features, feature_norms)?;
         let (blocks, factor) = (prepared.blocks, prepared.factor);
@@ -261,6 +264,9 @@ impl<F: Real> Streaming<F> {
         };
         if let (Some(name), Some(d_scale)) = (scale_rule.vector(), d_scale) {
             d_vectors.insert(name.to_owned(), ndarray::array![scale_rule.d_vector(scale * factor, d_scale)]);
+        }
+        if batch.loss.has_threshold() {
+            d_vectors.insert(THRESHOLD.to_owned(), ndarray::array![d_threshold(groups, task.rows, divisor)]);
         }
         if batch.bias.is_some() {
             let sums = groups.iter().flat_map(|group| &group.d_bias);

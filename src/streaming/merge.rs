@@ -4,17 +4,18 @@ use super::batch::Batch;
 use super::group::{Group, Target};
 use super::scores::{tables, targets};
 use crate::heads::rules::RowRules;
-use crate::ops::rows;
 use crate::ops::softmax_cross_entropy::row_terms;
+use crate::ops::{Loss, rows};
 use crate::{Error, Real, Result};
 use std::ops::Range;
 
 /// What the second pass needs of each row: its probabilities are `p_j = factor exp(scale e_j - shift)`, e its inner products, and the
-/// derivatives by its logits `A p_j - U`, of which `factor` holds A.
+/// derivatives by its logits `A p_j - U`, of which `factor` holds A. Where each class has a loss ℓ of its own they are
+/// `factor ℓ'(scale e_j - threshold)`.
 #[derive(Debug, Default)]
 pub(super) struct RowState<F> {
     pub scale: F,
-    /// (B,) the largest logit of the other classes.
+    /// (B,) the largest logit of the other classes; 0 where each class has a loss of its own.
     pub shifts: Vec<F>,
     /// (B,) zero in rows without a label.
     pub factors: Vec<F>,
@@ -26,6 +27,8 @@ pub(super) struct RowState<F> {
     pub soft_residuals: Vec<SoftResidual<F>>,
     /// (B,) the loss's derivative by ‖x‖ apart from the direction of x, `(p_y - 1) s ∂ψ/∂‖x‖ + ω g'`; zero where no rule depends on it.
     pub d_norms: Vec<F>,
+    /// The labelled classes' part of the gradient of the threshold.
+    pub d_threshold: F,
     /// (B,) the row's part of the gradient of s, but for `A Σ_j p_j φ_j` over the other classes.
     pub d_scales: Vec<F>,
     /// (B,) the loss of each row.
@@ -57,8 +60,9 @@ pub(super) fn merge<F: Real>(
     let rows = batch.rows();
     state.scale = scale;
     let RowState { shifts, factors, uniform, residuals, d_norms, d_scales, losses, .. } = state;
+    let is_relative = !matches!(batch.loss, Loss::EachClass(_));
     for (values, start) in [
-        (shifts, F::neg_infinity()),
+        (shifts, if is_relative { F::neg_infinity() } else { F::zero() }),
         (factors, F::zero()),
         (uniform, F::zero()),
         (residuals, F::zero()),
@@ -69,21 +73,26 @@ pub(super) fn merge<F: Real>(
         values.clear();
         values.resize(rows, start);
     }
-    (state.bound, state.soft_residuals) = (F::zero(), Vec::new());
-    for (maxima, _) in tables(groups, rows) {
-        for (shift, &maximum) in state.shifts.iter_mut().zip(maxima) {
-            *shift = shift.max(scale * maximum);
-        }
-    }
+    (state.bound, state.d_threshold, state.soft_residuals) = (F::zero(), F::zero(), Vec::new());
     let mut others = vec![F::zero(); rows];
-    for (maxima, sums) in tables(groups, rows) {
-        for (((other, &shift), &maximum), &sum) in others.iter_mut().zip(&state.shifts).zip(maxima).zip(sums) {
-            *other += sum * (scale * maximum - shift).exp();
+    if is_relative {
+        for (maxima, _) in tables(groups, rows) {
+            for (shift, &maximum) in state.shifts.iter_mut().zip(maxima) {
+                *shift = shift.max(scale * maximum);
+            }
         }
+        for (maxima, sums) in tables(groups, rows) {
+            for (((other, &shift), &maximum), &sum) in others.iter_mut().zip(&state.shifts).zip(maxima).zip(sums) {
+                *other += sum * (scale * maximum - shift).exp();
+            }
+        }
+    } else {
+        tables(groups, rows).for_each(|(_, sums)| rows::add(&mut others, sums));
     }
     let rules_of = |row| rules.get(row).copied().flatten();
-    let logit_of =
-        |target: &Target<F>| scale * rules_of(target.row).map_or(target.score, |rules: RowRules<F>| rules.target.value);
+    let logit_of = |target: &Target<F>| {
+        scale * rules_of(target.row).map_or(target.score, |rules: RowRules<F>| rules.target.value) - batch.threshold
+    };
     let overflowed = groups.iter().filter_map(|group| group.overflowed);
     let of_others = (0..rows).find(|&row| !(state.shifts[row] + others[row]).is_finite());
     let of_targets = targets(groups).filter(|target| !logit_of(target).is_finite()).map(|target| target.row);
@@ -98,15 +107,25 @@ pub(super) fn merge<F: Real>(
         let row = target.row;
         let rules = rules_of(row);
         let logit = logit_of(target);
-        let terms = row_terms(logit - state.shifts[row], others[row]);
         let sum_of_products: F = groups.iter().filter_map(|group| group.sums_of_products.get(row).copied()).sum();
         let soft_targets = soft_of_rows.get(row).into_iter().flatten().copied();
-        let of_row = batch.objective.row(row, &terms, logit, scale * sum_of_products, soft_targets);
+        let (of_row, p_over_exp) = match batch.loss {
+            Loss::EachClass(loss) => {
+                let classes = batch.objective.targets.classes();
+                (loss.row(batch.objective.weight(row), logit, classes, others[row]), F::one())
+            }
+            loss => {
+                let terms = row_terms(logit - state.shifts[row], others[row], loss == Loss::Softmax);
+                let of_row = batch.objective.row(row, &terms, logit, scale * sum_of_products, soft_targets);
+                (of_row, terms.p_over_exp)
+            }
+        };
         state.losses[row] = of_row.loss;
         state.bound = state.bound.max(of_row.bound);
-        state.factors[row] = terms.p_over_exp * of_row.of_probabilities;
+        state.factors[row] = p_over_exp * of_row.of_probabilities;
         state.uniform[row] = of_row.uniform;
         state.residuals[row] = of_row.residual;
+        state.d_threshold -= of_row.residual;
         let mut value = target.score;
         if let Some(RowRules { target: logit, penalty, .. }) = rules {
             let weight = batch.objective.weight(row);
@@ -167,11 +186,13 @@ impl<F: Real> RowState<F> {
         &self.soft_residuals[position(columns.start)..position(columns.end)]
     }
 
-    /// The largest share that a block has in the probability of a row, times its A, from the rows' maxima and sums.
-    pub fn largest_mass(&self, maxima: &[F], sums: &[F]) -> F {
+    /// The largest share that a block of so many columns has in the probability of a row, times its A, from the rows' maxima and sums: the
+    /// derivatives by its logits have no larger sum.
+    pub fn largest_mass(&self, loss: Loss, columns: usize, maxima: &[F], sums: &[F]) -> F {
         let rows = self.shifts.iter().zip(&self.factors);
-        let mass = |((&shift, &factor), (&maximum, &sum)): ((&F, &F), (&F, &F))| {
-            factor.abs() * sum * (self.scale * maximum - shift).exp()
+        let mass = |((&shift, &factor), (&maximum, &sum)): ((&F, &F), (&F, &F))| match loss {
+            Loss::Softmax | Loss::Nca => factor.abs() * sum * (self.scale * maximum - shift).exp(),
+            Loss::EachClass(loss) => factor * loss.largest_sum_of_slopes(columns, sum),
         };
         rows.zip(maxima.iter().zip(sums)).map(mass).fold(F::zero(), |largest, mass| largest.max(mass))
     }

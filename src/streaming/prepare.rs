@@ -84,6 +84,8 @@ impl<F: Real> Prepared<'_, F> {
             blocks: self.blocks,
             operand: self.operand.view(),
             geometry,
+            loss: inputs.checked.loss,
+            threshold: inputs.checked.threshold,
             factor: self.factor,
             bias: inputs.bias,
             longest_operand: if geometry.normalizes_features() { 1.0 } else { self.feature_length },

@@ -5,7 +5,7 @@ use super::group::{Group, SoftScore, Target};
 use crate::heads::scale;
 use crate::metrics::accuracy;
 use crate::ops::l2_normalize::longest_row;
-use crate::ops::{OthersRule, rows};
+use crate::ops::{Loss, OthersRule, rows};
 use crate::{Real, Result};
 use ndarray::ArrayView1;
 
@@ -102,7 +102,7 @@ impl<F: Real> Group<F> {
                     self.unchanged_maxima.push(unchanged_maximum);
                 }
                 let sum = match sums {
-                    Sums::OfLogits => sum_of_exp(changed, scale, maximum),
+                    Sums::OfLogits => sum_of_logits(batch, changed, scale, maximum),
                     Sums::OfProducts => sum_of_exp(products, scale, unchanged_maximum),
                 };
                 let sum_of_products =
@@ -136,7 +136,8 @@ impl<F: Real> Group<F> {
             let table = self.rows_of(batch, block);
             for row in 0..batch.rows() {
                 let maximum = self.maxima[table.start + row];
-                self.sums[table.start + row] = sum_of_exp(self.changed_row(batch, block, row), scale, maximum);
+                self.sums[table.start + row] =
+                    sum_of_logits(batch, self.changed_row(batch, block, row), scale, maximum);
             }
         }
     }
@@ -195,6 +196,14 @@ fn mask_targets<F: Real>(batch: &Batch<F>, block: usize, products: &mut [F]) {
     for &(column, row) in batch.targets_in(&columns) {
         let first = row * columns.len() + column - column % centres - columns.start;
         products[first..first + centres].fill(F::neg_infinity());
+    }
+}
+
+/// What a block adds to the loss of a row: a sum of exponentials relative to the largest, or of losses.
+fn sum_of_logits<F: Real>(batch: &Batch<F>, row: &[F], scale: F, maximum: F) -> F {
+    match batch.loss {
+        Loss::Softmax | Loss::Nca => sum_of_exp(row, scale, maximum),
+        Loss::EachClass(loss) => rows::sum_of_losses(loss, row, scale, batch.threshold),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::streaming::StreamingOptions;
 use crate::streaming::sampled_classes::check_sample_rate;
 use crate::wording::number;
 use crate::{AnyHead, Error, Real, Result, init, linalg};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView1};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -161,6 +161,8 @@ impl<H: StoredHead> TrainConfig<H> {
         self.optimizer.check()?;
         self.schedule.check()?;
         self.objective.check()?;
+        let objective = self.objective.of_labels::<f32>(ArrayView1::from(&[]));
+        self.head.loss().check_objective(self.head.name(), &objective)?;
         self.transform.check()?;
         if let Some(rate) = self.sample_rate {
             check_sample_rate(rate)?;

@@ -2,7 +2,7 @@
 
 use super::objective_case::{Owned, Settings};
 use super::rules::Rules;
-use arcos::heads::{Geometry, Gradients, OptionInfo};
+use arcos::heads::{Geometry, Gradients, Loss, OptionInfo};
 use arcos::ops::{Angle, IGNORE_LABEL, l2_normalize};
 use arcos::optim::{Moments, Optimizer};
 use arcos::{AnyHead, Error, Head, Parameters, Real};
@@ -147,6 +147,11 @@ pub fn made(spec: &str) -> arcos::Result<(AnyHead, Option<f64>)> {
     Ok((AnyHead::new(name, &options)?, previous))
 }
 
+/// What the rounding of a loss is relative to. Without the labelled class in its sum it is a difference, which may cancel to anything.
+pub fn loss_size(head: &impl Head, loss: f64) -> f64 {
+    if head.loss() == Loss::Nca { 1.0 + loss.abs() } else { loss.abs() }
+}
+
 /// What a spec says of the state of the step before, `state.NAME=VALUE`.
 fn state_of(spec: &str) -> impl Iterator<Item = (String, f64)> {
     let options = spec.split(':').filter_map(|option| option.strip_prefix("state.")?.split_once('='));
@@ -248,9 +253,17 @@ impl Case {
 }
 
 impl Case {
+    /// Those parts of the objective that the head's loss has.
+    pub fn settings(&self) -> Settings {
+        match head(&self.spec).0.loss() {
+            Loss::Softmax | Loss::Nca => self.objective,
+            Loss::EachClass(_) => self.objective.weights_alone(),
+        }
+    }
+
     /// What its step minimises.
     pub fn owned_objective(&self, labels: &Array1<i64>) -> Owned<f64> {
-        Owned::new(self.objective, labels.clone(), self.classes, self.seed)
+        Owned::new(self.settings(), labels.clone(), self.classes, self.seed)
     }
 }
 

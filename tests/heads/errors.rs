@@ -1,7 +1,7 @@
 //! Every mistake that a caller can make is an error that says what is wrong.
 
 use super::case::{head, spec, with_centres, with_scale, with_vector};
-use arcos::heads::Scale;
+use arcos::heads::{Loss, Scale};
 use arcos::ops::IGNORE_LABEL;
 use arcos::streaming::Streaming;
 use arcos::{AnyHead, Error, Head, Parameters, Result};
@@ -264,12 +264,12 @@ proptest! {
     ) {
         let head = head(&spec).0;
         let bias = bias.map(|bias| ("bias".to_owned(), Array1::from(bias)));
-        let of_scale = number.iter().flat_map(|&number| ["alpha", "log_scale"].map(|name| (name.to_owned(), array![number])));
+        let of_scale = number.iter().flat_map(|&number| ["alpha", "log_scale", "threshold"].map(|name| (name.to_owned(), array![number])));
         let state = number.map(|number| ("scale".to_owned(), number)).into_iter().collect();
         let parameters = Parameters { weights, vectors: bias.into_iter().chain(of_scale).collect(), state };
         let _ = head.logits(features.view(), &parameters);
         if let Ok((loss, cache)) = head.forward(features.view(), &parameters, Array1::from(labels).view()) {
-            prop_assert!(loss.is_finite() && loss >= 0.0, "loss {}", loss);
+            prop_assert!(loss.is_finite() && (loss >= 0.0 || head.loss() == Loss::Nca), "loss {}", loss);
             let gradients = head.backward(cache);
             prop_assert!(gradients.d_features.iter().chain(&gradients.d_weights).all(|value| value.is_finite()));
         }

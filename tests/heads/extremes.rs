@@ -131,10 +131,14 @@ impl<F: Real> Case<F> {
         let Self { head, features, parameters, labels } = self;
         let explicit = head.forward(features.view(), parameters, labels.view());
         let explicit = explicit.map(|(loss, cache)| {
-            // The steepest slopes of a row's margin and of what becomes of the others, at least 1.
-            let of_targets = cache.targets.iter().map(|row| row.target.slope.abs().to_double());
-            let of_others = cache.slopes_of_others.iter().flatten().map(|slope| slope.abs().to_double());
-            let steepest = [of_targets.fold(1.0, f64::max), of_others.fold(1.0, f64::max)];
+            // The steepest slopes of a row's margin, of what becomes of the others, and of the loss, at least 1.
+            let of_targets: Vec<_> = cache.targets.iter().map(|row| row.target.slope).collect();
+            let of_others: Vec<_> = cache.slopes_of_others.iter().flatten().copied().collect();
+            // A loss of each class may weigh it by anything.
+            let residuals = cache.cross_entropy.residual.iter().copied().collect();
+            let steepest = [of_targets, of_others, residuals].map(|slopes: Vec<F>| {
+                slopes.iter().fold(1.0, |steepest: f64, slope| steepest.max(slope.abs().to_double()))
+            });
             (loss, cache.statistics, steepest, head.backward(cache))
         });
         let streamed = kernel.forward_backward(head, features.view(), parameters, labels.view());
@@ -196,15 +200,14 @@ impl<F: Real> Case<F> {
         let x = if unit_features { 1.0 } else { longest(features) };
         let w = if unit_weights { 1.0 } else { longest(&parameters.weights) };
         let scale = statistics.scale;
-        let bias = parameters
-            .vectors
-            .get("bias")
+        let bias = ["bias", "threshold"]
             .into_iter()
+            .filter_map(|name| parameters.vectors.get(name))
             .flatten()
             .fold(0.0, |largest, bias| bias.abs().to_double().max(largest));
-        let [steepest, of_others] = steepest;
+        let [of_targets, of_others, residual] = steepest;
         let tolerance = 64.0 * F::epsilon().to_double() * (1.0 + of_others * scale * x * w + bias);
-        let steepest = f64::max(steepest, of_others);
+        let steepest = residual * f64::max(of_targets, of_others);
         if tolerance > 1e-2 {
             return Ok(true);
         }
@@ -213,7 +216,7 @@ impl<F: Real> Case<F> {
             let is_close = difference <= bound;
             is_close.then_some(()).ok_or_else(|| format!("{what}: {found:e} is not {expected:e} within {bound:e}"))
         };
-        within("loss", step.loss, loss, tolerance * (1.0 + loss.to_double()))?;
+        within("loss", step.loss, loss, tolerance * (1.0 + loss.to_double().abs()))?;
         // What underflows on the way, in one engine or the other, is multiplied like all else.
         let tiny = 16.0 * F::min_positive_value().to_double();
         let size = |other: f64| (tolerance * steepest * scale * other).max(tiny * other.max(1.0) * scale.max(1.0));
@@ -231,6 +234,8 @@ impl<F: Real> Case<F> {
                 "alpha" => 2.0 * tolerance * w + tiny,
                 // The scale times a sum of cosines and margins.
                 "log_scale" => 2.0 * tolerance * scale * steepest + tiny,
+                // A sum over classes, which may cancel.
+                "threshold" => 2.0 * tolerance * residual * parameters.weights.nrows() as f64,
                 _ => 2.0 * tolerance,
             };
             for (&found, &expected) in found.iter().zip(expected) {

@@ -83,11 +83,16 @@ impl Head for Faulty {
 
     fn others<F: Real>(&self, row: &Row<F>, _: &[f64]) -> Option<OthersRule<F>> {
         let (zero, one) = (F::zero(), F::one());
-        let plain = OthersRule { threshold: F::of(0.1), value: [zero, one, zero], slope: [one, zero] };
+        let plain = OthersRule {
+            threshold: F::of(0.1),
+            zero_below: false,
+            value: [zero, one, zero, zero],
+            slope: [one, zero, zero],
+        };
         match self.fault {
             _ if row.class == 2 => None,
-            Fault::Others(value) => Some(OthersRule { value: [F::of(value), zero, zero], ..plain }),
-            Fault::SlopeOfOthers(slope) => Some(OthersRule { slope: [F::of(slope), zero], ..plain }),
+            Fault::Others(value) => Some(OthersRule { value: [F::of(value), zero, zero, zero], ..plain }),
+            Fault::SlopeOfOthers(slope) => Some(OthersRule { slope: [F::of(slope), zero, zero], ..plain }),
             _ => None,
         }
     }

@@ -3,7 +3,7 @@
 use super::case::with_vector;
 use super::objective_case::{Owned, settings};
 use super::streaming::{kernel, pool, setting};
-use arcos::heads::{ArcFace, Gradients, NormSoftmax, Scale, Softmax};
+use arcos::heads::{ArcFace, Gradients, Loss, NormSoftmax, Scale, Softmax};
 use arcos::optim::{Optimizer, Sgd};
 use arcos::streaming::{GradientFilter, Step, Update};
 use arcos::{Head, Parameters};
@@ -25,7 +25,7 @@ fn concentrated(batch: usize, dimension: usize, classes: usize, seed: u64) -> (A
 proptest! {
     #[test]
     fn the_filter_changes_gradients_by_no_more_than_its_bound(
-        head in prop::sample::select(vec!["softmax", "l2-softmax:alpha=8", "norm-softmax:scale=24", "arcface:margin=0.3:scale=32"]),
+        head in prop::sample::select(vec!["softmax", "l2-softmax:alpha=8", "norm-softmax:scale=24", "arcface:margin=0.3:scale=32", "proxy-nca:scale=24", "uniface:scale=32", "sphereface2:scale=32"]),
         (batch, classes, seed) in (1usize..=12, 200usize..=2000, 0..10_000u64),
         exponent in -8.0..-0.5f64,
         setting in setting(),
@@ -35,6 +35,7 @@ proptest! {
         let (features, weights, labels) = concentrated(batch, 24, classes, seed);
         let parameters = head.initial_parameters(weights.clone()).expect("enough classes");
         let mass = 10f64.powf(exponent);
+        let settings = if let Loss::EachClass(_) = head.loss() { settings.weights_alone() } else { settings };
         let owned = Owned::new(settings, labels.clone(), classes, seed);
         let run = |filter| {
             let mut kernel = kernel::<f64>(setting.workspace, filter);
@@ -75,6 +76,11 @@ proptest! {
             let bound = batch as f64 / of_objective.divisor * mass / setting.threads.min(classes / 48) as f64;
             let change = (found - expected).abs();
             prop_assert!(change <= bound + rounding, "d_bias {class} changes by {change:e}, more than {bound:e}");
+        }
+        if let Some(expected) = expected.d_vectors.get("threshold") {
+            let bound = batch as f64 / of_objective.divisor * mass;
+            let change = (found.d_vectors["threshold"][0] - expected[0]).abs();
+            prop_assert!(change <= bound + rounding, "d_threshold changes by {change:e}, more than {bound:e}");
         }
     }
 }

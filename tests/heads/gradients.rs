@@ -3,7 +3,7 @@
 use super::case::{Arrays, Case, LastRow, case, rows_by_name};
 use super::objective_case::{Owned, Settings, settings};
 use super::rules::Rules;
-use arcos::heads::{Geometry, Gradients, Logit, OthersRule, Penalty, Row, Scale};
+use arcos::heads::{Geometry, Gradients, Logit, Loss, OthersRule, Penalty, Row, Scale};
 use arcos::{AnyHead, Head, Real};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use proptest::prelude::*;
@@ -100,6 +100,10 @@ impl Head for Held {
         self.head.geometry()
     }
 
+    fn loss(&self) -> Loss {
+        self.head.loss()
+    }
+
     fn centres(&self) -> usize {
         self.head.centres()
     }
@@ -186,10 +190,10 @@ fn check_case(case: &Case) -> Result<(), TestCaseError> {
     arrays_held.parameters.state = state;
     // A logit, with its dot product of up to 7 terms, is off by some 8 ε of its size, which counts as its residual does. The loss's own exp,
     // sum and ln leave some 4 ε of it, of its power γ γ times as much, and smoothing is a difference of logits.
-    let Settings { label_smoothing, focal, .. } = case.objective;
+    let Settings { label_smoothing, focal, .. } = objective.settings;
     let of_logits = residuals.mapv(f64::abs).sum() / divisor;
     let of_weights: f64 = (0..labels.len()).filter(|&row| labels[row] >= 0).map(|row| objective.weight(row)).sum();
-    let smoothed = label_smoothing * if case.objective.is_sum { of_weights } else { 1.0 };
+    let smoothed = label_smoothing * if objective.settings.is_sum { of_weights } else { 1.0 };
     let own = 4.0 * (1.0 + focal) * losses.mapv(f64::abs).sum() / divisor;
     let loss_error = f64::EPSILON * (8.0 * size * (of_logits + smoothed) + own);
     let differences = Differences { arrays: &arrays_held, objective: &objective, head: held, loss_error };

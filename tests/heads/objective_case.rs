@@ -31,6 +31,13 @@ pub const EVERYTHING: Settings = Settings {
     is_sum: false,
 };
 
+impl Settings {
+    /// Without what is of a softmax.
+    pub fn weights_alone(self) -> Self {
+        Self { label_smoothing: 0.0, focal: 0.0, z_loss: 0.0, soft_targets: 0, ..self }
+    }
+}
+
 /// The mean cross-entropy as often as anything else.
 pub fn settings() -> impl Strategy<Value = Settings> {
     let number = |range: std::ops::Range<f64>| prop_oneof![1 => Just(0.0), 1 => range];

@@ -108,11 +108,11 @@ impl Head for Everything {
         let (value, slope) = match self.negatives {
             Negatives::Plain => return None,
             Negatives::Misclassified if row.class.is_multiple_of(2) => return None,
-            Negatives::Curricular => ([F::zero(), t, F::one()], [t, F::of(2.0)]),
-            Negatives::Detached => ([F::zero(), t, F::one()], [t, F::one()]),
-            Negatives::Misclassified => ([t - F::one(), t, F::zero()], [t, F::zero()]),
+            Negatives::Curricular => ([F::zero(), t, F::one(), F::zero()], [t, F::of(2.0), F::zero()]),
+            Negatives::Detached => ([F::zero(), t, F::one(), F::zero()], [t, F::one(), F::zero()]),
+            Negatives::Misclassified => ([t - F::one(), t, F::zero(), F::zero()], [t, F::zero(), F::zero()]),
         };
-        Some(OthersRule { threshold, value, slope })
+        Some(OthersRule { threshold, zero_below: false, value, slope })
     }
 
     fn penalty<F: Real>(&self, norm: F) -> Penalty<F> {

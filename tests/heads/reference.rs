@@ -3,7 +3,7 @@
 use super::archive::Archive;
 use super::case::with_vector;
 use arcos::{AnyHead, Head};
-use ndarray::{Array, Array0, Array1, Array2, Dimension};
+use ndarray::{Array, Array0, Array1, Array2, Dimension, s};
 
 const TOLERANCE: f64 = 1e-10;
 
@@ -42,6 +42,10 @@ fn every_head_agrees_with_automatic_differentiation() {
         if parameters.vectors.contains_key("bias") {
             parameters = with_vector(parameters, "bias", archive.read(&case, "bias"));
         }
+        if parameters.vectors.contains_key("threshold") {
+            let bias: Array1<f64> = archive.read(&case, "bias");
+            parameters = with_vector(parameters, "threshold", bias.slice_move(s![..1]));
+        }
         for (option, value) in state {
             let name = option.trim_start_matches("state.");
             *parameters.state.get_mut(name).expect("a name of the head's") = value.parse().expect("a number");
@@ -61,6 +65,10 @@ fn every_head_agrees_with_automatic_differentiation() {
         }
         assert_close(&spec, "d_features", &gradients.d_features, &archive.read(&case, "d_features"));
         assert_close(&spec, "d_weights", &gradients.d_weights, &archive.read(&case, "d_weights"));
+        if let Some(d_threshold) = gradients.d_vectors.get("threshold") {
+            let d_bias: Array1<f64> = archive.read(&case, "d_bias");
+            assert_close(&spec, "d_threshold", d_threshold, &d_bias.slice_move(s![..1]));
+        }
         if let Some(d_bias) = gradients.d_vectors.get("bias") {
             assert_close(&spec, "d_bias", d_bias, &archive.read(&case, "d_bias"));
         }

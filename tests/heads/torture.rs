@@ -1,7 +1,7 @@
 //! Inputs at the ends of what floats hold: every head gives finite numbers or an error, never a NaN passed on.
 
 use super::case::{head, is_whole, made, moments, with_centres, with_scale};
-use arcos::heads::{BatchStatistics, Geometry, Gradients, OptionInfo, OptionRange, Scale};
+use arcos::heads::{BatchStatistics, Geometry, Gradients, Loss, OptionInfo, OptionRange, Scale};
 use arcos::ops::IGNORE_LABEL;
 use arcos::optim::{AdamW, Optimizer, RmsProp, Sgd};
 use arcos::streaming::{GradientFilter, Streaming, StreamingOptions, Update};
@@ -175,8 +175,8 @@ fn not_finite<'a, F: Real>(name: &str, mut values: impl Iterator<Item = &'a F>) 
 }
 
 /// What is wrong with what a step gave.
-fn fault<F: Real>(loss: F, statistics: &BatchStatistics, gradients: &Gradients<F>) -> Option<String> {
-    if !(loss.is_finite() && loss >= F::zero()) {
+fn fault<F: Real>(head: &impl Head, loss: F, statistics: &BatchStatistics, gradients: &Gradients<F>) -> Option<String> {
+    if !(loss.is_finite() && (loss >= F::zero() || head.loss() == Loss::Nca)) {
         return Some(format!("the loss is {loss}"));
     }
     let numbers = [Some(statistics.scale), statistics.target_cosine, statistics.target_angle];
@@ -206,13 +206,13 @@ fn outcomes<F: Real>(
     let (features, labels) = (case.features.view(), case.labels.view());
     let explicit = head.forward(features, &parameters, labels).map(|(loss, cache)| {
         let statistics = cache.statistics;
-        fault(loss, &statistics, &head.backward(cache))
+        fault(head, loss, &statistics, &head.backward(cache))
     });
     let logits = head.logits(features, &parameters).map(|logits| not_finite("logits", logits.iter()));
     let mut outcomes = vec![("explicit".into(), explicit), ("inference".into(), logits)];
     for kernel in kernels {
         let streamed = kernel.forward_backward(head, features, &parameters, labels);
-        let outcome = streamed.map(|(step, gradients)| fault(step.loss, &step.statistics, &gradients));
+        let outcome = streamed.map(|(step, gradients)| fault(head, step.loss, &step.statistics, &gradients));
         outcomes.push((format!("{:?}", kernel.options()), outcome));
     }
     Ok(outcomes)

@@ -133,6 +133,65 @@ def sphereface_r(m, form, gradient):
     return straight_through(psi) if gradient == "straight-through" else psi
 
 
+def circle(x, w, labels, scale, m, gradient):
+    hold = jax.lax.stop_gradient if gradient == "straight-through" else lambda weight: weight
+    cos = cosines(x, w)
+    own = own_cosines(cos, labels)
+    target = hold(jnp.maximum(1.0 + m - own, 0.0)) * (own - (1.0 - m))
+    others = hold(jnp.maximum(cos + m, 0.0)) * (cos - m)
+    return cross_entropy_of(cos, target, others, scale, labels)
+
+
+def masks(cos, labels):
+    """Whether a class is the row's own, and whether the row has one."""
+    kept = (labels != IGNORE)[:, None]
+    own = labels[:, None] == jnp.arange(cos.shape[1])
+    return own & kept, ~own & kept, kept.sum()
+
+
+def proxy_nca(x, w, labels, scale):
+    """-ln(exp(-d(x, own)) / sum over the other proxies of exp(-d)), squared distances of vectors of length sqrt(scale / 2)."""
+    cos = cosines(x, w)
+    own, others, labelled = masks(cos, labels)
+    distances = scale / 2.0 * (2.0 - 2.0 * cos)
+    denominators = jax.scipy.special.logsumexp(jnp.where(others, -distances, -jnp.inf), axis=1)
+    rows = jnp.where(own, distances, 0.0).sum(axis=1) + jnp.where(labels != IGNORE, denominators, 0.0)
+    return rows.sum() / labelled
+
+
+def yes_or_no(cos, target, others, labels, positive, negative):
+    own, rest, labelled = masks(cos, labels)
+    losses = positive * jnp.where(own, jax.nn.softplus(-target[:, None]), 0.0)
+    return (losses + negative * jnp.where(rest, jax.nn.softplus(others), 0.0)).sum() / labelled
+
+
+def sphereface2(x, w, labels, scale, threshold, form, m, share, power, gradient):
+    g = lambda z: 2.0 * ((z + 1.0) / 2.0) ** power - 1.0
+    cos = cosines(x, w)
+    own = own_cosines(cos, labels)
+    if form == "c":
+        target, others = g(own) - m, g(cos) + m
+    else:
+        target, others = g(jnp.cos(jnp.minimum(jnp.arccos(own) + m, jnp.pi))), g(cos)
+    if gradient == "straight-through":
+        target = own + jax.lax.stop_gradient(target - own)
+        others = cos + jax.lax.stop_gradient(others - cos)
+    weights = (share / scale, (1.0 - share) / scale)
+    return yes_or_no(cos, scale * target - threshold, scale * others - threshold, labels, *weights)
+
+
+def uniface(x, w, labels, scale, threshold, m, share):
+    cos = cosines(x, w)
+    target = scale * (own_cosines(cos, labels) - m) - threshold
+    return yes_or_no(cos, target, scale * cos - threshold, labels, 1.0, share)
+
+
+def p2sgrad(x, w, labels):
+    cos = cosines(x, w)
+    own, rest, labelled = masks(cos, labels)
+    return (jnp.where(own, (1.0 - cos) ** 2, 0.0) + jnp.where(rest, cos**2, 0.0)).sum() / 2.0 / labelled
+
+
 def by_class(psi, labels, margins):
     """psi with the margin of each row's class; (B, 1), as it is put on whole rows of angles."""
     own = np.asarray(margins)[np.where(labels == IGNORE, 0, labels)][:, None]
@@ -282,6 +341,34 @@ def cases():
         x, w, y, b = arrays(1600 + number, 14, 5, 5, ignored=1, far=2)
         psi = by_class(lambda t, m: jnp.cos(t) - m, y, ldam_margins(class_sizes(y, 5), 0.6))
         yield "ldam", {"scale": scale, "largest-margin": 0.6}, (x, w, y, b), with_psi(psi, x, y), scale
+
+        for m, gradient in [(0.25, "straight-through"), (0.4, "true"), (0.0, "true")]:
+            x, w, y, b = arrays(1700 + number + int(10 * m), 8, 4, 6, ignored=1, far=2)
+            loss = lambda x, w, b, a, y=y, s=scale, m=m, g=gradient: circle(x, w, y, s, m, g)
+            yield "circle", {"scale": scale, "margin": m, "gradient": gradient}, (x, w, y, b), loss, scale
+
+        x, w, y, b = arrays(1800 + number, 8, 4, 6, ignored=1, far=2)
+        yield "proxy-nca", {"scale": scale}, (x, w, y, b), lambda x, w, b, a, y=y, s=scale: proxy_nca(x, w, y, s), scale
+
+        for form, m, share, power, gradient in [
+            ("c", 0.4, 0.7, 3, "true"),
+            ("c", 0.2, 0.5, 2, "straight-through"),
+            ("a", 0.4, 0.7, 3, "true"),
+            ("a", 1.5, 0.9, 1, "straight-through"),
+        ]:
+            x, w, y, b = arrays(1900 + number + int(10 * m), 8, 4, 6, ignored=1, far=2)
+            given = (form, m, share, power, gradient)
+            options = dict(zip(["form", "margin", "lambda", "power", "gradient"], given))
+            loss = lambda x, w, b, a, y=y, s=scale, given=given: sphereface2(x, w, y, s, b[0], *given)
+            yield "sphereface2", {"scale": scale} | options, (x, w, y, b), loss, scale
+
+        for m, share in [(0.4, 1.0), (0.1, 0.3)]:
+            x, w, y, b = arrays(2000 + number + int(10 * m), 8, 4, 6, ignored=1, far=2)
+            loss = lambda x, w, b, a, y=y, s=scale, m=m, share=share: uniface(x, w, y, s, b[0], m, share)
+            yield "uniface", {"scale": scale, "margin": m, "lambda": share}, (x, w, y, b), loss, scale
+
+        x, w, y, b = arrays(2100 + number, 8, 4, 6, ignored=1, far=2)
+        yield "p2sgrad", {}, (x, w, y, b), lambda x, w, b, a, y=y: p2sgrad(x, w, y), 1.0
 
     for seed, batch, ignored in [(600, 5, 0), (601, 6, 0), (602, 7, 2)]:
         x, w, y, b = arrays(seed, batch, 5, 4, ignored=ignored)

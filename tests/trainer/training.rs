@@ -5,8 +5,8 @@ use arcos::data::{Dataset, TransformKind};
 use arcos::heads::{AdaCos, ArcFace, L2Softmax, Scale};
 use arcos::optim::{AdamW, Decay, Optimizer, RmsProp, Schedule, Sgd};
 use arcos::train::{
-    Checkpoint, EpochRecord, Kernel, RunDirectory, RunPosition, TrainConfig, Trainer, WeightInit, read_history,
-    read_steps, read_target_angles,
+    Checkpoint, EpochRecord, Kernel, RunDirectory, RunPosition, TrainConfig, TrainObjective, Trainer, WeightInit,
+    read_history, read_steps, read_target_angles,
 };
 use arcos::{AnyHead, Error};
 use ndarray::array;
@@ -395,6 +395,12 @@ fn settings_out_of_range_are_refused() {
     );
     let sgd = Optimizer::Sgd(Sgd { momentum: 1.0, ..Sgd::default() });
     assert_eq!(refused(TrainConfig { optimizer: sgd, ..base() }), "momentum is 1; expected a number from 0 to below 1");
+    let objective = TrainObjective { label_smoothing: 0.1, ..TrainObjective::default() };
+    let uniface = AnyHead::new("uniface", &[]).expect("a head");
+    assert_eq!(
+        refused(TrainConfig { objective, ..config(uniface) }),
+        "uniface has label smoothing; expected none: its loss is of each class by itself, without a softmax"
+    );
     let one_class = Dataset::new(array![[1.0f32, 2.0], [2.0, 1.0]].into(), array![0, 0]).expect("well-formed");
     assert!(matches!(Trainer::new(base(), one_class, None), Err(Error::TooFewClasses { .. })));
     for label in [1_000_000_000_000, i64::MAX] {

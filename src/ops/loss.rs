@@ -1,0 +1,63 @@
+//! What is minimised of a row's logits: softmax cross-entropy, or what some heads put in its place.
+
+use super::Objective;
+use crate::{Error, Real, Result};
+
+/// What a head makes of the logits z of a row labelled y.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Loss {
+    /// Softmax cross-entropy, `ln Σ_j exp(z_j) - z_y`.
+    #[default]
+    Softmax,
+    /// `ln Σ_{j≠y} exp(z_j) - z_y`: the labelled class is not in the sum (neighbourhood components, Goldberger et al. 2004; as in Movshovitz-Attias
+    /// et al. 2017, arXiv 1703.07464, eq. 4). It can be negative, and has no end: every row keeps all of its gradient.
+    Nca,
+    /// A loss for each class by itself, and their sum: no class takes from another.
+    EachClass(ClassLoss),
+}
+
+/// The loss of each class by itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ClassLoss {
+    /// `λ₊ ln(1 + exp(t - z_y)) + λ₋ Σ_{j≠y} ln(1 + exp(z_j - t))`: a yes or no for each class, with a threshold t that is trained. The vector
+    /// `threshold` (1,) of the head's [`Parameters`](crate::Parameters).
+    Logistic {
+        /// λ₊
+        positive: f64,
+        /// λ₋
+        negative: f64,
+    },
+    /// `½ (1 - z_y)² + ½ Σ_{j≠y} z_j²`
+    Squared,
+}
+
+impl Loss {
+    /// Whether logits have a threshold that is trained.
+    pub(crate) fn has_threshold(self) -> bool {
+        matches!(self, Self::EachClass(ClassLoss::Logistic { .. }))
+    }
+
+    /// Checks that the loss of the head called `head` has what the objective speaks of: all is there of a softmax, weights and reduction of a loss of
+    /// each class.
+    ///
+    /// # Errors
+    /// [`Error::Head`].
+    pub(crate) fn check_objective<F: Real>(self, head: &'static str, objective: &Objective<F>) -> Result<()> {
+        if let Self::Softmax | Self::Nca = self {
+            return Ok(());
+        }
+        let has = [
+            (objective.label_smoothing != 0.0, "label smoothing"),
+            (objective.focal != 0.0, "focal modulation"),
+            (objective.z_loss != 0.0, "z-loss"),
+            (objective.soft_targets.is_some(), "soft targets"),
+        ];
+        match has.into_iter().find(|(is_there, _)| *is_there) {
+            None => Ok(()),
+            Some((_, found)) => {
+                let expected = "none: its loss is of each class by itself, without a softmax";
+                Err(Error::Head { head, found, expected })
+            }
+        }
+    }
+}
