@@ -5,7 +5,9 @@ use super::measured_rows::MeasuredRows;
 use super::photographs_of_rows::photographs_of_rows;
 use super::table::figure;
 use super::{open_set, outputs, print};
-use arcos::data::{Dataset, Features, Labels, Matrix, PhotographRows, file_of, read_features, read_matrix, read_pairs};
+use arcos::data::{
+    Dataset, Features, Label, Labels, Matrix, PhotographRows, file_of, read_features, read_matrix, read_pairs,
+};
 use arcos::files::NewPlaces;
 use arcos::metrics::open_set::{OpenSet, OpenSetOptions, measure};
 use arcos::train::{Checkpoint, Model, RunDirectory};
@@ -49,7 +51,7 @@ pub(super) struct Args {
     /// Of a head they are those that it was trained with
     #[arg(long, value_name = "FILE", required_unless_present = "pairs")]
     labels: Option<PathBuf>,
-    /// Labels are numbers from N; only for runs that do not know theirs, which are counted from 0 [default: as in training]
+    /// Labels are numbers from N, as in training: a run that knows its labels takes no other N, and of one that does not they count from 0
     #[arg(long, value_name = "N", allow_negative_numbers = true, requires = "labels")]
     labels_start: Option<i64>,
     /// Only rows with these labels: A..B is from A to below B, either may be left out
@@ -293,16 +295,23 @@ pub(super) fn read_model(path: &Path) -> Result<Model> {
     Ok(read_checkpoint(path)?.model)
 }
 
-/// The model of a run that does not know its labels with those from `labels_start`; of any other run there is no such start.
+/// The model of a run, of one that does not know its labels with those from `labels_start`; one that knows them takes no others.
 pub(super) fn read_model_with_labels(path: &Path, labels_start: Option<i64>) -> Result<Model> {
     let Checkpoint { model, data, .. } = read_checkpoint(path)?;
     let Some(start) = labels_start else { return Ok(model) };
     // Runs from before labels were kept have no check sums of their data, either.
-    if data.is_some() {
-        let expected = format!("none: the run knows its labels, {}", model.class_table.describe());
-        return Err(Error::Setting { name: "--labels-start", value: start.to_string(), expected }.of_run(path));
+    if data.is_none() {
+        return Ok(Model { class_table: model.class_table.starting_at(start)?, ..model });
     }
-    Ok(Model { class_table: model.class_table.starting_at(start)?, ..model })
+    let table = &model.class_table;
+    let expected = match table.label(0) {
+        Label::Number(first) if table.is_consecutive() && first == start => return Ok(model),
+        Label::Number(first) if table.is_consecutive() => {
+            format!("{first}: the labels of the run are {}", table.describe())
+        }
+        _ => format!("none: the labels of the run are {}", table.describe()),
+    };
+    Err(Error::Setting { name: "--labels-start", value: start.to_string(), expected }.of_run(path))
 }
 
 fn read_checkpoint(path: &Path) -> Result<Checkpoint> {

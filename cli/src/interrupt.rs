@@ -1,6 +1,6 @@
-//! Signals that end the program: training stops after the step it is at, with a checkpoint.
+//! Signals that end the program: training stops after the step it is at, with a checkpoint; all else at once, and what is half written goes.
 
-use arcos::{Error, Result};
+use arcos::{Error, Result, files::atomic_file};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
@@ -25,6 +25,7 @@ fn on_signal(signal: i32) {
     let is_first = TRAINING.load(Ordering::SeqCst)
         && SIGNAL.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst).is_ok();
     if !is_first {
+        atomic_file::remove_own();
         exit_at_once(exit_status(signal));
     }
 }

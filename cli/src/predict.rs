@@ -27,7 +27,7 @@ pub(super) struct Args {
     /// Classes listed for each row, the likeliest first
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = at_least_one)]
     top: usize,
-    /// Labels are numbers from N; only for runs that do not know theirs, which are counted from 0 [default: as in training]
+    /// Labels are numbers from N, as in training: a run that knows its labels takes no other N, and of one that does not they count from 0
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     labels_start: Option<i64>,
     /// The CSV file [default: standard output]

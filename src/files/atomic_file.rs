@@ -1,22 +1,45 @@
 //! Files that are written whole or not at all.
 //!
 //! A temporary file beside the place is filled, flushed to disk and renamed. It has the mode of the file that it replaces, or
-//! what the umask leaves to a new one. A process that is killed leaves it behind; [`remove_left_over`] finds it.
+//! what the umask leaves to a new one. A process that is killed leaves it behind; [`remove_left_over`] finds it. One that a signal ends can take
+//! its own away: [`remove_own`].
 
 use crate::{Error, Result};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use tempfile::NamedTempFile;
 
 /// What names of temporary files begin with, as those of no other program do; as many letters and digits follow.
 pub const PREFIX: &str = ".arcos-unfinished-";
 const RANDOM_LETTERS: usize = 12;
 
+/// The temporary files of this process. A signal ends the process as a whole, and whoever handles it knows none of those who write.
+static OWN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
 /// A file on disk that is not in its place yet. It goes when it is dropped.
 pub(crate) struct Written {
     temporary: NamedTempFile,
+    _listed: Listed,
     place: PathBuf,
+}
+
+/// The name of a temporary file, among this process's own until it is dropped.
+struct Listed(PathBuf);
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        OWN.lock().unwrap_or_else(PoisonError::into_inner).retain(|path| *path != self.0);
+    }
+}
+
+/// Removes the temporary files of this process, and has whoever is about to make or leave one wait for ever: for a process that is about to end
+/// without unwinding.
+pub fn remove_own() {
+    let own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+    own.iter().for_each(|path| drop(fs::remove_file(path)));
+    std::mem::forget(own);
 }
 
 /// Writes `path` with what `fill` gives. What is there and no file, such as `/dev/null` or a pipe, is written to as it is.
@@ -60,13 +83,7 @@ impl Written {
         let link = path.is_symlink().then(|| fs::canonicalize(path).ok()).flatten();
         let place = link.unwrap_or_else(|| path.into());
         let attempt = || {
-            let mut builder = tempfile::Builder::new();
-            builder.prefix(PREFIX).rand_bytes(RANDOM_LETTERS);
-            #[cfg(unix)]
-            let permissions: fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
-            #[cfg(unix)]
-            builder.permissions(permissions);
-            let temporary = builder.tempfile_in(directory_of(&place)).map_err(without_name)?;
+            let (temporary, listed) = temporary_in(directory_of(&place))?;
             // Says that somebody is still writing; there are file systems without locks.
             let _ = temporary.as_file().try_lock();
             buffered(temporary.as_file(), fill)?;
@@ -75,18 +92,33 @@ impl Written {
                 temporary.as_file().set_permissions(before.permissions())?;
             }
             flush(temporary.as_file())?;
-            Ok(temporary)
+            Ok((temporary, listed))
         };
-        let temporary = attempt().map_err(|error| Error::io("write", path, error))?;
-        Ok(Self { temporary, place })
+        let (temporary, _listed) = attempt().map_err(|error| Error::io("write", path, error))?;
+        Ok(Self { temporary, _listed, place })
     }
 
     /// Renames it to its place. The rename itself is on disk only after [`flush_directory`].
     pub fn put(self) -> Result<()> {
-        let Self { temporary, place } = self;
+        let Self { temporary, _listed, place } = self;
         temporary.persist(&place).map_err(|error| Error::io("write", place, error.error))?;
         Ok(())
     }
+}
+
+/// A new temporary file.
+fn temporary_in(directory: &Path) -> io::Result<(NamedTempFile, Listed)> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX).rand_bytes(RANDOM_LETTERS);
+    #[cfg(unix)]
+    let permissions: fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    #[cfg(unix)]
+    builder.permissions(permissions);
+    let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let file = builder.tempfile_in(directory).map_err(without_name)?;
+    own.push(file.path().into());
+    let listed = Listed(file.path().into());
+    Ok((file, listed))
 }
 
 /// The system's own word, without the name of a temporary file, which says nothing to anybody.

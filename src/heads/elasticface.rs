@@ -7,8 +7,9 @@
 //! engines, and a run that goes on where it stopped draws as one that did not stop.
 //!
 //! Gradient: [`explicit`](super::explicit). Shapes: features (B, D), weights (C, D), labels (B,). Errors: a scale that is not positive, a
-//! margin outside [0, 2], σ outside [0, 1], C < 2, shapes, labels, NaN or infinity, rows of norm zero.
+//! margin outside [0, 2], σ outside [0, 1], a seed where σ is 0, C < 2, shapes, labels, NaN or infinity, rows of norm zero.
 
+use super::range::check_hyper_parameter;
 use super::{Choice, Head, HeadOption, Logit, NamedHead, OptionRange, PastPi, Row, Scale};
 use crate::{Real, Result};
 use rand::SeedableRng;
@@ -75,7 +76,15 @@ impl Head for ElasticFace {
     }
 
     fn check(&self, _: usize) -> Result<()> {
-        super::options::check_options(self)
+        super::options::check_options(self)?;
+        let draws = self.std > 0.0 || self.margin_seed == 0;
+        check_hyper_parameter(
+            Self::NAME,
+            "margin-seed",
+            self.margin_seed as f64,
+            draws,
+            "0 where std is 0: nothing is drawn",
+        )
     }
 
     fn scale(&self) -> Scale {

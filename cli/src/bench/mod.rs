@@ -8,7 +8,7 @@ mod memory;
 use super::head_args::{HeadArgs, borrowed, head, head_names};
 use super::kernel_args::KernelArgs;
 use super::train_args::at_least_one;
-use super::{npy, outputs, print};
+use super::{npy, outputs, print, tell};
 use arcos::wording::counted;
 use arcos::{Error, Real, Result};
 use case::{ARRAYS, Case, Regime};
@@ -57,7 +57,7 @@ pub(super) struct Args {
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     precision: Precision,
     /// Threads [default: one a core]
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = number_of_threads)]
     threads: Option<usize>,
     /// Runs of each, of which the median counts; one more goes before them
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = at_least_one)]
@@ -77,6 +77,14 @@ pub(super) struct Args {
     /// Write features.npy, weights.npy and labels.npy (of the last number of classes), to time another framework on
     #[arg(long, value_name = "DIR")]
     save_arrays: Option<PathBuf>,
+}
+
+/// More threads than any machine has work for; some ten thousand times as many would never all be started.
+const MOST_THREADS: usize = 1024;
+
+fn number_of_threads(text: &str) -> std::result::Result<usize, String> {
+    let threads = at_least_one(text)?;
+    if threads <= MOST_THREADS { Ok(threads) } else { Err(format!("expected at most {MOST_THREADS}")) }
 }
 
 #[derive(Clone, Copy, Debug, Serialize, clap::ValueEnum)]
@@ -129,16 +137,18 @@ pub(super) fn run(args: &Args) -> Result<()> {
         pool = pool.num_threads(threads);
     }
     let pool = pool.build().map_err(|error| Error::io("start", "threads", std::io::Error::other(error)))?;
+    // Who reads no further wants the files all the same.
+    let leaves_files = args.plot.is_some() || args.save_arrays.is_some();
     let mut reports = Vec::new();
     for &classes in &args.classes {
         let report = pool.install(|| match args.precision {
             Precision::F32 => measure::<f32>(args, classes),
             Precision::F64 => measure::<f64>(args, classes),
         })?;
-        if args.json {
-            print(serde_json::json!(report))?
-        } else {
-            print(table(&report))?
+        let text = if args.json { serde_json::json!(report).to_string() } else { table(&report) };
+        match leaves_files {
+            true => tell(text),
+            false => print(text)?,
         }
         reports.push(report);
     }

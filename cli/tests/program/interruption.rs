@@ -8,6 +8,7 @@ use arcos::embedder::{EmbedBlock, Embedder};
 use arcos::train::{Checkpoint, EpochRecord, RunDirectory, TrainConfig, Trainer, has_logs};
 use arcos::{AnyHead, Result};
 use ndarray::Array2;
+use ndarray_npy::write_npy;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::fs;
@@ -204,6 +205,31 @@ fn signals_end_training_with_a_checkpoint_and_all_else_at_once() {
     std::thread::sleep(Duration::from_millis(100));
     send(&long, "TERM");
     complaint(&long.wait_with_output().expect("it ends"), 143);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_takes_away_what_is_half_written() {
+    let directory = with_data();
+    let at = |name: &str| directory.path().join(name);
+    stdout(&arcos(directory.path(), &["train", "--head", "adacos", "--data", "data", "--epochs", "1"]));
+    // So many rows that their predictions take seconds.
+    write_npy(at("large.npy"), &Array2::<f32>::ones((200_000, 32))).expect("writable");
+    let unfinished = || {
+        let entries = fs::read_dir(directory.path()).expect("a directory");
+        let is_temporary = |name: std::ffi::OsString| name.to_string_lossy().starts_with(".arcos-unfinished-");
+        entries.filter(|entry| is_temporary(entry.as_ref().expect("an entry").file_name())).count()
+    };
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        let arguments = ["predict", "--features", "large.npy", "--top", "8", "--out", "predictions.csv"];
+        let child = start(directory.path(), &arguments);
+        wait_until(|| unfinished() == 1);
+        let status = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill is there");
+        assert!(status.success());
+        assert_eq!(complaint(&child.wait_with_output().expect("it ends"), code), "");
+        assert_eq!(unfinished(), 0, "{signal}");
+        assert!(!at("predictions.csv").exists());
+    }
 }
 
 /// `ARCOS_KILLS` sets how often; `make kills` sets it to 60.

@@ -3,7 +3,7 @@
 use super::command::{arcos, command, complaint, stdout};
 use super::program::with_data;
 use ndarray::{Array1, Array2};
-use ndarray_npy::write_npy;
+use ndarray_npy::{read_npy, write_npy};
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
@@ -250,6 +250,24 @@ fn whoever_reads_training_s_output_may_stop() {
     for figure in ["train/training.png", "compare/result.png", "demo/result.png"] {
         assert!(at(figure).exists(), "{figure}");
     }
+}
+
+#[test]
+fn whoever_reads_a_benchmark_may_stop_before_its_files_are_written() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let base = ["bench", "--batch", "8", "--dim", "8", "--classes", "20,30", "--runs", "1"];
+    for (option, place, file) in
+        [("--plot", "speed.png", "speed.png"), ("--save-arrays", "arrays", "arrays/labels.npy")]
+    {
+        let mut command = command(directory.path(), &[&base[..], &[option, place]].concat());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        assert!(directory.path().join(file).exists(), "{file}");
+    }
+    let weights: Array2<f32> = read_npy(directory.path().join("arrays/weights.npy")).expect("written");
+    assert_eq!(weights.dim(), (30, 8), "those of the last number of classes");
 }
 
 #[cfg(target_os = "linux")]

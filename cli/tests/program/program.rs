@@ -79,6 +79,10 @@ fn bad_usage_exits_with_2() {
     );
     says(&["compare", "--data", "data", "--heads", "arcface:margin"], "option is margin; expected OPTION=VALUE");
     says(&["compare", "--data", "data", "--heads", "arc"], "no head is called \"arc\"");
+    says(&["bench", "--threads", "1000000000"], "expected at most 1024");
+    let seed = "elasticface: margin-seed is 3; expected 0 where std is 0: nothing is drawn";
+    says(&["train", "--data", "data", "--head", "elasticface", "--std", "0", "--margin-seed", "3"], seed);
+    says(&["compare", "--data", "data", "--heads", "elasticface:std=0:margin-seed=3"], seed);
 }
 
 #[test]
