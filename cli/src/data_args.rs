@@ -178,7 +178,7 @@ impl DataArgs {
     }
 
     /// Whether files are named.
-    fn names_files(&self) -> bool {
+    pub fn names_files(&self) -> bool {
         self.data.is_some() || self.train_features.is_some()
     }
 

@@ -21,7 +21,8 @@ pub(super) struct Args {
     /// A run directory (its newest checkpoint), or a checkpoint
     #[arg(long, value_name = "PATH", default_value = "arcos-run")]
     run: PathBuf,
-    /// Features (N, D): .npy, .npz or archive.npz:name; as given to training, the run's transform is applied
+    /// Features (N, D): .npy, .npz or archive.npz:name; as given to training, the run's transform is applied. The file must not change until
+    /// the end
     #[arg(long, value_name = "FILE")]
     features: PathBuf,
     /// Where embeddings go

@@ -41,7 +41,8 @@ pub(super) struct Args {
     /// A run directory (its newest checkpoint), or a checkpoint
     #[arg(long, value_name = "PATH", default_value = "arcos-run")]
     run: PathBuf,
-    /// Features (N, D): .npy, .npz or archive.npz:name; as given to training, the run's transform is applied
+    /// Features (N, D): .npy, .npz or archive.npz:name; as given to training, the run's transform is applied. The file must not change until
+    /// the end
     #[arg(long, value_name = "FILE", required_unless_present = "embeddings")]
     features: Option<PathBuf>,
     /// Embeddings (N, E) of any origin, measured as they are: no run is needed
@@ -55,7 +56,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", allow_negative_numbers = true, requires = "labels")]
     labels_start: Option<i64>,
     /// Only rows with these labels: A..B is from A to below B, either may be left out
-    #[arg(long, value_name = "A..B", value_parser = class_range, requires = "labels")]
+    #[arg(long, value_name = "A..B", value_parser = class_range, requires = "labels", allow_hyphen_values = true)]
     classes: Option<Range<i64>>,
     /// Measure embeddings rather than the head
     #[arg(long)]
@@ -264,13 +265,13 @@ fn measured<F: Real>(
         distractors: distractors.as_ref().map(|distractors| distractors.view()),
         ..OpenSetOptions::default()
     };
-    let measures = measure(embeddings.view(), labels, &options).map_err(|error| rows.located(error, "embeddings"))?;
-    let title = format!(
-        "{} of {}, {}",
-        counted(measures.rows, "row"),
-        counted(measures.classes, "class"),
-        counted(embeddings.ncols(), "dimension")
-    );
+    let mut measures =
+        measure(embeddings.view(), labels, &options).map_err(|error| rows.located(error, "embeddings"))?;
+    if measures.classes == 0 {
+        // Pairs alone are of any rows.
+        measures.rows = labels.len();
+    }
+    let title = format!("{}, {}", open_set::rows_of_classes(&measures), counted(embeddings.ncols(), "dimension"));
     let mut json = open_set::json(&measures);
     json["dimension"] = embeddings.ncols().into();
     json["head"] = model.map(|model| model.head.name()).into();

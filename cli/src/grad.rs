@@ -2,6 +2,7 @@
 
 use super::data_args::read_labels;
 use super::head_args::{HeadArgs, borrowed, head, head_names};
+use super::head_state::{self, name_and_number, set_state, set_trained};
 use super::npy::{self, write};
 use super::objective_args::ObjectiveArgs;
 use super::{outputs, print};
@@ -14,7 +15,7 @@ use arcos::{AnyHead, Error, Head, Real, Result, files::atomic_file};
 use ndarray::{Array1, Array2, ArrayView1, arr0};
 use ndarray_npy::WritableElement;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What is written for every head, and for some.
 const ARRAYS: [&str; 3] = ["loss", "d_features", "d_weights"];
@@ -40,9 +41,12 @@ pub(super) struct Args {
     head: String,
     #[command(flatten)]
     head_args: HeadArgs,
-    /// What the head remembers of the step before, as `scale` of a scale that follows the batch [default: as at the first step]
-    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_number)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_number, help = head_state::help())]
     state: Vec<(String, f64)>,
+    /// A number that the head trains: log_scale of --scale learned, alpha of l2-softmax, threshold of a loss that has one [default: where
+    /// training begins]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_number)]
+    parameter: Vec<(String, f64)>,
     /// Bias (C,) of softmax and l2-softmax [default: zero]
     #[arg(long, value_name = "FILE")]
     bias: Option<PathBuf>,
@@ -52,7 +56,8 @@ pub(super) struct Args {
     /// Class vectors (C, D), one a row, in the precision of the features
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
-    /// Labels (B,): integers, or whole floating-point numbers; the value -100 means no label
+    /// Labels (B,): integers, or whole floating-point numbers; the value -100 means no label. Heads ldam and dynamic-arcface, and
+    /// --class-weights inverse or effective, count the rows of classes in them
     #[arg(long, value_name = "FILE")]
     labels: PathBuf,
     /// The label of the first class
@@ -120,7 +125,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
             Some("bias") => args.bias.as_ref(),
             Some("class_weights") => class_weights.as_ref(),
             Some("sample_weights") => args.sample_weights.as_ref(),
-            _ => None,
+            Some("soft targets' classes") => args.soft_classes.as_ref().or(args.soft_targets.as_ref()),
+            Some("soft targets' probabilities") => args.soft_targets.as_ref(),
+            _ => match error {
+                Error::Setting { name: "a class of soft targets", .. } => args.soft_classes.as_ref(),
+                Error::Setting { name: "soft targets' probability", .. } => args.soft_targets.as_ref(),
+                _ => None,
+            },
         };
         path.into_iter().fold(error, |error, path| error.in_file(path))
     };
@@ -158,7 +169,7 @@ impl<F: Real> ObjectiveArrays<F> {
         let soft_targets = args.soft_targets.as_deref().map(|path| {
             let probabilities = read_matrix(path)?.into_f64().mapv(F::of);
             let classes = match &args.soft_classes {
-                Some(path) => read_matrix(path)?.into_f64().mapv(|class| class as i64),
+                Some(path) => whole_numbers(path)?,
                 None if probabilities.ncols() != sizes.len() => {
                     let found = probabilities.shape().to_vec();
                     let expected =
@@ -190,12 +201,16 @@ impl<F: Real> ObjectiveArrays<F> {
     }
 }
 
-/// A name and a number, of `NAME=VALUE`.
-fn name_and_number(text: &str) -> Result<(String, f64), String> {
-    let expected = || "a name and a finite number: NAME=VALUE".to_owned();
-    let (name, value) = text.split_once('=').ok_or_else(expected)?;
-    let value = value.trim().parse().ok().filter(|value: &f64| value.is_finite()).ok_or_else(expected)?;
-    Ok((name.trim().to_owned(), value))
+/// Numbers of classes.
+fn whole_numbers(path: &Path) -> Result<Array2<i64>> {
+    let numbers = read_matrix(path)?.into_f64();
+    match numbers.iter().find(|number| number.fract() != 0.0) {
+        None => Ok(numbers.mapv(|number| number as i64)),
+        Some(other) => {
+            let (found, expected) = (format!("holds {other}"), "numbers of classes, counted from 0".into());
+            Err(Error::File { path: path.into(), found, expected })
+        }
+    }
 }
 
 fn write_gradients<F: Real + WritableElement>(
@@ -220,14 +235,8 @@ fn write_gradients<F: Real + WritableElement>(
         }
         (_, None) => {}
     }
-    for (name, value) in state {
-        let Some(own) = parameters.state.get_mut(name) else {
-            let names: Vec<_> = parameters.state.keys().map(String::as_str).collect();
-            let takes = if names.is_empty() { "nothing: it remembers nothing".into() } else { names.join(", ") };
-            return Err(Error::UnknownOption { head: head.name(), option: format!("state {name}"), takes });
-        };
-        *own = *value;
-    }
+    set_state(&mut parameters, head, state)?;
+    set_trained(&mut parameters, head, &args.parameter)?;
     let mut sizes = vec![0; parameters.classes(head)];
     for &label in &labels {
         sizes.get_mut(label as usize).into_iter().for_each(|size| *size += 1);

@@ -1,8 +1,8 @@
 //! The hyper-parameters of heads as arguments, made from the heads' own tables of options.
 
 use super::listed_name::ListedName;
-use arcos::heads::OptionInfo;
-use arcos::{AnyHead, Result};
+use arcos::heads::{OptionInfo, Scale};
+use arcos::{AnyHead, Error, Head, Result};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgMatches, Command, FromArgMatches};
 
@@ -45,7 +45,9 @@ impl clap::Args for HeadArgs {
     fn augment_args(command: Command) -> Command {
         options().into_iter().fold(command, |command, (name, takers)| {
             let is_switch = takers.iter().all(|(_, option)| option.default == "false");
-            let argument = Arg::new(name.replace('-', "_")).long(name).help(help(&takers)).help_heading("Head");
+            let also = if name == MAX_SCALE { "; of other heads with --scale adacos" } else { "" };
+            let help = help(&takers) + also;
+            let argument = Arg::new(name.replace('-', "_")).long(name).help(help).help_heading("Head");
             command.arg(match is_switch {
                 true => argument.num_args(0..=1).require_equals(true).default_missing_value("true").value_name("BOOL"),
                 false => argument.allow_hyphen_values(true).value_name("VALUE"),
@@ -78,9 +80,24 @@ pub(super) fn head_names() -> impl TypedValueParser<Value = String> {
     ListedName(PossibleValuesParser::new(AnyHead::LIST.iter().map(possible))).map(|name| name.to_lowercase())
 }
 
+/// The option of AdaCos's largest scale, which other heads whose scale is AdaCos's have, too.
+const MAX_SCALE: &str = "max-scale";
+
 /// The head called `name` with options by name.
 pub(super) fn head<'a>(name: &str, options: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<AnyHead> {
-    AnyHead::new(name, &options.into_iter().collect::<Vec<_>>())
+    let options: Vec<_> = options.into_iter().collect();
+    let (bounds, others): (Vec<_>, Vec<_>) = options.iter().partition(|(option, _)| *option == MAX_SCALE);
+    let ([(_, bound)], false) = (&bounds[..], AnyHead::takes(name, MAX_SCALE)) else {
+        return AnyHead::new(name, &options);
+    };
+    let mut head = AnyHead::new(name, &others)?;
+    if !matches!(head.scale(), Scale::AdaCos { .. }) {
+        return AnyHead::new(name, &options);
+    }
+    let wrong = |_| Error::Setting { name: MAX_SCALE, value: (*bound).into(), expected: "a number".into() };
+    head.bound_scale(bound.parse().map_err(wrong)?);
+    head.scale().check(head.name(), usize::MAX)?;
+    Ok(head)
 }
 
 /// Options with their values borrowed.

@@ -19,6 +19,7 @@ mod given;
 mod grad;
 mod head_args;
 mod head_specs;
+mod head_state;
 mod interrupt;
 mod kernel_args;
 mod listed_name;

@@ -61,6 +61,12 @@ fn class_weights(given: &str) -> Result<ClassWeights> {
     }
 }
 
+/// Whether both are names of one rule.
+pub(super) fn is_same_rule(given: &str, of_run: &str) -> bool {
+    let rules = (given.parse::<ClassWeightRule>(), of_run.parse::<ClassWeightRule>());
+    matches!(rules, (Ok(given), Ok(of_run)) if given == of_run)
+}
+
 /// Whether `given` stands for these weights.
 pub(super) fn are_class_weights(given: &str, of_run: &[f64]) -> bool {
     let Ok(ClassWeights::Given(weights)) = class_weights(given) else { return false };

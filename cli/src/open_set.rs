@@ -30,11 +30,18 @@ pub(super) fn measure_unseen(embeddings: ArrayView2<f32>, unseen: &Dataset) -> R
     measures.map_err(|error| unseen.located(error, "embeddings", |row| row))
 }
 
+/// What was measured; rows without labels have no classes.
+pub(super) fn rows_of_classes(&OpenSet { rows, classes, .. }: &OpenSet) -> String {
+    match classes {
+        0 => counted(rows, "row"),
+        classes => format!("{} of {}", counted(rows, "row"), counted(classes, "class")),
+    }
+}
+
 /// A few lines for the terminal.
 pub(super) fn text(measures: &OpenSet) -> String {
-    let OpenSet { rows, classes, retrieval, nmi, all_pairs, given_pairs, enrolled, among_distractors } = measures;
-    let of = format!("{} of {}", counted(*rows, "row"), counted(*classes, "class"));
-    let mut lines = vec![format!("{of}, by cosine similarity")];
+    let OpenSet { retrieval, nmi, all_pairs, given_pairs, enrolled, among_distractors, .. } = measures;
+    let mut lines = vec![format!("{}, by cosine similarity", rows_of_classes(measures))];
     let mut line = |name: &str, figures: Vec<String>| lines.push(format!("{name:<16} {}", figures.join("  ")));
     let mut order = Vec::new();
     if let Ok(retrieval) = retrieval {

@@ -1,7 +1,7 @@
 //! What a command writes is none of what it reads.
 
 use arcos::data::without_byte_order_mark;
-use arcos::files::atomic_file::{directory_of, remove_left_over};
+use arcos::files::atomic_file::{check_link, directory_of, remove_left_over};
 use arcos::{Error, Result};
 use std::fs;
 use std::io::ErrorKind;
@@ -40,6 +40,7 @@ pub(super) fn check_place(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Err(wrong("is a directory", "a file to write"));
     }
+    check_link(path)?;
     if !directory_of(path).is_dir() {
         return Err(wrong("is in no directory that is there", "a file in one"));
     }
@@ -56,6 +57,7 @@ pub(super) fn check_places(directory: &Path, files: &[PathBuf]) -> Result<()> {
         let (found, expected) = ("is a directory".into(), "a file to write".into());
         return Err(Error::File { path: taken.clone(), found, expected });
     }
+    files.iter().try_for_each(|file| check_link(file))?;
     let there = directory.ancestors().find(|place| place.exists()).unwrap_or(Path::new("."));
     let attempt = if directory.exists() { "write to" } else { "create" };
     tempfile::tempfile_in(there).map_err(|error| Error::io(attempt, directory, error))?;

@@ -3,7 +3,7 @@
 use super::data_args::DataArgs;
 use super::given::Given;
 use super::listed_name::only_name;
-use super::objective_args::are_class_weights;
+use super::objective_args::{are_class_weights, is_same_rule};
 use arcos::train::{TrainConfig, difference};
 use arcos::wording::counted;
 use arcos::{AnyHead, Error, Result};
@@ -68,6 +68,8 @@ fn of_run_as_given(option: &str, config: &Value) -> Option<Value> {
         Some(Value::Object(variant)) => variant.keys().next().cloned().into(),
         // An objective that is the default is left out.
         None if matches!(option, "label_smoothing" | "focal" | "z_loss") => 0.0.into(),
+        // Of a head that is not AdaCos, and has its scale.
+        None if option == "max_scale" => config.pointer("/head/scale/adacos/max").cloned().unwrap_or_default(),
         // Bytes, where the option counts MiB.
         Some(value) if option == "workspace" => value.as_u64().map(|bytes| bytes >> 20).into(),
         value => value.cloned().unwrap_or_default(),
@@ -81,7 +83,7 @@ fn is_of_a_head(option: &str) -> bool {
 
 fn is_same(given: &str, of_run: &Value) -> bool {
     match of_run {
-        Value::String(name) => name.eq_ignore_ascii_case(only_name(given)),
+        Value::String(name) => name.eq_ignore_ascii_case(only_name(given)) || is_same_rule(given, name),
         Value::Number(number) => match (number.as_u64(), given.parse::<u64>()) {
             (Some(number), Ok(given)) => number == given,
             _ => number.as_f64() == given.parse().ok(),
@@ -164,6 +166,7 @@ mod tests {
             "--head l2-softmax --alpha 12 --learn-alpha --schedule step --step-every 3 --step-factor 0.3 --warm-up 0.5",
             "--head AdaCos --max-scale 32 --transform whiten --dimensions 20 --ridge 0.1 --init orthonormal",
             "--head adacos --max-scale 64 --workspace 32 --filter 1e-7 --embed 8 --embed-block e --dropout 0.2",
+            "--head arcface --scale adacos --max-scale 32",
             "--head softmax --kernel explicit --embed 8 --embed-block linear --optimizer adamw",
             "--head softmax --label-smoothing 0.1 --focal 2 --z-loss 1e-4 --class-weights effective:0.99 --sample-rate 0.5",
         ] {
@@ -184,6 +187,14 @@ mod tests {
             let same = usize::from(run.contains("--embed-block e"));
             assert_eq!(found.len(), words - same, "{run}: {found:?}");
         }
+    }
+
+    #[test]
+    fn another_spelling_of_a_rule_is_no_difference() {
+        let run = "--head softmax --class-weights effective";
+        assert!(differences(run, "--class-weights effective:0.9990").is_empty());
+        let found = differences(run, "--class-weights effective:0.99");
+        assert_eq!(found, ["class weights is effective:0.99, the run has effective"]);
     }
 
     #[test]

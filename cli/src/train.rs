@@ -11,12 +11,13 @@ use super::run_record::RunRecord;
 use super::train_args::{TrainArgs, at_least_one};
 use super::{complain, open_set, outputs, resumption, tell, training_plot};
 use arcos::data::{Dataset, TransformKind};
+use arcos::files::{atomic_file, directory_lock::lock};
 use arcos::heads::Scale;
 use arcos::metrics::open_set::OpenSet;
 use arcos::optim::Decay;
 use arcos::train::{Checkpoint, Model, RunDirectory, TrainConfig, Trainer, has_logs};
 use arcos::wording::{counted, number};
-use arcos::{Error, Head, Result, files::atomic_file, shell};
+use arcos::{Error, Head, Result, shell};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -72,7 +73,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let refused = |found: &str, expected: &str| {
         Err(Error::File { path: args.out.clone(), found: found.into(), expected: expected.into() })
     };
-    match RunDirectory::load_newest(&args.out)? {
+    let newest = RunDirectory::load_newest(&args.out)?;
+    if args.resume || args.resume_or_start || newest.is_none() {
+        // Another process may be writing there, and have no checkpoint yet. This is said before data are read.
+        lock(&args.out)?;
+    }
+    match newest {
         Some(checkpoint) if args.resume || args.resume_or_start => resume(args, checkpoint),
         Some(_) => refused("holds a run already", "--resume to go on with it, or another --out"),
         None if args.resume => refused("holds no run with a checkpoint", "one, or --resume-or-start to begin it"),
@@ -95,6 +101,12 @@ fn start(args: &Args) -> Result<()> {
 fn resume(args: &Args, checkpoint: Checkpoint) -> Result<()> {
     let of_run = RunRecord::read(&args.out)?;
     let data_of_run = of_run.as_ref().and_then(|record| record.data.as_ref());
+    if data_of_run.is_none() && !args.data.names_files() {
+        let found = if of_run.is_none() { "is not there" } else { "says nothing of the data" };
+        let expected = "what `arcos train` wrote there, or the data: --data, or --train-features and --train-labels";
+        let path = args.out.join(RunRecord::FILE);
+        return Err(Error::File { path, found: found.into(), expected: expected.into() });
+    }
     let of_run_in_out = |error: Error| error.of_run(&args.out);
     resumption::check(&args.given, &checkpoint.config, &args.data, data_of_run).map_err(of_run_in_out)?;
     let record = RunRecord {

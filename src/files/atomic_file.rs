@@ -79,6 +79,7 @@ impl Written {
         fill: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
         flush: &dyn Fn(&File) -> io::Result<()>,
     ) -> Result<Self> {
+        check_link(path)?;
         // A link stays one: what it points to is replaced.
         let link = path.is_symlink().then(|| fs::canonicalize(path).ok()).flatten();
         let place = link.unwrap_or_else(|| path.into());
@@ -103,6 +104,20 @@ impl Written {
         let Self { temporary, _listed, place } = self;
         temporary.persist(&place).map_err(|error| Error::io("write", place, error.error))?;
         Ok(())
+    }
+}
+
+/// Refuses a link that leads nowhere: what would take its place is no link.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn check_link(path: &Path) -> Result<()> {
+    match path.is_symlink() && !path.exists() {
+        false => Ok(()),
+        true => {
+            let (found, expected) = ("is a link that leads nowhere".into(), "a file, or a link to one".into());
+            Err(Error::File { path: path.into(), found, expected })
+        }
     }
 }
 
@@ -247,6 +262,12 @@ mod tests {
         fs::write(at("elsewhere/file"), "before").expect("writable");
         std::os::unix::fs::symlink("elsewhere/file", at("link")).expect("writable");
         write(&at("link"), |file| file.write_all(b"after")).expect("writable");
+        std::os::unix::fs::symlink("nowhere", at("dangling")).expect("writable");
+        let refused = write(&at("dangling"), |file| file.write_all(b"after")).expect_err("it leads nowhere");
+        assert!(
+            refused.to_string().ends_with("dangling: is a link that leads nowhere; expected a file, or a link to one")
+        );
+        assert!(at("dangling").is_symlink());
         assert!(at("link").is_symlink());
         assert_eq!(fs::read_to_string(at("elsewhere/file")).expect("there"), "after");
         write(Path::new("/dev/null"), |file| file.write_all(b"gone")).expect("writable");

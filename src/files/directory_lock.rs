@@ -7,6 +7,10 @@ use std::path::Path;
 /// Keeps other runs out of a directory until it is dropped, where the system can do that, and removes what one that was killed left half
 /// written there.
 pub fn lock(directory: &Path) -> Result<Option<File>> {
+    // To open what is no directory may wait for ever.
+    if !directory.is_dir() {
+        return Ok(None);
+    }
     // Elsewhere directories cannot be opened.
     let Ok(opened) = File::open(directory) else { return Ok(None) };
     match opened.try_lock() {

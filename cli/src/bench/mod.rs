@@ -66,7 +66,7 @@ pub(super) struct Args {
     #[arg(long)]
     update: bool,
     /// With --update also a step of Partial FC on this share of the classes, drawn anew each time
-    #[arg(long, value_name = "R", requires = "update")]
+    #[arg(long, value_name = "R", requires = "update", allow_negative_numbers = true)]
     sample_rate: Option<f64>,
     /// Print one JSON object a line, for each number of classes
     #[arg(long)]

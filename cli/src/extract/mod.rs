@@ -5,6 +5,7 @@ mod progress;
 #[cfg(feature = "onnx")]
 mod run;
 
+use super::train_args::at_least_one;
 use arcos::data::image::{ChannelOrder, Interpolation, Normalisation};
 use arcos::extract::Tokens;
 #[cfg(feature = "onnx")]
@@ -52,7 +53,7 @@ pub(super) struct Args {
     #[arg(long, value_enum, default_value_t = SplitName::All)]
     split: SplitName,
     /// Extract K randomly augmented views of each training image in place of the image itself, each a row with its label
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = at_least_one)]
     views: Option<usize>,
     /// Seed of the views
     #[arg(long, default_value_t = 0, requires = "views")]
@@ -61,10 +62,10 @@ pub(super) struct Args {
     #[arg(long, value_enum)]
     normalise: Option<Normalisation>,
     /// In place of --normalise: subtract this mean from values in [0, 1], of red, green and blue in this order, whatever --channels
-    #[arg(long, value_name = "R,G,B", value_parser = three_numbers, requires = "std", conflicts_with = "normalise")]
+    #[arg(long, value_name = "R,G,B", value_parser = three_numbers, allow_hyphen_values = true, requires = "std", conflicts_with = "normalise")]
     mean: Option<[f32; 3]>,
     /// With --mean: and divide by this standard deviation
-    #[arg(long, value_name = "R,G,B", value_parser = three_numbers, requires = "mean", conflicts_with = "normalise")]
+    #[arg(long, value_name = "R,G,B", value_parser = three_numbers, allow_hyphen_values = true, requires = "mean", conflicts_with = "normalise")]
     std: Option<[f32; 3]>,
     /// In which order the network takes colours
     #[arg(long, value_enum, default_value_t)]
@@ -77,7 +78,7 @@ pub(super) struct Args {
     interpolation: Interpolation,
     /// Images given to the network at a time, on each thread, unless it was exported for a number of its own; one is fastest for
     /// EfficientNet-B0
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
     batch_size: usize,
     /// Leave out images that cannot be decoded or have no pixel in their box, and say which
     #[arg(long)]

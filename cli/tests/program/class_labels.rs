@@ -130,11 +130,12 @@ fn labels_with_gaps_have_no_class_between_them() {
     let relabel = |class: i64| [-7, 3, 4, 100, 255, 256, 70_000, 1i64 << 40][class as usize];
     let write = |path: &Path, labels: Array1<i64>| write_npy(path, &labels.mapv(relabel)).expect("writable");
     let directory = labels_come_back(|class| relabel(class as i64).to_string(), write);
-    let range = ["--classes", "3..256"];
     let labels = ["--labels", "data/test_labels.npy", "--json"];
-    let line =
-        stdout(&arcos(directory.path(), &[&["evaluate"], &FEATURES[..], &labels, &["--run", "run"], &range].concat()));
-    assert_eq!(serde_json::from_str::<Value>(&line).expect("JSON")["rows"], 40);
+    for (range, rows) in [("3..256", 40), ("-13..4", 20), ("..", 80)] {
+        let range = ["--run", "run", "--classes", range];
+        let line = stdout(&arcos(directory.path(), &[&["evaluate"], &FEATURES[..], &labels, &range].concat()));
+        assert_eq!(serde_json::from_str::<Value>(&line).expect("JSON")["rows"], rows, "{range:?}");
+    }
 }
 
 #[test]

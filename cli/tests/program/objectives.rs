@@ -88,6 +88,22 @@ fn grad_takes_every_part_of_an_objective() {
         let message = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && message.contains(expected), "{options:?}: {message}");
     }
+    write_npy(path("negative.npy"), &-&soft).expect("writable");
+    write_npy(path("twice.npy"), &(&soft * 2.0)).expect("writable");
+    write_npy(path("halves.npy"), &soft_classes.mapv(|class| class as f64 + 0.5)).expect("writable");
+    write_npy(path("far.npy"), &(&soft_classes + 7)).expect("writable");
+    for (options, expected) in [
+        (["classes.npy", "negative.npy"], "negative.npy: soft targets' probabilities[0] is -0.7; expected"),
+        (["classes.npy", "twice.npy"], "twice.npy: soft targets' probability is 2; expected 1, the sum"),
+        (["far.npy", "soft.npy"], "far.npy: a class of soft targets is 9; expected 0 to 2"),
+        (["halves.npy", "soft.npy"], "halves.npy: holds 2.5; expected numbers of classes"),
+        (["classes.npy", "dense.npy"], "dense.npy: soft targets' probabilities has shape [3, 3]; expected (3, 2)"),
+        (["classes.npy", "x.npy"], "x.npy: soft targets' probabilities"),
+    ] {
+        let [classes, probabilities] = options;
+        let message = complaint(&grad(&["--soft-classes", classes, "--soft-targets", probabilities]), 1);
+        assert!(message.contains(expected), "{message}");
+    }
     write_npy(path("s.npy"), &array![1.0, -1.0, 1.0]).expect("writable");
     let negative = complaint(&grad(&["--sample-weights", "s.npy"]), 1);
     assert!(negative.contains("s.npy: sample_weights[1] is -1; expected a number from 0 to 1e15"), "{negative}");
@@ -107,7 +123,9 @@ fn a_run_with_an_objective_resumes_to_the_same_bits_and_no_other_objective() {
     run(&["--epochs", "4", "--out", "whole"]);
     run(&["--epochs", "2", "--out", "parts"]);
     run(&["--epochs", "4", "--out", "explicit", "--kernel", "explicit"]);
-    // A job's script gives all of it again.
+    // A job's script gives all of it again; where a file is does not matter.
+    let elsewhere = ["train", "--resume", "--out", "../parts", "--epochs", "3", "--class-weights", "../data/../c.npy"];
+    stdout(&arcos(&at("data"), &elsewhere));
     run(&["--epochs", "4", "--out", "parts", "--resume-or-start"]);
     assert!(last_tensors(&at("parts")) == last_tensors(&at("whole")), "the tensors differ");
     let losses = |run: &str| -> Vec<f64> {

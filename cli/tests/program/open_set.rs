@@ -118,9 +118,10 @@ fn pairs_and_distractors() {
     let alone = ["evaluate", "--embeddings", "e.npy", "--pairs", "pairs.csv"];
     let without_labels = json(directory.path(), &alone);
     assert_eq!(without_labels["given_pairs"], found["given_pairs"]);
-    assert_eq!((&without_labels["retrieval"], &without_labels["rows"]), (&Value::Null, &0.into()));
+    assert_eq!((&without_labels["retrieval"], &without_labels["rows"]), (&Value::Null, &8.into()));
     assert!(without_labels["undefined"]["retrieval"].is_string(), "{without_labels}");
     let text = stdout(&arcos(directory.path(), &alone));
+    assert!(text.starts_with("8 rows, by cosine similarity\n"), "{text}");
     assert!(text.contains("given pairs") && text.contains("\nretrieval        "), "{text}");
 
     // The same in LFW's form, by the names of photographs.

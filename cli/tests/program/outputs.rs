@@ -161,6 +161,35 @@ fn a_command_that_fails_leaves_nothing_of_its_own_behind() {
     assert_ne!(fs::read_dir(at("saved/checkpoints")).expect("it stays").count(), 0);
 }
 
+#[cfg(unix)]
+#[test]
+fn an_output_that_is_a_link_to_nothing_is_refused() {
+    let directory = with_run();
+    let at = |name: &str| directory.path().join(name);
+    let rows = ["--features", FEATURES];
+    let evaluate = [&["evaluate", "--labels", "data/test_labels.npy"], &rows[..]].concat();
+    stdout(&arcos(directory.path(), &[&evaluate[..], &["--out", "report"]].concat()));
+    fs::remove_file(at("report/evaluation.json")).expect("there");
+    for link in ["link.png", "report/evaluation.json"] {
+        std::os::unix::fs::symlink("nowhere", at(link)).expect("writable");
+    }
+    let before = files(&at("data"));
+    for command in [
+        &[&["predict", "--out", "link.png"], &rows[..]].concat()[..],
+        &[&["embed", "--out", "link.png"], &rows[..]].concat(),
+        &["bench", "--plot", "link.png"],
+    ] {
+        let message = complaint(&arcos(directory.path(), command), 1);
+        assert!(
+            message.contains("link.png: is a link that leads nowhere; expected a file, or a link to one"),
+            "{message}"
+        );
+    }
+    complaint(&arcos(directory.path(), &[&evaluate[..], &["--out", "report"]].concat()), 1);
+    assert!(at("link.png").is_symlink() && at("report/evaluation.json").is_symlink() && !at("nowhere").exists());
+    assert!(files(&at("data")) == before);
+}
+
 #[test]
 fn files_that_no_command_left_are_not_written_over() {
     let directory = with_run();

@@ -79,6 +79,7 @@ fn bad_usage_exits_with_2() {
     );
     says(&["compare", "--data", "data", "--heads", "arcface:margin"], "option is margin; expected OPTION=VALUE");
     says(&["compare", "--data", "data", "--heads", "arc"], "no head is called \"arc\"");
+    says(&["extract", "--folder", "photographs", "--model", "x.onnx", "--views", "0"], "expected at least 1");
     says(&["bench", "--threads", "1000000000"], "expected at most 1024");
     let seed = "elasticface: margin-seed is 3; expected 0 where std is 0: nothing is drawn";
     says(&["train", "--data", "data", "--head", "elasticface", "--std", "0", "--margin-seed", "3"], seed);
@@ -258,6 +259,38 @@ fn grad_writes_what_the_library_computes() {
     let line = stdout(&grad(&["--head", "adacos", "--scale", "3"]));
     let report: serde_json::Value = serde_json::from_str(&line).expect("one JSON line");
     assert!(report["scale"].as_f64().is_some_and(|scale| scale > 0.0 && scale != 3.0), "{report}");
+
+    // What else a step begins with.
+    let scale_of = |more: &[&str]| {
+        let report: serde_json::Value = serde_json::from_str(&stdout(&grad(more))).expect("one JSON line");
+        report["scale"].as_f64().expect("a number")
+    };
+    let learned = ["--head", "arcface", "--scale", "learned", "--parameter", "log_scale=2"];
+    approx::assert_relative_eq!(scale_of(&learned), 2f64.exp(), max_relative = 1e-12);
+    assert_eq!(scale_of(&["--head", "l2-softmax", "--parameter", "alpha=3"]), 3.0);
+    let bounded = ["--head", "arcface", "--scale", "adacos", "--state", "scale=3", "--max-scale"];
+    assert_eq!(scale_of(&[&bounded[..], &["0.5"]].concat()), 0.5);
+    for (options, expected) in [
+        ("curricularface --state t=5", "--state is t=5; expected a mean of cosines, from -1 to 1"),
+        ("elasticface --state step=1.5", "expected steps that were taken, a whole number"),
+        ("adaface --state norm_std=-1", "expected their standard deviation, from 0"),
+        ("adacos --state scale=-1", "expected the scale of the step before"),
+        ("adacos --scale 3 --state scale=4", "expected scale once"),
+        ("arcface --state t=1", "arcface has no state t; it takes nothing: it remembers nothing"),
+        ("arcface --parameter log_scale=1", "arcface has no parameter log_scale; it takes none, but weights and bias"),
+        ("softmax --parameter bias=1", "softmax has no parameter bias"),
+        ("arcface --max-scale 3", "arcface has no max-scale"),
+        ("arcface --scale adacos --max-scale 0", "arcface: max-scale is 0; expected a positive number"),
+        ("arcface --scale adacos --max-scale x", "max-scale is x; expected a number"),
+    ] {
+        let options: Vec<_> = ["--head"].into_iter().chain(options.split(' ')).collect();
+        let message = complaint(&grad(&options), 2);
+        assert!(message.contains(expected), "{options:?}: {message}");
+    }
+    let help = stdout(&arcos(directory.path(), &["grad", "--help"]));
+    for text in ["t (curricularface), a mean of cosines", "step (elasticface)", "Heads ldam and dynamic-arcface"] {
+        assert!(help.replace("\n          ", " ").contains(text), "{text} is not in {help}");
+    }
 
     assert!(complaint(&grad(&["--head", "cosface", "--bias", "b.npy"]), 2).contains("cosface has no bias"));
     write_npy(path("x.npy"), &features.mapv(|value| value as f32)).expect("writable");

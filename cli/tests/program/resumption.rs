@@ -77,6 +77,31 @@ fn only_what_is_there_is_resumed() {
 }
 
 #[test]
+fn a_run_without_a_record_of_its_data_is_told_what_is_missing() {
+    let directory = with_data();
+    let run = |given: &[&str]| arcos(directory.path(), &[&["train", "--out", "run"], given].concat());
+    stdout(&run(&["--head", "adacos", "--data", "data", "--epochs", "1"]));
+    fs::remove_file(directory.path().join("run/run.json")).expect("there");
+    let message = complaint(&run(&["--resume", "--epochs", "2"]), 1);
+    assert!(message.contains("run/run.json: is not there; expected") && message.contains("--data"), "{message}");
+    stdout(&run(&["--resume", "--epochs", "2", "--data", "data"]));
+}
+
+#[test]
+fn a_run_that_another_process_has_begun_is_said_to_be_live() {
+    let directory = with_data();
+    fs::create_dir(directory.path().join("run")).expect("writable");
+    let locked = fs::File::open(directory.path().join("run")).expect("a directory");
+    locked.lock().expect("the system can");
+    // Before data are read: there are none.
+    for more in [&["--resume"][..], &["--resume-or-start", "--head", "adacos"], &["--head", "adacos"]] {
+        let message =
+            complaint(&arcos(directory.path(), &[&["train", "--out", "run", "--data", "nowhere"], more].concat()), 1);
+        assert!(message.contains("run: another run is writing here"), "{message}");
+    }
+}
+
+#[test]
 fn other_data_are_refused_and_moved_ones_are_not() {
     let directory = with_data();
     let at = |name: &str| directory.path().join(name);
