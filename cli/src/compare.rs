@@ -4,6 +4,7 @@ use super::checkpoint_every::CheckpointEvery;
 use super::class_report;
 use super::comparison::Comparison;
 use super::data_args::{Data, DataArgs};
+use super::failure::Failure;
 use super::head_args::HeadArgs;
 use super::head_specs::named_heads;
 use super::plot::{self, Curve, Panel, X};
@@ -58,7 +59,7 @@ pub(super) struct Args {
     out: PathBuf,
 }
 
-pub(super) fn run(args: &Args) -> Result<()> {
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let named = args.heads.iter().map(|spec| spec.trim()).filter(|spec| !spec.is_empty());
     let names: Vec<&str> = match &named.collect::<Vec<_>>()[..] {
         [all] if all.eq_ignore_ascii_case("all") => AnyHead::names().collect(),
@@ -88,7 +89,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
 /// beside the others. The `files` that the data are from, if from any, are not replaced.
 ///
 /// # Errors
-/// What is wrong with the settings, the data or the directory; [`Error::HeadsFailed`] where heads failed, once the others are compared.
+/// What is wrong with the settings, the data or the directory; [`Failure::HeadsFailed`] where heads failed, once the others are compared.
 pub(super) fn compare(
     configs: Vec<(String, TrainConfig)>,
     data: &Data,
@@ -96,7 +97,7 @@ pub(super) fn compare(
     out: &Path,
     title: &str,
     named_classes: Option<&ClassTable>,
-) -> Result<()> {
+) -> Result<(), Failure> {
     let Data { train, test, unseen } = data;
     let test = test.as_ref();
     let Possible { configs, left_out } = possible(configs, train.classes())?;
@@ -123,7 +124,7 @@ pub(super) fn compare(
         let trainer = Trainer::new(config, train.clone(), test.cloned());
         if outcomes.is_empty() && failed.is_empty() {
             // What the first cannot begin with, none can.
-            let Ok(trainer) = &trainer else { return trainer.map(|_| ()) };
+            let Ok(trainer) = &trainer else { return Ok(trainer.map(|_| ())?) };
             comparison.start()?;
             remark_on_few_rows(trainer);
         }
@@ -169,8 +170,8 @@ pub(super) fn compare(
     }
 }
 
-fn heads_failed(failed: Vec<(String, Error)>, heads: usize) -> Error {
-    Error::HeadsFailed { failed: failed.into_iter().map(|(name, _)| name).collect(), heads }
+fn heads_failed(failed: Vec<(String, Error)>, heads: usize) -> Failure {
+    Failure::HeadsFailed { failed: failed.into_iter().map(|(name, _)| name).collect(), heads }
 }
 
 /// What can be trained, and what cannot with so few classes, with the reason.

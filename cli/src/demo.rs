@@ -3,6 +3,7 @@
 use super::compare::{CLASSIC_HEADS, compare};
 use super::data_args::Data;
 use super::embed_args::EmbedArgs;
+use super::failure::Failure;
 use super::head_specs::named_heads;
 use super::tell;
 use super::train::remark_on_frozen_features;
@@ -52,7 +53,7 @@ pub(super) struct Args {
     embed: EmbedArgs,
 }
 
-pub(super) fn run(args: &Args) -> Result<()> {
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let &Args {
         epochs, batch_size, seed, classes, train_rows, test_rows, dimension, nuisance: nuisance_spread, ..
     } = args;

@@ -1,6 +1,7 @@
 //! `arcos evaluate`
 
 use super::data_args::read_labels;
+use super::failure::Failure;
 use super::measured_rows::MeasuredRows;
 use super::photographs_of_rows::photographs_of_rows;
 use super::table::figure;
@@ -82,12 +83,12 @@ pub(super) struct Args {
     out: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &Args) -> Result<()> {
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let measures_embeddings =
         args.open_set || args.embeddings.is_some() || args.pairs.is_some() || args.distractors.is_some() || args.nmi;
     if let (Some(start), true) = (args.labels_start, measures_embeddings) {
         let expected = "none where embeddings are measured, whatever their labels".into();
-        return Err(Error::Setting { name: "--labels-start", value: start.to_string(), expected });
+        return Err(Error::Setting { name: "--labels-start", value: start.to_string(), expected }.into());
     }
     let model = match &args.embeddings {
         Some(_) => None,
@@ -109,7 +110,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if let Some(directory) = &args.out {
         report.leave(directory)?;
     }
-    if args.json { print(report.json) } else { print(report.text) }
+    Ok(if args.json { print(report.json) } else { print(report.text) }?)
 }
 
 /// What was measured.
@@ -297,7 +298,7 @@ pub(super) fn read_model(path: &Path) -> Result<Model> {
 }
 
 /// The model of a run, of one that does not know its labels with those from `labels_start`; one that knows them takes no others.
-pub(super) fn read_model_with_labels(path: &Path, labels_start: Option<i64>) -> Result<Model> {
+pub(super) fn read_model_with_labels(path: &Path, labels_start: Option<i64>) -> Result<Model, Failure> {
     let Checkpoint { model, data, .. } = read_checkpoint(path)?;
     let Some(start) = labels_start else { return Ok(model) };
     // Runs from before labels were kept have no check sums of their data, either.
@@ -312,7 +313,8 @@ pub(super) fn read_model_with_labels(path: &Path, labels_start: Option<i64>) -> 
         }
         _ => format!("none: the labels of the run are {}", table.describe()),
     };
-    Err(Error::Setting { name: "--labels-start", value: start.to_string(), expected }.of_run(path))
+    let error = Error::Setting { name: "--labels-start", value: start.to_string(), expected };
+    Err(Failure::of_run(error, path))
 }
 
 fn read_checkpoint(path: &Path) -> Result<Checkpoint> {

@@ -1,6 +1,5 @@
 //! The program `arcos`: argument parsing, progress, tables, plots. See `arcos --help`.
 
-mod advice;
 mod bench;
 mod canvas;
 mod checkpoint_every;
@@ -15,6 +14,7 @@ mod embed;
 mod embed_args;
 mod evaluate;
 mod extract;
+mod failure;
 mod given;
 mod grad;
 mod head_args;
@@ -43,7 +43,7 @@ mod training_plot;
 
 use arcos::Error;
 use clap::{Parser, Subcommand};
-use std::io::ErrorKind;
+use failure::Failure;
 use std::process::ExitCode;
 use terminal::{complain, print, tell, untold};
 
@@ -91,7 +91,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
-    match interrupt::watch().and_then(|()| run(&command)) {
+    match interrupt::watch().map_err(Failure::from).and_then(|()| run(&command)) {
         Ok(()) => match untold() {
             None => ExitCode::SUCCESS,
             Some(error) => {
@@ -99,28 +99,25 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
-        // Whoever reads our output has read enough.
-        Err(Error::Io { cause, .. }) if cause.kind() == ErrorKind::BrokenPipe && command.writes_data() => {
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            complain(format_args!("{error}{}", advice::of(&error)));
-            ExitCode::from(if is_usage(&error) { 2 } else { 1 })
+        Err(failure) if failure.is_broken_pipe() && command.writes_data() => ExitCode::SUCCESS,
+        Err(failure) => {
+            complain(format_args!("{failure}{}", failure.advice()));
+            ExitCode::from(if failure.is_usage() { 2 } else { 1 })
         }
     }
 }
 
-fn run(command: &Command) -> arcos::Result<()> {
+fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Demo(args) => demo::run(args),
         Command::Train(args) => train::run(args),
         Command::Compare(args) => compare::run(args),
-        Command::Extract(args) => extract::run(args),
-        Command::Embed(args) => embed::run(args),
+        Command::Extract(args) => Ok(extract::run(args)?),
+        Command::Embed(args) => Ok(embed::run(args)?),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Predict(args) => predict::run(args),
-        Command::Grad(args) => grad::run(args),
-        Command::Bench(args) => bench::run(args),
+        Command::Grad(args) => Ok(grad::run(args)?),
+        Command::Bench(args) => Ok(bench::run(args)?),
     }
 }
 
@@ -128,18 +125,6 @@ impl Command {
     /// Whether its output is what it is for, so that it ends with whoever reads that.
     fn writes_data(&self) -> bool {
         !matches!(self, Self::Demo(_) | Self::Train(_) | Self::Compare(_) | Self::Extract(_))
-    }
-}
-
-/// Whether the mistake is in the arguments rather than in the data.
-fn is_usage(error: &Error) -> bool {
-    use Error::*;
-    match error {
-        UnknownHead { .. } | UnknownOption { .. } | HyperParameter { .. } | Setting { .. } | OtherSettings { .. } => {
-            true
-        }
-        OfRun { cause, .. } => is_usage(cause),
-        _ => false,
     }
 }
 

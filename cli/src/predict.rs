@@ -2,6 +2,7 @@
 
 use super::csv_text::csv_text;
 use super::evaluate::{model_files, read_model_with_labels};
+use super::failure::Failure;
 use super::terminal::escaped;
 use super::train_args::at_least_one;
 use super::{outputs, run_files};
@@ -36,7 +37,7 @@ pub(super) struct Args {
     out: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &Args) -> Result<()> {
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let inputs = [model_files(&args.run), run_files::all(&args.run), vec![file_of(&args.features)]].concat();
     if let Some(out) = &args.out {
         outputs::refuse_inputs([out], &inputs)?;
@@ -46,15 +47,17 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let classes = model.class_table.len();
     if args.top > classes {
         let expected = format!("at most {classes}, the classes of the head");
-        return Err(Error::Setting { name: "--top", value: args.top.to_string(), expected });
+        return Err(Error::Setting { name: "--top", value: args.top.to_string(), expected }.into());
     }
     let features = read_features(&args.features)?;
     if features.rows().is_empty() {
-        return Err(Error::Empty { what: "features", found: features.rows().shape().to_vec() }.in_file(&args.features));
+        return Err(Error::Empty { what: "features", found: features.rows().shape().to_vec() }
+            .in_file(&args.features)
+            .into());
     }
     let Some(out) = &args.out else {
         let failed = |error| Error::io("write to", "standard output", error);
-        return write(&model, &features, args, BufWriter::new(io::stdout().lock()), &failed);
+        return Ok(write(&model, &features, args, BufWriter::new(io::stdout().lock()), &failed)?);
     };
     // What fails on the way may be of the model or the features: the file then does not come to be.
     let mut outcome = Ok(());
@@ -62,7 +65,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         outcome = write(&model, &features, args, file, &|error| Error::io("write", out, error));
         outcome.as_ref().map_err(|error| io::Error::other(error.to_string())).copied()
     });
-    outcome.and(written)
+    Ok(outcome.and(written)?)
 }
 
 /// Writes the CSV; its heading only with the first rows, since there are none if something is wrong.

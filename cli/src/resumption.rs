@@ -107,7 +107,8 @@ fn shown(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{advice, train::Args};
+    use super::super::failure::advice_on;
+    use super::super::train::Args;
     use super::*;
     use clap::{Args as _, Command, FromArgMatches};
 
@@ -199,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_may_differ_is_listed_and_nothing_else() {
-        let listed = advice::of(&Error::OtherSettings { differences: vec!["seed is 1, the run has 0".into()] });
+        let listed = advice_on(&Error::OtherSettings { differences: vec!["seed is 1, the run has 0".into()] });
         let option = |word: &str| Some(word.strip_prefix("--")?.trim_end_matches(',').replace('-', "_"));
         let listed: Vec<String> = listed.split(' ').filter_map(option).collect();
         assert_eq!(listed, MAY_DIFFER);

@@ -2,6 +2,7 @@
 
 use super::checkpoint_every::{CheckpointEvery, SinceCheckpoint};
 use super::data_args::{Data, DataArgs};
+use super::failure::Failure;
 use super::given::Given;
 use super::head_args::{HeadArgs, borrowed, head, head_names};
 use super::interrupt::{self, Training};
@@ -69,9 +70,10 @@ pub(super) struct Args {
     checkpoint_every: CheckpointEvery,
 }
 
-pub(super) fn run(args: &Args) -> Result<()> {
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let refused = |found: &str, expected: &str| {
-        Err(Error::File { path: args.out.clone(), found: found.into(), expected: expected.into() })
+        let (path, found, expected) = (args.out.clone(), found.into(), expected.into());
+        Err(Error::File { path, found, expected }.into())
     };
     let newest = RunDirectory::load_newest(&args.out)?;
     if args.resume || args.resume_or_start || newest.is_none() {
@@ -82,7 +84,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         Some(checkpoint) if args.resume || args.resume_or_start => resume(args, checkpoint),
         Some(_) => refused("holds a run already", "--resume to go on with it, or another --out"),
         None if args.resume => refused("holds no run with a checkpoint", "one, or --resume-or-start to begin it"),
-        None => start(args),
+        None => Ok(start(args)?),
     }
 }
 
@@ -98,16 +100,16 @@ fn start(args: &Args) -> Result<()> {
     train(trainer, data.unseen, &record, &args.out)
 }
 
-fn resume(args: &Args, checkpoint: Checkpoint) -> Result<()> {
+fn resume(args: &Args, checkpoint: Checkpoint) -> Result<(), Failure> {
     let of_run = RunRecord::read(&args.out)?;
     let data_of_run = of_run.as_ref().and_then(|record| record.data.as_ref());
     if data_of_run.is_none() && !args.data.names_files() {
         let found = if of_run.is_none() { "is not there" } else { "says nothing of the data" };
         let expected = "what `arcos train` wrote there, or the data: --data, or --train-features and --train-labels";
         let path = args.out.join(RunRecord::FILE);
-        return Err(Error::File { path, found: found.into(), expected: expected.into() });
+        return Err(Error::File { path, found: found.into(), expected: expected.into() }.into());
     }
-    let of_run_in_out = |error: Error| error.of_run(&args.out);
+    let of_run_in_out = |error: Error| Failure::of_run(error, &args.out);
     resumption::check(&args.given, &checkpoint.config, &args.data, data_of_run).map_err(of_run_in_out)?;
     let record = RunRecord {
         data: Some(data_of_run.map_or_else(|| args.data.clone(), |of_run| args.data.resuming(of_run.clone()))),
@@ -137,7 +139,7 @@ fn resume(args: &Args, checkpoint: Checkpoint) -> Result<()> {
             trainer.next_learning_rate()?
         ));
     }
-    train(trainer, data.unseen, &record, &args.out)
+    Ok(train(trainer, data.unseen, &record, &args.out)?)
 }
 
 impl Args {

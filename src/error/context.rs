@@ -1,7 +1,7 @@
-//! What an error is said of: a file, a run.
+//! What an error is said of: a file.
 
 use super::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 impl Error {
     /// Wraps an input/output error with the action and the file.
@@ -17,16 +17,9 @@ impl Error {
         }
     }
 
-    fn names_a_file(&self) -> bool {
+    /// Whether its message begins with a file, or what was tried with one.
+    pub fn names_a_file(&self) -> bool {
         matches!(self, Self::Io { .. } | Self::File { .. } | Self::Line { .. } | Self::InFile { .. })
-    }
-
-    /// This error, said of the run in a directory; one that names a file already stays as it is.
-    pub fn of_run(self, run: &Path) -> Self {
-        match self {
-            error if error.names_a_file() => error,
-            cause => Self::OfRun { run: run.into(), cause: Box::new(cause) },
-        }
     }
 }
 
@@ -45,7 +38,7 @@ mod tests {
             assert_eq!(error.to_string().matches("the disk is gone").count(), 1, "{error}");
             assert!(error.source().is_none(), "{error}");
         }
-        let of_file = Error::Empty { what: "features", found: vec![0, 3] }.in_file("x.npy").of_run(Path::new("run"));
+        let of_file = Error::Empty { what: "features", found: vec![0, 3] }.in_file("x.npy").in_file("y.npy");
         assert!(of_file.source().is_none() && of_file.to_string().starts_with("x.npy: features"), "{of_file}");
     }
 }

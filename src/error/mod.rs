@@ -256,14 +256,6 @@ pub enum Error {
         /// What the head, the optimizer or the model said.
         cause: Box<Error>,
     },
-    /// Heads of a comparison whose training failed; the others are compared.
-    #[error("{} of {} failed: {}", .failed.len(), counted(*.heads, "head"), .failed.join(", "))]
-    HeadsFailed {
-        /// Their names.
-        failed: Vec<String>,
-        /// How many were to be trained.
-        heads: usize,
-    },
     /// The operating system refused.
     #[error("cannot {action} {path}: {cause}")]
     Io {
@@ -328,14 +320,6 @@ pub enum Error {
         cause: Box<Error>,
         /// How to go on from which older one.
         remedy: String,
-    },
-    /// A run that cannot go on.
-    #[error("the run in {run}: {cause}")]
-    OfRun {
-        /// Its directory.
-        run: PathBuf,
-        /// Why not.
-        cause: Box<Error>,
     },
     /// Settings that are not those of the run to resume.
     #[error("{}; expected the settings of the run to resume", .differences.join("; "))]
