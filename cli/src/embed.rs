@@ -50,7 +50,6 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
     };
     let embeddings = embed().map_err(|error: arcos::Error| error.in_file(&args.features))?;
-    features.check_unchanged()?;
     atomic_file::write(&args.out, |file| embeddings.write_npy(file).map_err(io::Error::other))?;
     let (rows, dimension) = embeddings.dim();
     print(format_args!(

@@ -57,7 +57,7 @@ pub(super) fn check_places(directory: &Path, files: &[PathBuf]) -> Result<()> {
         let (found, expected) = ("is a directory".into(), "a file to write".into());
         return Err(Error::File { path: taken.clone(), found, expected });
     }
-    files.iter().try_for_each(|file| check_link(file))?;
+    [directory].into_iter().chain(files.iter().map(PathBuf::as_path)).try_for_each(check_link)?;
     let there = directory.ancestors().find(|place| place.exists()).unwrap_or(Path::new("."));
     let attempt = if directory.exists() { "write to" } else { "create" };
     tempfile::tempfile_in(there).map_err(|error| Error::io(attempt, directory, error))?;

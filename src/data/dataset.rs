@@ -282,14 +282,6 @@ impl Dataset {
         }
     }
 
-    /// Checks that a file from which features are read as they are used is what it was.
-    ///
-    /// # Errors
-    /// Those of [`Features::check_unchanged`].
-    pub fn check_unchanged(&self) -> Result<()> {
-        self.features.check_unchanged()
-    }
-
     /// An error about row r of some rows, or of their labels, as one about row `row_of(r)` of this data set or, where there is one, of its file;
     /// `name` is what errors call the rows.
     pub fn located(&self, error: Error, name: &'static str, row_of: impl Fn(usize) -> usize) -> Error {

@@ -80,25 +80,33 @@ impl FeatureFile {
     fn checksum(&self, mut each: impl FnMut(usize, ArrayView2<f32>) -> Result<()>) -> Result<u32> {
         let (all, _) = self.shape;
         (0..all).step_by(ROWS_AT_A_TIME).try_fold(self.header, |checksum, first| {
-            let rows = self.read(first, ROWS_AT_A_TIME.min(all - first))?;
+            let rows = self.rows_now(first, ROWS_AT_A_TIME.min(all - first))?;
             each(first, rows.view())?;
             Ok(crc32c_append(checksum, bytemuck::cast_slice(rows.as_slice().expect("in C order"))))
         })
     }
 
-    /// `count` rows from `first` on.
+    /// `count` rows from `first` on, of a file that has not changed.
     pub fn read(&self, first: usize, count: usize) -> Result<Array2<f32>> {
+        let rows = self.rows_now(first, count)?;
+        self.check_unchanged()?;
+        Ok(rows)
+    }
+
+    /// `count` rows from `first` on, as they are now.
+    fn rows_now(&self, first: usize, count: usize) -> Result<Array2<f32>> {
         let mut rows = Array2::zeros((count, self.shape.1));
         self.read_into(first, rows.as_slice_mut().expect("in C order"))?;
         Ok(rows)
     }
 
-    /// Some rows.
+    /// Some rows, of a file that has not changed.
     pub fn gather(&self, rows: &[usize]) -> Result<Array2<f32>> {
         let mut gathered = Array2::zeros((rows.len(), self.shape.1));
         let elements = gathered.as_slice_mut().expect("in C order");
         let targets = elements.par_chunks_exact_mut(self.shape.1).zip(rows).with_min_len(16);
         targets.try_for_each(|(target, &row)| self.read_into(row, target))?;
+        self.check_unchanged()?;
         Ok(gathered)
     }
 
@@ -110,7 +118,7 @@ impl FeatureFile {
     }
 
     /// Checks that the file has the length and the modification time that it had, or at least holds what it held.
-    pub fn check_unchanged(&self) -> Result<()> {
+    fn check_unchanged(&self) -> Result<()> {
         let now = self.check_length()?;
         let stamp = || self.stamp.lock().unwrap_or_else(PoisonError::into_inner);
         if now == *stamp() {

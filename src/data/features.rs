@@ -56,8 +56,8 @@ impl Features {
         matches!(self.0, Storage::File(_))
     }
 
-    /// Calls `each` with the first row's number and a few rows at a time. Of a file a check sum is remembered by which [it is known not to have
-    /// changed](Self::check_unchanged) where it has only been touched.
+    /// Calls `each` with the first row's number and a few rows at a time. Of a file a check sum is remembered, by which it is known not to have
+    /// changed where it has only been touched.
     ///
     /// # Errors
     /// As [`FeatureRows::all`], and what `each` returns.
@@ -68,18 +68,6 @@ impl Features {
                 .axis_chunks_iter(Axis(0), ROWS_AT_A_TIME)
                 .enumerate()
                 .try_for_each(|(chunk, rows)| each(chunk * ROWS_AT_A_TIME, rows)),
-        }
-    }
-
-    /// Checks that the file from which rows are read has the length and the modification time that it had when it was opened. One that is of a
-    /// [`Dataset`](super::Dataset) and has been written to is read: it has not changed if it holds what it held.
-    ///
-    /// # Errors
-    /// [`Error::File`](crate::Error::File) where it has changed, [`Error::Io`](crate::Error::Io).
-    pub fn check_unchanged(&self) -> Result<()> {
-        match &self.0 {
-            Storage::Memory(_) => Ok(()),
-            Storage::File(file) => file.check_unchanged(),
         }
     }
 }
@@ -128,7 +116,8 @@ impl<'a> FeatureRows<'a> {
     /// All rows; those of a file are read into memory.
     ///
     /// # Errors
-    /// [`Error::File`](crate::Error::File) where the file has changed since it was opened and cannot be read, [`Error::Io`](crate::Error::Io).
+    /// [`Error::File`](crate::Error::File) where the file has changed since it was opened, by its length or by its time of modification; one that was
+    /// looked through, as that of a [`Dataset`](super::Dataset), has not changed if it holds what it held. [`Error::Io`](crate::Error::Io).
     pub fn all(&self) -> Result<CowArray<'a, f32, Ix2>> {
         self.part(0, self.dim().0)
     }
@@ -167,7 +156,7 @@ impl<'a> FeatureRows<'a> {
 
 /// Reads features (N, D) of f16, f32, f64 or integers, in C or Fortran order, of either endianness. `path` is a `.npy` file, an `.npz`
 /// archive of one array, or `archive.npz:name`. Rows of a `.npy` file that is f32 in C order already are read as they are used; it must
-/// not change until then ([`Features::check_unchanged`]).
+/// not change until then.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io); [`Error::File`](crate::Error::File) for a file that is not such an array.

@@ -115,7 +115,7 @@ pub fn check_link(path: &Path) -> Result<()> {
     match path.is_symlink() && !path.exists() {
         false => Ok(()),
         true => {
-            let (found, expected) = ("is a link that leads nowhere".into(), "a file, or a link to one".into());
+            let (found, expected) = ("is a link that leads nowhere".into(), "one to what is there, or none".into());
             Err(Error::File { path: path.into(), found, expected })
         }
     }
@@ -265,7 +265,9 @@ mod tests {
         std::os::unix::fs::symlink("nowhere", at("dangling")).expect("writable");
         let refused = write(&at("dangling"), |file| file.write_all(b"after")).expect_err("it leads nowhere");
         assert!(
-            refused.to_string().ends_with("dangling: is a link that leads nowhere; expected a file, or a link to one")
+            refused
+                .to_string()
+                .ends_with("dangling: is a link that leads nowhere; expected one to what is there, or none")
         );
         assert!(at("dangling").is_symlink());
         assert!(at("link").is_symlink());

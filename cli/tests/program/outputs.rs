@@ -178,10 +178,13 @@ fn an_output_that_is_a_link_to_nothing_is_refused() {
         &[&["predict", "--out", "link.png"], &rows[..]].concat()[..],
         &[&["embed", "--out", "link.png"], &rows[..]].concat(),
         &["bench", "--plot", "link.png"],
+        &["train", "--head", "adacos", "--data", "data", "--out", "link.png"],
+        &["compare", "--data", "data", "--out", "link.png"],
+        &[&evaluate[..], &["--out", "link.png"]].concat(),
     ] {
         let message = complaint(&arcos(directory.path(), command), 1);
         assert!(
-            message.contains("link.png: is a link that leads nowhere; expected a file, or a link to one"),
+            message.contains("link.png: is a link that leads nowhere; expected one to what is there, or none"),
             "{message}"
         );
     }
