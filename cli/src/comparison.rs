@@ -64,6 +64,19 @@ impl Manifest {
         }
     }
 
+    /// What this one and an `earlier` one list, each once; of a head that both have, for the more epochs of the two.
+    fn joined(&self, earlier: Self) -> Self {
+        let mut both = self.clone();
+        for head in earlier.heads {
+            match both.heads.iter_mut().find(|known| known.run == head.run) {
+                Some(known) => known.epochs = known.epochs.max(head.epochs),
+                None => both.heads.push(head),
+            }
+        }
+        both.files.extend(earlier.files.into_iter().filter(|file| !self.files.contains(file)));
+        both
+    }
+
     fn write(&self, directory: &Path) -> Result<()> {
         atomic_file::write(&directory.join(MANIFEST), |file| Ok(serde_json::to_writer_pretty(file, self)?))
     }
@@ -109,6 +122,10 @@ impl Earlier {
         let mut there = Vec::new();
         for file in figures.iter().map(|file| directory.join(file)) {
             if is_there(&file)? {
+                if file.is_dir() && !file.is_symlink() {
+                    let (found, expected) = ("is a directory".into(), "a file, to be replaced".into());
+                    return Err(Error::File { path: file, found, expected });
+                }
                 super::outputs::refuse_inputs([&file], inputs)?;
                 there.push(file);
             }
@@ -154,7 +171,8 @@ impl Comparison {
         let heads: Vec<_> = heads.iter().map(head_run).collect();
         let files: Vec<String> = files.iter().map(|&file| file.into()).collect();
         let look = |files, directory: &Path| Earlier::look(directory, &heads, files, inputs);
-        let found = look(&files, out).and_then(|earlier| Ok((earlier, look(&[], &out.join(UNFINISHED))?)));
+        let unfinished = out.join(UNFINISHED);
+        let found = check_is_directory(&unfinished).and_then(|()| Ok((look(&files, out)?, look(&[], &unfinished)?)));
         let (earlier, unfinished) = found.inspect_err(|_| new.remove())?;
         let manifest = Manifest { format: FORMAT.into(), heads, files };
         Ok(Self { out: out.into(), manifest, earlier, unfinished, new, _lock: own_lock })
@@ -190,12 +208,8 @@ impl Comparison {
     pub fn finish(&mut self) -> Result<()> {
         self.new.keep();
         // A process that is ended on the way leaves nothing that is not listed.
-        let mut both = self.manifest.clone();
-        if let Some(Manifest { heads, files, .. }) = self.earlier.listed.take() {
-            both.heads.extend(heads);
-            both.files.extend(files);
-        }
-        both.write(&self.out)?;
+        let earlier = self.earlier.listed.take();
+        earlier.map_or(Ok(()), |earlier| self.manifest.joined(earlier).write(&self.out))?;
         self.earlier.remove()?;
         let unfinished = self.out.join(UNFINISHED);
         for head in &self.manifest.heads {
@@ -239,6 +253,15 @@ fn refuse_extended(directory: &Path, heads: &[HeadRun]) -> Result<()> {
     Err(Error::File { path: directory.into(), found: extended.join("; "), expected })
 }
 
+/// Refuses what is no directory, if it is there: runs in it could not be moved.
+fn check_is_directory(path: &Path) -> Result<()> {
+    if !is_there(path)? || (path.is_dir() && !path.is_symlink()) {
+        return Ok(());
+    }
+    let expected = "a directory, or nothing; another --out, or move it away".into();
+    Err(Error::File { path: path.into(), found: "is in the way".into(), expected })
+}
+
 /// Whether there is something by this name, be it a link to nothing.
 fn is_there(path: &Path) -> Result<bool> {
     match fs::symlink_metadata(path) {
@@ -267,5 +290,25 @@ fn lock_run(run: &Path, inputs: &[PathBuf]) -> Result<Option<File>> {
     match inputs.iter().find(is_inside) {
         Some(input) => Err(in_the_way(run, format!("holds {}, which this command reads", input.display()))),
         None => Ok(lock),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_two_comparisons_list_is_listed_once() {
+        let manifest = |runs: &[(&str, usize)], files: &[&str]| {
+            let head =
+                |&(run, epochs): &(&str, usize)| HeadRun { head: run.into(), run: run.into(), epochs: Some(epochs) };
+            let files = files.iter().map(|&file| file.into()).collect();
+            Manifest { format: FORMAT.into(), heads: runs.iter().map(head).collect(), files }
+        };
+        let earlier = manifest(&[("softmax", 9), ("cosface", 9)], &["result.png", "open_set.png"]);
+        let both = manifest(&[("softmax", 3), ("adacos", 3)], &["result.png"]).joined(earlier);
+        let runs: Vec<_> = both.heads.iter().map(|head| (head.run.as_str(), head.epochs)).collect();
+        assert_eq!(runs, [("softmax", Some(9)), ("adacos", Some(3)), ("cosface", Some(9))]);
+        assert_eq!(both.files, ["result.png", "open_set.png"]);
     }
 }

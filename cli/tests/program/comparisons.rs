@@ -99,6 +99,19 @@ fn an_earlier_comparison_stays_until_there_is_another() {
         assert!(fs::read_to_string(at("out/comparison.json")).expect("there").contains("softmax"));
     };
 
+    // What could not be replaced in the end is said at the beginning.
+    fs::rename(at("out/result.png"), at("figure")).expect("there");
+    fs::create_dir(at("out/result.png")).expect("writable");
+    fs::write(at("out/unfinished"), "").expect("writable");
+    for (in_the_way, remove) in [("unfinished", fs::remove_file as fn(_) -> _), ("result.png", fs::remove_dir)] {
+        let output = compare(directory.path(), "softmax", &[]);
+        assert!(complaint(&output, 1).contains(&format!("out/{in_the_way}: is ")), "{output:?}");
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("epoch 1/1"), "something was trained");
+        remove(at("out").join(in_the_way)).expect("there");
+    }
+    fs::rename(at("figure"), at("out/result.png")).expect("there");
+    stays();
+
     // All heads fail: what they left is said to be there, and goes with the next.
     let doubling = ["--optimizer", "sgd", "--learning-rate", "1", "--momentum", "0", "--weight-decay", "3"];
     let base = ["compare", "--data", "data", "--out", "out", "--heads", "softmax", "--epochs", "200"];
