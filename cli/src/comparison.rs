@@ -185,6 +185,7 @@ impl Comparison {
     pub fn start(&mut self) -> Result<()> {
         self.unfinished.remove()?;
         let directory = self.out.join(UNFINISHED);
+        atomic_file::remove_left_over(&directory);
         self.new.directory(&directory)?;
         self.new.file(directory.join(MANIFEST));
         self.manifest.write(&directory)

@@ -139,6 +139,8 @@ fn an_earlier_comparison_stays_until_there_is_another() {
         assert!(message.contains("--out out/unfinished/adacos --resume` goes on from there"), "{message}");
         stays();
         assert_eq!(names(&at("out")), [&first[..], &["unfinished"]].concat());
+        // Of a process that was killed while it began.
+        fs::write(at("out/unfinished/.arcos-unfinished-Ab3dE6Ab3dE6"), "half").expect("writable");
     }
 
     // Heads that have been trained further are no longer the comparison's.
