@@ -2,11 +2,12 @@
 //!
 //! Of predictions: [`accuracy`], [`confusion`]. Of embeddings of classes that need not be known: [`retrieval`],
 //! [`clustering`](mutual_information), [`verification`] ([`roc`], [`folds`]) and [`identification`], all by cosine similarity, and all of them at once in
-//! [`open_set`]. Similarities of all rows to all rows are computed a block at a time on rayon's current thread pool, and
+//! [`open_set`]. Of labels: [`centre_angles`], rows far from the centre of their class. Similarities of all rows to all rows are computed a block at a time on rayon's current thread pool, and
 //! never all in memory.
 
 pub mod accuracy;
 pub mod angles;
+pub mod centre_angles;
 pub mod confusion;
 pub mod folds;
 pub mod identification;

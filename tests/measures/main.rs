@@ -2,5 +2,6 @@
 
 #[path = "../common/archive.rs"]
 mod archive;
+mod centre_angles;
 mod definitions;
 mod reference;
