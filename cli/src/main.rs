@@ -35,6 +35,7 @@ mod progress;
 mod resumption;
 mod run_files;
 mod run_record;
+mod suspects;
 mod table;
 mod terminal;
 mod train;
@@ -83,6 +84,8 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Classes and probabilities of unlabelled features, as CSV
     Predict(predict::Args),
+    /// Rows far from the centre of their class, whose labels may be wrong, as CSV
+    Suspects(suspects::Args),
     /// Loss and gradients of one batch as .npy, for checking against other frameworks
     Grad(grad::Args),
     /// Speed and memory of the streaming kernel on this machine, beside bare matrix products
@@ -116,6 +119,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Embed(args) => Ok(embed::run(args)?),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Suspects(args) => suspects::run(args),
         Command::Grad(args) => Ok(grad::run(args)?),
         Command::Bench(args) => Ok(bench::run(args)?),
     }

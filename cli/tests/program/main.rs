@@ -21,6 +21,7 @@ mod partial_fc;
 mod program;
 mod resumption;
 mod row_numbers;
+mod suspects;
 mod wrong_labels;
 
 use std::path::{Path, PathBuf};
