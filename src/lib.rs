@@ -35,7 +35,7 @@
 //!
 //! # Floors
 //!
-//! A module uses only those below it: `ops`, `metrics`, `optim` and `init` (primitives), `heads` and `embedder`, `streaming`, `data`, `train` and `extract`. The
+//! A module uses only those below it: `ops`, `metrics`, `optim`, `penalties` and `init` (primitives), `heads` and `embedder`, `streaming`, `data`, `train` and `extract`. The
 //! program is a crate of its own, `arcos-cli`.
 //!
 //! # Features
@@ -65,6 +65,7 @@ pub mod memory;
 pub mod metrics;
 pub mod ops;
 pub mod optim;
+pub mod penalties;
 #[cfg(feature = "train")]
 pub mod shell;
 pub mod streaming;
