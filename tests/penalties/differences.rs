@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-const STEP: f64 = 1e-5;
+/// Far below the smallest angles between the rows here, whose inverse squares say how fast the differences' error grows.
+const STEP: f64 = 1e-6;
 
 /// Rows of lengths far apart, some near to another or opposite to it.
 fn rows(count: usize, dimension: usize, rng: &mut ChaCha8Rng) -> Array2<f64> {
@@ -50,7 +51,10 @@ fn check(
     let slopes = [slope(here, far_back, 2.0), slope(far_ahead, here, 2.0), slope(ahead, back, 2.0)];
     let expected = (&direction * gradient).sum();
     let scale = slopes.iter().fold(1e-2, |most: f64, slope| most.max(slope.abs()));
-    if (slopes[0] - slopes[1]).abs() > 1e-2 * scale {
+    // A bend parts the slopes on both sides or, where it is slight, those of two widths.
+    let bends = (slopes[0] - slopes[1]).abs() > 1e-2 * scale
+        || (slopes[2] - slope(far_ahead, far_back, 4.0)).abs() > 1e-6 * scale;
+    if bends {
         return Ok(false);
     }
     prop_assert!((slopes[2] - expected).abs() < 1e-5 * scale, "{} and {expected}", slopes[2]);
