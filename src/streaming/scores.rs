@@ -64,7 +64,7 @@ impl<F: Real> Group<F> {
                 let overflowed = products.chunks_exact(columns.len()).position(|row| !rows::all_finite(row));
                 self.overflowed = [self.overflowed, overflowed].into_iter().flatten().min();
             }
-            keep_nearest(batch, products);
+            rows::keep_largest(products, batch.blocks.centres());
             for &(column, row) in batch.targets_in(&columns) {
                 let products = &products[row * columns.len()..][..columns.len()];
                 let (place, score) = own_product(batch, products, column - columns.start);
@@ -146,7 +146,7 @@ impl<F: Real> Group<F> {
     pub fn compute_again(&mut self, batch: &Batch<F>, weights: &[F], block: usize) {
         let operand = self.unit.operand(batch, weights, block).expect("checked in the first pass");
         let products = self.products.compute(batch, block, operand);
-        keep_nearest(batch, products);
+        rows::keep_largest(products, batch.blocks.centres());
         mask_targets(batch, block, products);
     }
 }
@@ -162,23 +162,6 @@ fn changed<'a, F: Real>(
     let scratch = &mut scratch[..products.len()];
     let maxima = rows::apply_into(rule, products, scratch);
     (scratch, Some(maxima))
-}
-
-/// Leaves of each class's centres the one with the largest product.
-fn keep_nearest<F: Real>(batch: &Batch<F>, products: &mut [F]) {
-    let centres = batch.blocks.centres();
-    if centres == 1 {
-        return;
-    }
-    for of_class in products.chunks_exact_mut(centres) {
-        let (mut nearest, mut largest) = (0, of_class[0]);
-        for (centre, &product) in of_class.iter().enumerate().skip(1) {
-            // Of equal centres the first, as everywhere.
-            (nearest, largest) = if product > largest { (centre, product) } else { (nearest, largest) };
-        }
-        of_class.fill(F::neg_infinity());
-        of_class[nearest] = largest;
-    }
 }
 
 /// Where in a row of a block the nearest centre of a labelled class is, and its product. By another order of additions, `column` may be
