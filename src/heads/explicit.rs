@@ -25,7 +25,7 @@ use crate::metrics::accuracy;
 use crate::ops::checked_objective::CheckedObjective;
 use crate::ops::l2_normalize::{self, Normalized, check_finite};
 use crate::ops::softmax_cross_entropy::{self as cross_entropy, CrossEntropyCache};
-use crate::ops::{Angle, Objective, Targets, linear, rows};
+use crate::ops::{Angle, Objective, Targets, anchor_loss, linear, rows};
 use crate::{Error, Real, Result};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip};
 use std::collections::BTreeMap;
@@ -204,6 +204,7 @@ pub(super) fn forward<F: Real, H: Head>(
     let statistics = BatchStatistics::new(targets, correct, angles.into_iter(), scale);
     let (_, cross_entropy, largest_residual) = match checked.loss {
         Loss::EachClass(loss) => loss.forward_checked(logits, &objective)?,
+        Loss::Anchors => anchor_loss::forward_checked(logits, &objective)?,
         loss => cross_entropy::forward_checked(logits, &objective, loss == Loss::Softmax)?,
     };
     let mut row_losses = cross_entropy.row_losses.clone();

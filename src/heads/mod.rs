@@ -22,6 +22,7 @@
 //! | `ldam` | target `s (cosθ - m)`, m larger for smaller classes | `s cosθ` | `weights` |
 //! | `circle` | target `s (1 + m - cosθ) (cosθ - 1 + m)`, others `s max(cosθ + m, 0) (cosθ - m)` | `s cosθ` | `weights` |
 //! | `proxy-nca` | `s cosθ`, the labelled class not in the denominator | `s cosθ` | `weights` |
+//! | `proxy-anchor` | target `s (cosθ - δ)`, others `s (cosθ + δ)`, compared over the rows of the batch | `s cosθ` | `weights` |
 //! | `sphereface2` | target `s (g(cosθ) - m) - t`, others `s (g(cosθ) + m) - t`, each a yes or no | `s cosθ - t` | `weights`, `threshold` |
 //! | `uniface` | target `s (cosθ - m) - t`, others `s cosθ - t`, each a yes or no | `s cosθ - t` | `weights`, `threshold` |
 //! | `p2sgrad` | `cosθ`, its squared distance from 1 or 0 | `cosθ` | `weights` |
@@ -46,6 +47,7 @@ pub mod mv_softmax;
 pub mod norm_softmax;
 pub mod options;
 pub mod p2sgrad;
+pub mod proxy_anchor;
 pub mod proxy_nca;
 pub mod softmax;
 pub mod sphereface;
@@ -109,6 +111,7 @@ list::any_head! {
     "ldam" => ldam::Ldam,
     "circle" => circle::Circle,
     "proxy-nca" => proxy_nca::ProxyNca,
+    "proxy-anchor" => proxy_anchor::ProxyAnchor,
     "sphereface2" => sphereface2::SphereFace2,
     "uniface" => uniface::UniFace,
     "p2sgrad" => p2sgrad::P2SGrad,

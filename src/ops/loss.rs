@@ -1,6 +1,6 @@
 //! What is minimised of a row's logits: softmax cross-entropy, or what some heads put in its place.
 
-use super::Objective;
+use super::{Objective, Reduction};
 use crate::{Error, Real, Result};
 
 /// What a head makes of the logits z of a row labelled y.
@@ -14,6 +14,10 @@ pub enum Loss {
     Nca,
     /// A loss for each class by itself, and their sum: no class takes from another.
     EachClass(ClassLoss),
+    /// `(1/|P⁺|) Σ_{p∈P⁺} ln(1 + Σ_{i: y_i = p} exp(-z_ip)) + (1/C) Σ_p ln(1 + Σ_{i: y_i ≠ p} exp(z_ip))`: each class vector an anchor to which the
+    /// rows of the batch are compared, P⁺ the classes that have rows in it (Kim et al. 2020, arXiv 2003.13911, eq. 4). A class's loss is shared
+    /// among its rows by their exponentials.
+    Anchors,
 }
 
 /// The loss of each class by itself.
@@ -38,26 +42,29 @@ impl Loss {
     }
 
     /// Checks that the loss of the head called `head` has what the objective speaks of: all is there of a softmax, weights and reduction of a loss of
-    /// each class.
+    /// each class, nothing of anchors.
     ///
     /// # Errors
     /// [`Error::Head`].
     pub(crate) fn check_objective<F: Real>(self, head: &'static str, objective: &Objective<F>) -> Result<()> {
-        if let Self::Softmax | Self::Nca = self {
-            return Ok(());
-        }
+        let expected = match self {
+            Self::Softmax | Self::Nca => return Ok(()),
+            Self::EachClass(_) => "none: its loss is of each class by itself, without a softmax",
+            Self::Anchors => "none: its loss is of classes over the rows of a batch",
+        };
+        let of_rows = self == Self::Anchors;
         let has = [
             (objective.label_smoothing != 0.0, "label smoothing"),
             (objective.focal != 0.0, "focal modulation"),
             (objective.z_loss != 0.0, "z-loss"),
             (objective.soft_targets.is_some(), "soft targets"),
+            (of_rows && objective.class_weights.is_some(), "class weights"),
+            (of_rows && objective.sample_weights.is_some(), "sample weights"),
+            (of_rows && objective.reduction != Reduction::Mean, "a reduction"),
         ];
         match has.into_iter().find(|(is_there, _)| *is_there) {
             None => Ok(()),
-            Some((_, found)) => {
-                let expected = "none: its loss is of each class by itself, without a softmax";
-                Err(Error::Head { head, found, expected })
-            }
+            Some((_, found)) => Err(Error::Head { head, found, expected }),
         }
     }
 }

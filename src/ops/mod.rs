@@ -2,6 +2,7 @@
 //!
 //! Gradients are derivatives of the mean loss and have the shape of the thing they belong to.
 
+pub(crate) mod anchor_loss;
 pub mod angle;
 pub mod batch_norm;
 pub(crate) mod checked_objective;

@@ -25,6 +25,11 @@ impl<F: Real> OthersRule<F> {
         Self { threshold: F::of(threshold), zero_below: false, value: [F::zero(); 4], slope: [F::zero(); 3] }
     }
 
+    /// Every cosine stays as it is.
+    pub(crate) fn none() -> Self {
+        Self { threshold: F::infinity(), ..Self::filter(0.0) }
+    }
+
     /// `φ(c)`
     #[inline(always)] // into the code of several instruction sets
     pub fn value_at(&self, cosine: F) -> F {

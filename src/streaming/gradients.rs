@@ -185,8 +185,10 @@ impl<F: Real> Group<F> {
 
     /// Turns the products of `block`, which are there, into the derivatives by them, but for those of labelled classes and soft targets.
     fn exponentiate(&mut self, batch: &Batch<F>, state: &RowState<F>, block: usize) {
-        if let Loss::EachClass(loss) = batch.loss {
-            return self.slopes_of_losses(loss, batch, state, block);
+        match batch.loss {
+            Loss::Softmax | Loss::Nca => {}
+            Loss::EachClass(loss) => return self.slopes_of_losses(loss, batch, state, block),
+            Loss::Anchors => return self.exponentiate_columns(batch, state, block),
         }
         let width = batch.blocks.columns_of(block).len();
         let has_scale = !self.mean_products.is_empty();

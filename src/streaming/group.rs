@@ -42,10 +42,13 @@ pub(super) struct Group<F> {
     pub products: Products<F>,
     /// For each block and row, the largest inner product of the other classes, as the head changes it.
     pub maxima: Vec<F>,
-    /// For each block and row, the sum of exponentials of the other classes' logits, relative to the largest, or of their losses.
+    /// For each block and row, the sum of exponentials of the other classes' logits, relative to the largest, or of their losses, or what their losses share out
+    /// to it.
     pub sums: Vec<F>,
     /// [`maxima`](Self::maxima) as they were before the head changed them; empty where it changes none.
     pub unchanged_maxima: Vec<F>,
+    /// For each column of the group, `ln(1 + Σ_i exp(z_i))` over the rows of other classes, where class vectors are anchors.
+    pub log_sums: Vec<F>,
     /// One row of a block, changed.
     pub changed: Vec<F>,
     pub targets: Vec<Target<F>>,
@@ -85,6 +88,12 @@ impl<F: Real> Group<F> {
         let first = batch.blocks.columns_of(self.blocks(&batch.blocks).start).start;
         let columns = batch.blocks.columns_of(block);
         (columns.start - first) * batch.dimension()..(columns.end - first) * batch.dimension()
+    }
+
+    /// Where in `log_sums` the columns of a block are.
+    pub fn columns_in_group(&self, batch: &Batch<F>, block: usize) -> Range<usize> {
+        let vectors = self.vectors_of(batch, block);
+        vectors.start / batch.dimension()..vectors.end / batch.dimension()
     }
 
     /// Where in `maxima` and `sums` the rows of a block are.

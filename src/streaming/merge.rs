@@ -5,17 +5,17 @@ use super::group::{Group, Target};
 use super::scores::{tables, targets};
 use crate::heads::rules::RowRules;
 use crate::ops::softmax_cross_entropy::row_terms;
-use crate::ops::{Loss, rows};
+use crate::ops::{Loss, anchor_loss, rows};
 use crate::{Error, Real, Result};
 use std::ops::Range;
 
 /// What the second pass needs of each row: its probabilities are `p_j = factor exp(scale e_j - shift)`, e its inner products, and the
 /// derivatives by its logits `A p_j - U`, of which `factor` holds A. Where each class has a loss ℓ of its own they are
-/// `factor ℓ'(scale e_j - threshold)`.
+/// `factor ℓ'(scale e_j - threshold)`, where class vectors are anchors `factor exp(scale e_j - log_sum_j)`.
 #[derive(Debug, Default)]
 pub(super) struct RowState<F> {
     pub scale: F,
-    /// (B,) the largest logit of the other classes; 0 where each class has a loss of its own.
+    /// (B,) the largest logit of the other classes; 0 where their losses are not relative to it.
     pub shifts: Vec<F>,
     /// (B,) zero in rows without a label.
     pub factors: Vec<F>,
@@ -60,7 +60,7 @@ pub(super) fn merge<F: Real>(
     let rows = batch.rows();
     state.scale = scale;
     let RowState { shifts, factors, uniform, residuals, d_norms, d_scales, losses, .. } = state;
-    let is_relative = !matches!(batch.loss, Loss::EachClass(_));
+    let is_relative = matches!(batch.loss, Loss::Softmax | Loss::Nca);
     for (values, start) in [
         (shifts, if is_relative { F::neg_infinity() } else { F::zero() }),
         (factors, F::zero()),
@@ -103,18 +103,23 @@ pub(super) fn merge<F: Real>(
     let mut soft_of_rows = vec![Vec::new(); if batch.soft_targets.is_empty() { 0 } else { rows }];
     soft_scores().for_each(|soft| soft_of_rows[soft.row].push((soft.probability, scale * soft.value)));
     let mut of_targets = vec![F::zero(); soft_of_rows.len()];
-    for target in targets(groups) {
+    let classes = batch.objective.targets.classes();
+    let class_of = |row: usize| batch.objective.targets.class_of_row()[row].expect("a target has a label");
+    let own: Vec<_> = match batch.loss {
+        Loss::Anchors => targets(groups).map(|target| (class_of(target.row), logit_of(target))).collect(),
+        _ => Vec::new(),
+    };
+    let of_anchors = anchor_loss::of_labels(&own, classes);
+    for (number, target) in targets(groups).enumerate() {
         let row = target.row;
         let rules = rules_of(row);
         let logit = logit_of(target);
         let sum_of_products: F = groups.iter().filter_map(|group| group.sums_of_products.get(row).copied()).sum();
         let soft_targets = soft_of_rows.get(row).into_iter().flatten().copied();
         let (of_row, p_over_exp) = match batch.loss {
-            Loss::EachClass(loss) => {
-                let classes = batch.objective.targets.classes();
-                (loss.row(batch.objective.weight(row), logit, classes, others[row]), F::one())
-            }
-            loss => {
+            Loss::EachClass(loss) => (loss.row(batch.objective.weight(row), logit, classes, others[row]), F::one()),
+            Loss::Anchors => (anchor_loss::row(of_anchors[number], own.len(), classes, others[row]), F::one()),
+            loss @ (Loss::Softmax | Loss::Nca) => {
                 let terms = row_terms(logit - state.shifts[row], others[row], loss == Loss::Softmax);
                 let of_row = batch.objective.row(row, &terms, logit, scale * sum_of_products, soft_targets);
                 (of_row, terms.p_over_exp)
@@ -193,6 +198,8 @@ impl<F: Real> RowState<F> {
         let mass = |((&shift, &factor), (&maximum, &sum)): ((&F, &F), (&F, &F))| match loss {
             Loss::Softmax | Loss::Nca => factor.abs() * sum * (self.scale * maximum - shift).exp(),
             Loss::EachClass(loss) => factor * loss.largest_sum_of_slopes(columns, sum),
+            // exp(z - log_sum) is at most share(log_sum) times it.
+            Loss::Anchors => factor * sum,
         };
         rows.zip(maxima.iter().zip(sums)).map(mass).fold(F::zero(), |largest, mass| largest.max(mass))
     }

@@ -47,6 +47,7 @@
 //! same bits for the same number of threads. With another number the classes are cut into other blocks, which changes the order of
 //! additions: differences are of the size of rounding.
 
+mod anchors;
 mod batch;
 mod blocks;
 mod evaluate;

@@ -113,6 +113,9 @@ impl<F: Real> Group<F> {
                 self.maxima.push(maximum);
                 self.sums.push(sum);
             }
+            if batch.loss == Loss::Anchors && sums == Sums::OfLogits {
+                self.share_out(batch, block, scale);
+            }
         }
         if batch.geometry.normalizes_weights() {
             self.weight_length = self.unit.shortest();
@@ -132,6 +135,10 @@ impl<F: Real> Group<F> {
         for block in self.blocks(&batch.blocks).rev() {
             if !self.products.has(batch, block) {
                 self.compute_again(batch, &weights[self.vectors_of(batch, block)], block);
+            }
+            if batch.loss == Loss::Anchors {
+                self.share_out(batch, block, scale);
+                continue;
             }
             let table = self.rows_of(batch, block);
             for row in 0..batch.rows() {
@@ -187,6 +194,8 @@ fn sum_of_logits<F: Real>(batch: &Batch<F>, row: &[F], scale: F, maximum: F) -> 
     match batch.loss {
         Loss::Softmax | Loss::Nca => sum_of_exp(row, scale, maximum),
         Loss::EachClass(loss) => rows::sum_of_losses(loss, row, scale, batch.threshold),
+        // What is shared out is known once all rows are.
+        Loss::Anchors => F::zero(),
     }
 }
 

@@ -258,6 +258,7 @@ impl Case {
         match head(&self.spec).0.loss() {
             Loss::Softmax | Loss::Nca => self.objective,
             Loss::EachClass(_) => self.objective.weights_alone(),
+            Loss::Anchors => Settings::default(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The gradient filter: what it leaves out, and no more than it says.
 
 use super::case::with_vector;
-use super::objective_case::{Owned, settings};
+use super::objective_case::{Owned, Settings, settings};
 use super::streaming::{kernel, pool, setting};
 use arcos::heads::{ArcFace, Gradients, Loss, NormSoftmax, Scale, Softmax};
 use arcos::optim::{Optimizer, Sgd};
@@ -25,7 +25,7 @@ fn concentrated(batch: usize, dimension: usize, classes: usize, seed: u64) -> (A
 proptest! {
     #[test]
     fn the_filter_changes_gradients_by_no_more_than_its_bound(
-        head in prop::sample::select(vec!["softmax", "l2-softmax:alpha=8", "norm-softmax:scale=24", "arcface:margin=0.3:scale=32", "proxy-nca:scale=24", "uniface:scale=32", "sphereface2:scale=32"]),
+        head in prop::sample::select(vec!["softmax", "l2-softmax:alpha=8", "norm-softmax:scale=24", "arcface:margin=0.3:scale=32", "proxy-nca:scale=24", "proxy-anchor:scale=24", "uniface:scale=32", "sphereface2:scale=32"]),
         (batch, classes, seed) in (1usize..=12, 200usize..=2000, 0..10_000u64),
         exponent in -8.0..-0.5f64,
         setting in setting(),
@@ -35,7 +35,11 @@ proptest! {
         let (features, weights, labels) = concentrated(batch, 24, classes, seed);
         let parameters = head.initial_parameters(weights.clone()).expect("enough classes");
         let mass = 10f64.powf(exponent);
-        let settings = if let Loss::EachClass(_) = head.loss() { settings.weights_alone() } else { settings };
+        let settings = match head.loss() {
+            Loss::Softmax | Loss::Nca => settings,
+            Loss::EachClass(_) => settings.weights_alone(),
+            Loss::Anchors => Settings::default(),
+        };
         let owned = Owned::new(settings, labels.clone(), classes, seed);
         let run = |filter| {
             let mut kernel = kernel::<f64>(setting.workspace, filter);

@@ -1,7 +1,7 @@
 //! What must hold for every head, or for every normalised one, whatever the numbers.
 
 use super::case::{Arrays, Case, case, case_of, head, is_on_sphere, loss_size, rows_by_name, spec};
-use arcos::heads::{Gradients, NormSoftmax, Row, Scale, State};
+use arcos::heads::{Gradients, Loss, NormSoftmax, Row, Scale, State};
 use arcos::ops::{Angle, IGNORE_LABEL};
 use arcos::{AnyHead, Head, Parameters};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, ShapeBuilder, Zip};
@@ -202,7 +202,7 @@ proptest! {
     fn the_loss_is_the_mean_over_rows(case in case()) {
         let arrays = case.build();
         // State is of the batch, not of its rows.
-        prop_assume!(arrays.parameters.state.is_empty());
+        prop_assume!(arrays.parameters.state.is_empty() && arrays.head.loss() != Loss::Anchors);
         let all = step(&arrays)?;
         let labelled: Vec<usize> = (0..case.batch).filter(|&row| arrays.labels[row] != IGNORE_LABEL).collect();
         let mut sum = 0.0;
@@ -217,7 +217,7 @@ proptest! {
     }
 
     #[test]
-    fn a_batch_given_twice_is_the_same_batch(case in case()) {
+    fn a_batch_given_twice_is_the_same_batch(case in case_of(|head| head.loss() != Loss::Anchors)) {
         let arrays = case.build();
         let expected = step(&arrays)?;
         let mut twice = arrays.clone();

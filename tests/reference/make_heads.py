@@ -159,6 +159,15 @@ def proxy_nca(x, w, labels, scale):
     return rows.sum() / labelled
 
 
+def proxy_anchor(x, w, labels, scale, delta):
+    cos = cosines(x, w)
+    own, others, _ = masks(cos, labels)
+    down = lambda exponents: jax.scipy.special.logsumexp(jnp.vstack([jnp.zeros(cos.shape[1]), exponents]), axis=0)
+    positive = down(jnp.where(own, -scale * (cos - delta), -jnp.inf))
+    negative = down(jnp.where(others, scale * (cos + delta), -jnp.inf))
+    return positive.sum() / own.any(axis=0).sum() + negative.mean()
+
+
 def yes_or_no(cos, target, others, labels, positive, negative):
     own, rest, labelled = masks(cos, labels)
     losses = positive * jnp.where(own, jax.nn.softplus(-target[:, None]), 0.0)
@@ -349,6 +358,11 @@ def cases():
 
         x, w, y, b = arrays(1800 + number, 8, 4, 6, ignored=1, far=2)
         yield "proxy-nca", {"scale": scale}, (x, w, y, b), lambda x, w, b, a, y=y, s=scale: proxy_nca(x, w, y, s), scale
+
+        for m in [0.1, 0.4]:
+            x, w, y, b = arrays(1850 + number + int(10 * m), 8, 4, 6, ignored=1, far=2)
+            loss = lambda x, w, b, a, y=y, s=scale, m=m: proxy_anchor(x, w, y, s, m)
+            yield "proxy-anchor", {"scale": scale, "margin": m}, (x, w, y, b), loss, scale
 
         for form, m, share, power, gradient in [
             ("c", 0.4, 0.7, 3, "true"),

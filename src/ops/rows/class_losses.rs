@@ -17,7 +17,7 @@ pub(crate) fn slopes_of_losses<F: Real>(
     (scale, threshold): (F, F),
     factor: F,
 ) -> (F, F) {
-    let rule = rule.unwrap_or(OthersRule { threshold: F::infinity(), ..OthersRule::filter(0.0) });
+    let rule = rule.unwrap_or(OthersRule::none());
     Arch::new().dispatch(SlopesOfLosses { loss, rule, row, scale, threshold, factor })
 }
 

@@ -4,11 +4,13 @@
 //! set. A closure given to its `dispatch` is not inlined, and would get the oldest one.
 
 mod class_losses;
+mod columns;
 mod exponentials;
 mod nearest;
 mod others;
 
 pub(crate) use class_losses::{slopes_of_losses, sum_of_losses};
+pub(crate) use columns::{add_exp, raise, scaled_exp_down, weighted_sum_of_exp};
 pub(crate) use exponentials::{exp_weighted_sum, scaled_exp, scaled_exp_of, sum_of_exp};
 pub(crate) use nearest::keep_largest;
 pub(crate) use others::{apply_into, subtract_slopes};
