@@ -14,9 +14,10 @@ pub(crate) fn log_sum<F: Real>(largest: F, sum: F) -> F {
     if largest > F::zero() { largest + ((-largest).exp() + sum).ln() } else { sum.ln_1p() }
 }
 
-/// What `exp(u_i - log_sum)` is multiplied by to give row i's share of the loss: `log_sum / (1 - exp(-log_sum))`, 1 where it is 0.
-pub(crate) fn share<F: Real>(log_sum: F) -> F {
-    if log_sum > F::zero() { log_sum / -(-log_sum).exp_m1() } else { F::one() }
+/// What `exp(u_i - largest)` is multiplied by to give row i's share of the loss, from [`log_sum`] and its `sum`: what rounding does to the exponentials it
+/// does to their sum, too.
+pub(crate) fn share<F: Real>(log_sum: F, sum: F) -> F {
+    if sum > F::zero() { log_sum / sum } else { F::zero() }
 }
 
 /// The loss of labelled rows as those of their classes, `(1/|P⁺|) Σ_p ln(1 + Σ_{i: y_i = p} exp(-z_i))` times their number: of each row its share and
@@ -36,8 +37,8 @@ pub(crate) fn of_labels<F: Real>(rows: &[(usize, F)], classes: usize) -> Vec<(F,
     let factor = F::of(rows.len() as f64 / anchors as f64);
     let of_row = |&(class, logit): &(usize, F)| {
         let log_sum = log_sum(largest[class], sums[class]);
-        let exp = factor * (-logit - log_sum).exp();
-        (share(log_sum) * exp, -exp)
+        let share = share(log_sum, sums[class]) * (-logit - largest[class]).exp();
+        (factor * share, -factor * (-logit - log_sum).exp())
     };
     rows.iter().map(of_row).collect()
 }
@@ -77,9 +78,10 @@ pub(crate) fn forward_checked<F: Real>(
     let mut others = Array1::zeros(residual.nrows());
     for mut column in residual.columns_mut() {
         let largest = column.fold(F::zero(), |largest, &logit| largest.max(logit));
-        let log_sum = log_sum(largest, column.fold(F::zero(), |sum, &logit| sum + (logit - largest).exp()));
+        let exps = column.mapv(|logit| (logit - largest).exp());
+        let log_sum = log_sum(largest, exps.sum());
+        others.scaled_add(share(log_sum, exps.sum()), &exps);
         column.mapv_inplace(|logit| (logit - log_sum).exp());
-        others.scaled_add(share(log_sum), &column);
     }
     let mut row_losses = Array1::zeros(residual.nrows());
     for ((number, class), of_label) in objective.targets.iter().zip(of_labels) {

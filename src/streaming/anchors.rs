@@ -21,11 +21,12 @@ impl<F: Real> Group<F> {
         }
         let log_sums: Vec<_> =
             largest.iter().zip(&sums).map(|(&largest, &sum)| anchor_loss::log_sum(largest, sum)).collect();
-        let shares: Vec<_> = log_sums.iter().map(|&log_sum| anchor_loss::share(log_sum)).collect();
+        let shares: Vec<_> =
+            log_sums.iter().zip(&sums).map(|(&log_sum, &sum)| anchor_loss::share(log_sum, sum)).collect();
         let table = self.rows_of(batch, block);
         for row in (0..batch.rows()).filter(is_labelled) {
             let row_of_block = self.changed_row(batch, block, row);
-            self.sums[table.start + row] = rows::weighted_sum_of_exp(row_of_block, scale, &log_sums, &shares);
+            self.sums[table.start + row] = rows::weighted_sum_of_exp(row_of_block, scale, &largest, &shares);
         }
         if self.log_sums.len() < columns.end {
             self.log_sums.resize(columns.end, F::zero());

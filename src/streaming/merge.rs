@@ -198,7 +198,7 @@ impl<F: Real> RowState<F> {
         let mass = |((&shift, &factor), (&maximum, &sum)): ((&F, &F), (&F, &F))| match loss {
             Loss::Softmax | Loss::Nca => factor.abs() * sum * (self.scale * maximum - shift).exp(),
             Loss::EachClass(loss) => factor * loss.largest_sum_of_slopes(columns, sum),
-            // exp(z - log_sum) is at most share(log_sum) times it.
+            // exp(z - log_sum) is at most what is shared out for it.
             Loss::Anchors => factor * sum,
         };
         rows.zip(maxima.iter().zip(sums)).map(mass).fold(F::zero(), |largest, mass| largest.max(mass))

@@ -83,6 +83,7 @@ fn assert_close<F: Real>(
     residuals: f64,
     tolerance: f64,
 ) -> Result<(), TestCaseError> {
+    let rows = found.d_features.nrows() as f64;
     let (of_found, of_expected) = (rows_by_name(found), rows_by_name(expected));
     prop_assert_eq!(of_found.len(), of_expected.len());
     let of_vectors = of_found.iter().zip(&of_expected).map(|((name, found), (_, expected))| {
@@ -90,7 +91,8 @@ fn assert_close<F: Real>(
             "alpha" => longest(weights),
             // The scale is at most 100 here, and a margin's value at most 2π.
             "log_scale" => 100.0,
-            "threshold" => residuals,
+            // Of as many numbers as rows, each of the size of the result.
+            "threshold" => residuals * rows,
             _ => 0.0,
         };
         (*name, found, expected, cancels)
