@@ -5,6 +5,7 @@ use super::head_args::{HeadArgs, borrowed, head, head_names};
 use super::head_state::{self, name_and_number, set_state, set_trained};
 use super::npy::{self, write};
 use super::objective_args::ObjectiveArgs;
+use super::penalty_args::{WeightedPenalty, weighted_penalty};
 use super::{outputs, print};
 use arcos::data::{ClassTable, Matrix, file_of, read_f32_vector, read_matrix, read_vector};
 use arcos::files::NewPlaces;
@@ -77,6 +78,10 @@ pub(super) struct Args {
     /// How the losses of rows become one; none writes them all (B,), with the gradients of their sum
     #[arg(long, value_enum, default_value_t = ReductionName::Mean, help_heading = "Objective")]
     reduction: ReductionName,
+    /// Add a penalty, times a weight: intra, inter or regularface, as NAME or NAME:WEIGHT, or triplet:WEIGHT:margin=RADIANS. More than once adds
+    /// several; not with --reduction none
+    #[arg(long, value_name = "NAME[:WEIGHT]", value_parser = weighted_penalty, help_heading = "Objective")]
+    penalty: Vec<WeightedPenalty>,
     /// Where the .npy files go
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -90,6 +95,10 @@ enum ReductionName {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    if !args.penalty.is_empty() && args.reduction == ReductionName::None {
+        let expected = "mean or sum with --penalty, which is of no single row".into();
+        return Err(Error::Setting { name: "--reduction", value: "none".into(), expected });
+    }
     let mut options: Vec<_> = borrowed(args.head_args.given()).collect();
     let plain = head(&args.head, [])?;
     let mut state = args.state.clone();
@@ -244,10 +253,16 @@ fn write_gradients<F: Real + WritableElement>(
     let mut head = head.clone();
     head.count_classes(&sizes);
     let arrays = ObjectiveArrays::read(args, &sizes)?;
-    let (loss, cache) = head.forward(features.view(), &parameters, arrays.objective(labels.view(), args.reduction))?;
+    let (mut loss, cache) =
+        head.forward(features.view(), &parameters, arrays.objective(labels.view(), args.reduction))?;
     let row_losses = cache.row_losses.clone();
     let (scale, state) = (cache.scale.to_double(), cache.state.clone());
-    let gradients = head.backward(cache);
+    let mut gradients = head.backward(cache);
+    for penalty in &args.penalty {
+        let of_head = (&mut gradients.d_features, &mut gradients.d_weights);
+        let weights = parameters.weights.view();
+        loss += penalty.add(features.view(), weights, labels.view(), head.centres(), of_head)?;
+    }
 
     let mut line = serde_json::json!({ "head": head.name(), "loss": loss.to_double(), "scale": scale });
     if !state.is_empty() {

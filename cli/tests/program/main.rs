@@ -18,6 +18,7 @@ mod objectives;
 mod open_set;
 mod outputs;
 mod partial_fc;
+mod penalties;
 mod program;
 mod resumption;
 mod row_numbers;

@@ -1,0 +1,107 @@
+//! `grad --penalty`: what the library's penalties add to loss and gradients.
+
+use super::command::{arcos, complaint, stdout};
+use arcos::penalties::{inter, intra, regularface, triplet};
+use ndarray::{Array0, Array1, Array2, array};
+use ndarray_npy::{read_npy, write_npy};
+use std::path::Path;
+
+const GRAD: [&str; 9] = ["grad", "--head", "arcface", "--features", "x.npy", "--weights", "w.npy", "--labels", "y.npy"];
+
+type Gradients = (f64, Array2<f64>, Array2<f64>);
+
+fn batch(directory: &Path) -> (Array2<f64>, Array2<f64>, Array1<i64>) {
+    let x = Array2::from_shape_fn((6, 3), |(row, column)| ((row * 5 + column * 3) % 7) as f64 - 2.5);
+    let w = Array2::from_shape_fn((4, 3), |(row, column)| ((row * 3 + column * 2) % 5) as f64 - 1.3);
+    let y = array![0i64, 1, 0, -100, 1, 3];
+    write_npy(directory.join("x.npy"), &x).expect("writable");
+    write_npy(directory.join("w.npy"), &w).expect("writable");
+    write_npy(directory.join("y.npy"), &y).expect("writable");
+    (x, w, y)
+}
+
+fn gradients(directory: &Path, out: &str, more: &[&str]) -> Gradients {
+    stdout(&arcos(directory, &[&GRAD[..], &["--out", out], more].concat()));
+    let at = |name: &str| directory.join(out).join(name);
+    let loss: Array0<f64> = read_npy(at("loss.npy")).expect("written");
+    let read = |name: &str| -> Array2<f64> { read_npy(at(name)).expect("written") };
+    (loss[()], read("d_features.npy"), read("d_weights.npy"))
+}
+
+#[test]
+fn penalties_are_added_times_their_weights() -> arcos::Result<()> {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let path = directory.path();
+    let (x, w, y) = batch(path);
+    let (x, w, y) = (x.view(), w.view(), y.view());
+    let plain = gradients(path, "plain", &[]);
+    let of_intra = {
+        let (loss, cache) = intra::forward(x, w, y)?;
+        let gradients = intra::backward(&cache);
+        (loss, gradients.d_features, gradients.d_weights)
+    };
+    let (loss, cache) = inter::forward(w, y)?;
+    let of_inter = (loss, Array2::zeros(x.dim()), inter::backward(&cache));
+    let (loss, cache) = triplet::forward(x, y, 0.7)?;
+    let of_triplet = (loss, triplet::backward(&cache), Array2::zeros(w.dim()));
+    let (loss, cache) = regularface::forward(w)?;
+    let of_regularface = (loss, Array2::zeros(x.dim()), regularface::backward(&cache));
+    assert!(of_triplet.0 > 0.0);
+
+    let add = |to: Gradients, weight: f64, of: &Gradients| {
+        (to.0 + weight * of.0, to.1 + weight * &of.1, to.2 + weight * &of.2)
+    };
+    let check = |options: &[&str], added: &[(f64, &Gradients)]| {
+        let options: Vec<&str> = options.iter().flat_map(|&option| ["--penalty", option]).collect();
+        let found = gradients(path, "with", &options);
+        let expected = added.iter().fold(plain.clone(), |to, &(weight, of)| add(to, weight, of));
+        approx::assert_relative_eq!(found.0, expected.0, max_relative = 1e-14);
+        for (found, expected) in [(&found.1, &expected.1), (&found.2, &expected.2)] {
+            assert!((found - expected).iter().all(|difference| difference.abs() < 1e-14), "{options:?}");
+        }
+    };
+    check(&["intra"], &[(1.0, &of_intra)]);
+    check(&["inter:2.5"], &[(2.5, &of_inter)]);
+    check(&["triplet:0.5:margin=0.7"], &[(0.5, &of_triplet)]);
+    check(&["regularface:3", "intra:0.25"], &[(3.0, &of_regularface), (0.25, &of_intra)]);
+    Ok(())
+}
+
+#[test]
+fn what_is_no_penalty_is_refused() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let path = directory.path();
+    batch(path);
+    let refused = |more: &[&str]| {
+        let message = complaint(&arcos(path, &[&GRAD[..], &["--out", "none"], more].concat()), 2);
+        assert!(!path.join("none").exists(), "{more:?}");
+        message
+    };
+    for wrong in ["intro", "triplet", "triplet:1", "intra:1:margin=0.3", "triplet:1:m=0.3", "intra:1:margin=1:2", ""] {
+        assert!(refused(&["--penalty", wrong]).contains("expected NAME[:WEIGHT] with NAME one of intra"), "{wrong}");
+    }
+    for wrong in ["0", "-1", "NaN", "inf", "x"] {
+        let message = refused(&["--penalty", &format!("intra:{wrong}")]);
+        assert!(message.contains(&format!("the weight is {wrong}; expected a number above 0")), "{message}");
+    }
+    let message = refused(&["--penalty", "triplet:1:margin=4"]);
+    assert!(message.contains("the margin is 4; expected an angle in [0, π] radians"), "{message}");
+    let message = refused(&["--penalty", "intra", "--reduction", "none"]);
+    assert!(message.contains("--reduction is none; expected mean or sum with --penalty"), "{message}");
+    let sub_centers = ["grad", "--head", "sub-center-arcface", "--centres", "2"];
+    for (penalty, is_taken) in [("inter", false), ("intra", false), ("regularface", true)] {
+        let more = ["--features", "x.npy", "--weights", "w.npy", "--labels", "two.npy", "--out", penalty];
+        write_npy(path.join("two.npy"), &array![0i64, 1, 0, -100, 1, 1]).expect("writable");
+        let output = arcos(path, &[&sub_centers[..], &more, &["--penalty", penalty]].concat());
+        match is_taken {
+            true => drop(stdout(&output)),
+            false => {
+                let message = complaint(&output, 2);
+                assert!(
+                    message.contains("a penalty of heads with 2 centres a class: triplet or regularface"),
+                    "{message}"
+                );
+            }
+        }
+    }
+}
