@@ -103,7 +103,7 @@ fn head(name: &str) -> AnyHead {
 }
 
 fn regimes(criterion: &mut Criterion) {
-    let without_workspace = |filter| StreamingOptions { workspace: 0, filter };
+    let without_workspace = |filter| StreamingOptions { workspace: 0, filter, ..StreamingOptions::default() };
     let arcface = head("arcface");
     for (batch, dimension, classes) in [(128, 1280, 200), (256, 512, 10_000), (512, 512, 50_000)] {
         let case = Case::dense(batch, dimension, classes);

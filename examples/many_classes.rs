@@ -26,7 +26,8 @@ fn main() -> arcos::Result<()> {
     let mut moments: Vec<_> = lengths.into_iter().map(|length| optimizer.moments(length)).collect();
 
     // No inner product is kept, and classes without a visible share in the softmax are left out of the gradients.
-    let mut kernel = Streaming::new(StreamingOptions { workspace: 0, filter: GradientFilter::ROUNDING })?;
+    let mut kernel =
+        Streaming::new(StreamingOptions { workspace: 0, filter: GradientFilter::ROUNDING, ..Default::default() })?;
     for step in 1..=steps {
         let noise: Array2<f32> = init::glorot_normal(batch, dimension, &mut rng);
         let features = &centres + noise * 0.1;

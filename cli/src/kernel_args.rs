@@ -1,7 +1,7 @@
 //! The options of the streaming kernel as arguments.
 
 use arcos::Result;
-use arcos::streaming::{GradientFilter, StreamingOptions};
+use arcos::streaming::{GradientFilter, Precision, StreamingOptions};
 
 /// `--workspace` and `--filter`.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -17,13 +17,13 @@ pub(super) struct KernelArgs {
 
 impl KernelArgs {
     /// The options, checked.
-    pub fn options(&self) -> Result<StreamingOptions> {
+    pub fn options(&self, precision: Precision) -> Result<StreamingOptions> {
         let workspace = match self.workspace {
             Some(mebibytes) => mebibytes.saturating_mul(1 << 20),
             None => StreamingOptions::default().workspace,
         };
         let filter = self.filter.map_or(GradientFilter::Off, GradientFilter::Mass);
-        let options = StreamingOptions { workspace, filter };
+        let options = StreamingOptions { workspace, filter, precision };
         options.check()?;
         Ok(options)
     }

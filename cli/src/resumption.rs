@@ -10,7 +10,7 @@ use arcos::{AnyHead, Error, Result};
 use serde_json::Value;
 
 /// Options that are settings of a run, and where its configuration has them as JSON.
-const SETTINGS: [(&str, &str); 27] = [
+const SETTINGS: [(&str, &str); 28] = [
     ("head", "/head/name"),
     ("batch_size", "/batch_size"),
     ("optimizer", "/optimizer/name"),
@@ -29,6 +29,7 @@ const SETTINGS: [(&str, &str); 27] = [
     ("seed", "/seed"),
     ("kernel", "/kernel"),
     ("sample_rate", "/sample_rate"),
+    ("precision", "/kernel/streaming/precision"),
     ("label_smoothing", "/objective/label_smoothing"),
     ("focal", "/objective/focal"),
     ("z_loss", "/objective/z_loss"),
@@ -169,7 +170,7 @@ mod tests {
             "--head adacos --max-scale 64 --workspace 32 --filter 1e-7 --embed 8 --embed-block e --dropout 0.2",
             "--head arcface --scale adacos --max-scale 32",
             "--head softmax --kernel explicit --embed 8 --embed-block linear --optimizer adamw",
-            "--head softmax --label-smoothing 0.1 --focal 2 --z-loss 1e-4 --class-weights effective:0.99 --sample-rate 0.5",
+            "--head softmax --label-smoothing 0.1 --focal 2 --z-loss 1e-4 --class-weights effective:0.99 --sample-rate 0.5 --precision full",
         ] {
             // A build without LAPACK makes no configuration that needs it.
             if run.contains("whiten") && !cfg!(feature = "blas") {

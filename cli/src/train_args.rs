@@ -6,6 +6,7 @@ use super::objective_args::ObjectiveArgs;
 use super::only_with;
 use arcos::data::TransformKind;
 use arcos::optim::{AdamW, Decay, Optimizer, RmsProp, Schedule, Sgd};
+use arcos::streaming::Precision;
 use arcos::train::{Kernel, TrainConfig, WeightInit};
 use arcos::wording::number;
 use arcos::{AnyHead, Error, Result};
@@ -69,6 +70,9 @@ pub(super) struct TrainArgs {
     /// Partial FC: each step takes this share of the classes, those of its rows among them [default: all]
     #[arg(long, value_name = "R", allow_negative_numbers = true)]
     pub sample_rate: Option<f64>,
+    /// The number format of the streaming kernel's matrix products [default: full]
+    #[arg(long, value_enum)]
+    pub precision: Option<Precision>,
     #[command(flatten)]
     pub objective: ObjectiveArgs,
     #[command(flatten)]
@@ -203,7 +207,9 @@ impl TrainArgs {
         only_with(self.streaming.workspace.is_some(), "--workspace", streams, "--kernel streaming")?;
         only_with(self.streaming.filter.is_some(), "--filter", streams, "--kernel streaming")?;
         only_with(self.sample_rate.is_some(), "--sample-rate", streams, "--kernel streaming")?;
-        Ok(if streams { Kernel::Streaming(self.streaming.options()?) } else { Kernel::Explicit })
+        only_with(self.precision.is_some(), "--precision", streams, "--kernel streaming")?;
+        let options = || self.streaming.options(self.precision.unwrap_or_default());
+        Ok(if streams { Kernel::Streaming(options()?) } else { Kernel::Explicit })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The element types: `f32` and `f64` behind one trait.
 
+pub(crate) mod bf16;
 mod blas_threads;
 mod exp;
 mod product;
@@ -30,6 +31,12 @@ pub trait Primitives: Sized {
     /// `c ← alpha a b`, or `c ← c + alpha a b` if `accumulate`, on the calling thread. The operands are contiguous, or transposes
     /// of what is.
     fn product(alpha: Self, a: ArrayView2<Self>, b: ArrayView2<Self>, accumulate: bool, c: ArrayViewMut2<Self>);
+
+    /// These numbers if they are of single precision, which products of mixed precision take.
+    fn singles(numbers: &[Self]) -> Option<&[f32]>;
+
+    /// As [`singles`](Self::singles).
+    fn singles_mut(numbers: &mut [Self]) -> Option<&mut [f32]>;
 }
 
 impl Real for f32 {
@@ -61,6 +68,14 @@ impl Primitives for f32 {
     fn product(alpha: f32, a: ArrayView2<f32>, b: ArrayView2<f32>, accumulate: bool, c: ArrayViewMut2<f32>) {
         product::product(alpha, a, b, accumulate, c);
     }
+
+    fn singles(numbers: &[Self]) -> Option<&[f32]> {
+        Some(numbers)
+    }
+
+    fn singles_mut(numbers: &mut [Self]) -> Option<&mut [f32]> {
+        Some(numbers)
+    }
 }
 
 impl Primitives for f64 {
@@ -71,5 +86,13 @@ impl Primitives for f64 {
 
     fn product(alpha: f64, a: ArrayView2<f64>, b: ArrayView2<f64>, accumulate: bool, c: ArrayViewMut2<f64>) {
         product::product(alpha, a, b, accumulate, c);
+    }
+
+    fn singles(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+
+    fn singles_mut(_: &mut [Self]) -> Option<&mut [f32]> {
+        None
     }
 }

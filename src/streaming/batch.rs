@@ -1,5 +1,6 @@
 //! What every task of a step is given.
 
+use super::block_products::Mixed;
 use super::blocks::Blocks;
 use crate::Real;
 use crate::heads::Geometry;
@@ -32,6 +33,8 @@ pub(super) struct Batch<'a, F> {
     pub objective: &'a CheckedObjective<F>,
     /// By class.
     pub soft_targets: &'a [SoftTarget<F>],
+    /// In mixed precision alone.
+    pub mixed: Option<Mixed<'a, F>>,
 }
 
 impl<F: Real> Batch<'_, F> {

@@ -80,9 +80,8 @@ impl<F: Real> Streaming<F> {
 fn own_classes<F: Real>(batch: &Batch<F>, labelled: &[LabelledRow<F>]) -> Vec<OwnClass<F>> {
     let mut own = vec![OwnClass { block: 0, score: F::infinity() }; batch.rows()];
     for labelled in labelled {
-        let bias = batch.bias.map_or(F::zero(), |bias| bias[labelled.class]);
         own[labelled.row] =
-            OwnClass { block: batch.blocks.block_of(labelled.column), score: batch.factor * labelled.product + bias };
+            OwnClass { block: batch.blocks.block_of(labelled.column), score: batch.own_product(labelled) };
     }
     own
 }

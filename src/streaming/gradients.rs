@@ -8,7 +8,6 @@ use super::merge::RowState;
 use crate::Real;
 use crate::ops::{ClassLoss, Loss, rows};
 use crate::optim::{MomentsMut, Optimizer};
-use ndarray::{ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;
 
 /// A group's class vectors, and what becomes of their gradient.
@@ -169,17 +168,25 @@ impl<F: Real> Group<F> {
                 }
             }
         }
-        let residual = ArrayView2::from_shape((batch.rows(), columns.len()), residual).expect("the size of the block");
+        // Exactly, after the products.
+        let labelled = if batch.mixed.is_some() { batch.targets_in(&columns) } else { &[] };
+        labelled.iter().for_each(|&(column, row)| residual[row * columns.len() + column - columns.start] = F::zero());
+        let dimension = batch.dimension();
         if task.wants_d_features {
-            let shape = (batch.rows(), batch.dimension());
-            grow(&mut self.d_features, shape.0 * shape.1);
-            let d_features = &mut self.d_features[..shape.0 * shape.1];
-            let d_features = ArrayViewMut2::from_shape(shape, d_features).expect("as many elements as features");
-            F::product(F::one(), residual, operand, !first, d_features);
+            grow(&mut self.d_features, batch.rows() * dimension);
+            let d_features = &mut self.d_features[..batch.rows() * dimension];
+            batch.multiply_d_features(&mut self.operands, residual, operand, !first, d_features);
         }
-        let shape = (columns.len(), batch.dimension());
-        let view = ArrayViewMut2::from_shape(shape, &mut *d_weights).expect("as many elements as the block's weights");
-        F::product(task.factor, residual.t(), batch.operand, false, view);
+        batch.multiply_d_weights(&mut self.operands, task.factor, residual, d_weights);
+        for &(column, row) in labelled {
+            let (place, residual) = (column - columns.start, state.residuals[row]);
+            let [x, vector] = [batch.operand.row(row), operand.row(place)];
+            let [x, vector] = [x, vector].map(|row| row.to_slice().expect("in row-major order"));
+            rows::add_scaled(&mut d_weights[place * dimension..][..dimension], task.factor * residual, x);
+            if task.wants_d_features {
+                rows::add_scaled(&mut self.d_features[row * dimension..][..dimension], residual, vector);
+            }
+        }
         self.unit.backward(batch, block, d_weights);
     }
 

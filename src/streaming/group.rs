@@ -1,6 +1,7 @@
 //! What one task works on: a group of blocks, and its scratch memory.
 
 use super::batch::Batch;
+use super::block_products::Operands;
 use super::blocks::Blocks;
 use super::products::Products;
 use super::unit_block::UnitBlock;
@@ -40,6 +41,8 @@ pub(super) struct Group<F> {
     pub number: usize,
     pub unit: UnitBlock<F>,
     pub products: Products<F>,
+    /// Of the block's products in mixed precision.
+    pub operands: Operands,
     /// For each block and row, the largest inner product of the other classes, as the head changes it.
     pub maxima: Vec<F>,
     /// For each block and row, the sum of exponentials of the other classes' logits, relative to the largest, or of their losses, or what their losses share out

@@ -1,7 +1,7 @@
 //! The kernel as callers see it: a step with gradients, or with the optimizer's update at once.
 
-use super::StreamingOptions;
 use super::batch::Batch;
+use super::block_products::{Mixed, Operands};
 use super::gradients::{
     ClassVectors, ScaleGradient, Task, WeightUpdate, d_scale_from_products, d_threshold, merge_d_features,
 };
@@ -10,6 +10,7 @@ use super::merge::{RowState, merge};
 use super::prepare::{Inputs, in_parallel, in_pool};
 use super::scores::{Sums, correct, ln_b_avg};
 use super::targets::{by_column, labelled_rows, rows_of};
+use super::{Precision, StreamingOptions};
 use crate::heads::checked::Checked;
 use crate::heads::gradient_bound::{Lengths, Residuals, check_gradients};
 use crate::heads::rules::{rules_of, steepest};
@@ -17,6 +18,7 @@ use crate::heads::{BatchStatistics, Geometry, Gradients, Head, Parameters, State
 use crate::ops::{Objective, rows};
 use crate::optim::{Moments, Optimizer};
 use crate::real::SingleThreaded;
+use crate::real::bf16::Native;
 use crate::{Error, Real, Result};
 use ndarray::{Array1, Array2, ArrayView2};
 use std::collections::BTreeMap;
@@ -28,6 +30,8 @@ pub struct Streaming<F> {
     /// x̂ and ‖x‖.
     pub(super) unit_features: Vec<F>,
     pub(super) feature_norms: Vec<F>,
+    /// x̂ for products in mixed precision.
+    mixed_features: Operands,
     pub(super) groups: Vec<Group<F>>,
     pub(super) rows: RowState<F>,
 }
@@ -78,6 +82,7 @@ impl<F: Real> Streaming<F> {
     /// [`Error::Setting`](crate::Error::Setting).
     pub fn new(options: StreamingOptions) -> Result<Self> {
         options.check()?;
+        options.precision.check_for::<F>()?;
         Ok(Self { options, ..Self::default() })
     }
 
@@ -188,7 +193,7 @@ impl<F: Real> Streaming<F> {
         let (checked, scale_rule) = (inputs.checked, head.scale());
         let geometry = checked.geometry;
         let dimension = inputs.features.ncols();
-        let Self { options, unit_features, feature_norms, groups, rows: row_state } = self;
+        let Self { options, unit_features, feature_norms, mixed_features, groups, rows: row_state } = self;
         checked.loss.check_objective(head.name(), inputs.objective)?;
         let _single_threaded = SingleThreaded::begin();
         let prepared = inputs.prepare(unit_features, feature_norms)?;
@@ -206,7 +211,14 @@ impl<F: Real> Streaming<F> {
             others.clear();
         }
         let by_column = by_column(&labelled);
-        let batch = prepared.batch(inputs, &by_column, &others);
+        let own_products;
+        let mut batch = prepared.batch(inputs, &by_column, &others);
+        if let (Precision::Mixed, Some(native)) = (options.precision, Native::detect()) {
+            own_products = batch.own_products(&labelled);
+            let longest = batch.longest_operand;
+            batch.mixed = Some(Mixed::new(native, batch.operand, longest, mixed_features, &own_products)?);
+        }
+        let batch = batch;
         prepared.begin(groups, options.workspace);
 
         let weights = blocks.split(vectors.weights(), dimension);

@@ -49,6 +49,7 @@
 
 mod anchors;
 mod batch;
+mod block_products;
 mod blocks;
 mod evaluate;
 mod gradients;
@@ -57,6 +58,7 @@ mod head_of_sample;
 mod kernel;
 mod merge;
 mod partial_fc;
+mod precision;
 mod prepare;
 mod products;
 pub(crate) mod sampled_classes;
@@ -67,6 +69,7 @@ mod unit_block;
 pub use evaluate::Evaluated;
 pub use kernel::{Step, Streaming, Update};
 pub use partial_fc::PartialFc;
+pub use precision::Precision;
 pub use sampled_classes::SampledClasses;
 
 use crate::Result;
@@ -81,12 +84,15 @@ pub struct StreamingOptions {
     pub workspace: usize,
     /// What is left out of the gradients.
     pub filter: GradientFilter,
+    /// The number format of the products.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub precision: Precision,
 }
 
 impl Default for StreamingOptions {
-    /// 256 MiB, no filter.
+    /// 256 MiB, no filter, full precision.
     fn default() -> Self {
-        Self { workspace: 256 << 20, filter: GradientFilter::Off }
+        Self { workspace: 256 << 20, filter: GradientFilter::Off, precision: Precision::Full }
     }
 }
 
@@ -120,6 +126,7 @@ impl StreamingOptions {
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting).
     pub fn check(&self) -> Result<()> {
+        self.precision.check()?;
         match self.filter {
             GradientFilter::Off => Ok(()),
             GradientFilter::Mass(mass) => {

@@ -94,6 +94,7 @@ impl<F: Real> Prepared<'_, F> {
             others,
             objective: &self.objective,
             soft_targets: &self.soft_targets,
+            mixed: None,
         }
     }
 

@@ -1,9 +1,10 @@
 //! The inner products of a group's blocks, kept as far as memory allows.
 
 use super::batch::{Batch, grow};
+use super::block_products::Operands;
 use crate::Real;
 use crate::ops::rows;
-use ndarray::{ArrayView2, ArrayViewMut2};
+use ndarray::ArrayView2;
 use std::ops::Range;
 
 /// Inner products with bias, (B, columns) a block.
@@ -35,7 +36,13 @@ impl<F: Real> Products<F> {
     }
 
     /// Computes the products of `block` from its class vectors w̃.
-    pub fn compute(&mut self, batch: &Batch<F>, block: usize, operand: ArrayView2<F>) -> &mut [F] {
+    pub fn compute(
+        &mut self,
+        batch: &Batch<F>,
+        block: usize,
+        operand: ArrayView2<F>,
+        operands: &mut Operands,
+    ) -> &mut [F] {
         let (slots, in_group) = (self.kept.min(batch.blocks.in_group()), batch.blocks.in_group());
         grow(&mut self.slots, (slots + usize::from(slots < in_group)) * batch.rows() * batch.blocks.width());
         if self.place(batch, block) >= self.kept {
@@ -43,9 +50,7 @@ impl<F: Real> Products<F> {
         }
         let slot = self.slot(batch, block);
         let products = &mut self.slots[slot];
-        let shape = (batch.rows(), operand.nrows());
-        let view = ArrayViewMut2::from_shape(shape, &mut *products).expect("the slot has the size of the block");
-        F::product(batch.factor, batch.operand, operand.t(), false, view);
+        batch.multiply_scores(operands, operand, products);
         if let Some(bias) = batch.bias {
             let (bias, centres) = (&bias[batch.blocks.classes_of(block)], batch.blocks.centres());
             for row in products.chunks_exact_mut(bias.len() * centres) {

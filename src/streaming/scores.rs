@@ -58,13 +58,15 @@ impl<F: Real> Group<F> {
                 true => 1.0,
                 false => longest_row("weights", columns.start, operand)?,
             };
+            batch.check_vectors(columns.start, operand, longest)?;
             self.weight_length = self.weight_length.max(longest);
-            let products = self.products.compute(batch, block, operand);
+            let products = self.products.compute(batch, block, operand, &mut self.operands);
             if !batch.holds_products(longest) {
                 let overflowed = products.chunks_exact(columns.len()).position(|row| !rows::all_finite(row));
                 self.overflowed = [self.overflowed, overflowed].into_iter().flatten().min();
             }
             rows::keep_largest(products, batch.blocks.centres());
+            batch.put_own_products(block, products);
             for &(column, row) in batch.targets_in(&columns) {
                 let products = &products[row * columns.len()..][..columns.len()];
                 let (place, score) = own_product(batch, products, column - columns.start);
@@ -152,7 +154,7 @@ impl<F: Real> Group<F> {
     /// The products of a block that was scored before; the labelled classes are left out. `weights` are those of the block.
     pub fn compute_again(&mut self, batch: &Batch<F>, weights: &[F], block: usize) {
         let operand = self.unit.operand(batch, weights, block).expect("checked in the first pass");
-        let products = self.products.compute(batch, block, operand);
+        let products = self.products.compute(batch, block, operand, &mut self.operands);
         rows::keep_largest(products, batch.blocks.centres());
         mask_targets(batch, block, products);
     }

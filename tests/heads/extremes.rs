@@ -272,7 +272,7 @@ fn run<F: Real>() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("threads can be started");
     // They serve from case to case: nothing of a case that failed may be left in the next.
     let mut kernels = [0, 1 << 20].map(|workspace| {
-        let options = StreamingOptions { workspace, filter: GradientFilter::Off };
+        let options = StreamingOptions { workspace, ..StreamingOptions::default() };
         Streaming::new(options).expect("options in range")
     });
     let (mut failures, mut fine, mut made) = (Vec::new(), 0, 0);
@@ -313,7 +313,8 @@ fn the_size_of_class_vectors_does_not_matter_in_many_blocks() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("threads can be started");
     let run = |factor: f32| {
         let parameters = Parameters::from(&weights * factor);
-        let options = StreamingOptions { workspace: 0, filter: GradientFilter::Mass(1e-7) };
+        let options =
+            StreamingOptions { workspace: 0, filter: GradientFilter::Mass(1e-7), ..StreamingOptions::default() };
         let mut kernel = Streaming::new(options).expect("options in range");
         let streamed = pool.install(|| kernel.forward_backward(&head, features.view(), &parameters, labels.view()));
         streamed.expect("a good batch")

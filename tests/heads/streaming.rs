@@ -41,7 +41,7 @@ pub fn pool(threads: usize) -> rayon::ThreadPool {
 }
 
 pub fn kernel<F: Real>(workspace: usize, filter: GradientFilter) -> Streaming<F> {
-    Streaming::new(StreamingOptions { workspace, filter }).expect("options in range")
+    Streaming::new(StreamingOptions { workspace, filter, ..StreamingOptions::default() }).expect("options in range")
 }
 
 /// The arrays of a case in another precision.

@@ -189,8 +189,9 @@ fn fault<F: Real>(head: &impl Head, loss: F, statistics: &BatchStatistics, gradi
 /// They serve from case to case: nothing of a case that failed may be left in the next.
 fn kernels<F: Real>() -> [Streaming<F>; 4] {
     let (all, off, mass) = (StreamingOptions::default().workspace, GradientFilter::Off, GradientFilter::Mass(1e-7));
-    [(0, off), (0, mass), (all, off), (all, mass)]
-        .map(|(workspace, filter)| Streaming::new(StreamingOptions { workspace, filter }).expect("options in range"))
+    [(0, off), (0, mass), (all, off), (all, mass)].map(|(workspace, filter)| {
+        Streaming::new(StreamingOptions { workspace, filter, ..StreamingOptions::default() }).expect("options in range")
+    })
 }
 
 /// Every path, with what is wrong with its numbers if it gave any.

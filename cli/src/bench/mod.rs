@@ -10,7 +10,7 @@ use super::kernel_args::KernelArgs;
 use super::train_args::at_least_one;
 use super::{npy, outputs, print, tell};
 use arcos::wording::counted;
-use arcos::{Error, Real, Result};
+use arcos::{Error, Real, Result, streaming};
 use case::{ARRAYS, Case, Regime};
 use contestants::Measured;
 use ndarray_npy::WritableElement;
@@ -53,7 +53,7 @@ pub(super) struct Args {
     regime: Regime,
     #[command(flatten)]
     kernel: KernelArgs,
-    /// Element type
+    /// Element type, or f32 with the kernel's products in bf16; the bare products are in f32 then
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     precision: Precision,
     /// Threads [default: one a core]
@@ -92,6 +92,7 @@ fn number_of_threads(text: &str) -> std::result::Result<usize, String> {
 enum Precision {
     F32,
     F64,
+    Mixed,
 }
 
 /// What `--json` prints.
@@ -142,7 +143,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let mut reports = Vec::new();
     for &classes in &args.classes {
         let report = pool.install(|| match args.precision {
-            Precision::F32 => measure::<f32>(args, classes),
+            Precision::F32 | Precision::Mixed => measure::<f32>(args, classes),
             Precision::F64 => measure::<f64>(args, classes),
         })?;
         let text = if args.json { serde_json::json!(report).to_string() } else { table(&report) };
@@ -159,7 +160,10 @@ fn measure<F: Real + WritableElement>(args: &Args, classes: usize) -> Result<Rep
     let head = head(&args.head, borrowed(args.head_args.given()))?;
     let case = Case::<F>::new(head, args.batch, args.dim, classes, args.regime)?;
     args.save_arrays.as_deref().map_or(Ok(()), |directory| case.save(directory))?;
-    let kernel = args.kernel.options()?;
+    let kernel = args.kernel.options(match args.precision {
+        Precision::F32 | Precision::F64 => streaming::Precision::Full,
+        Precision::Mixed => streaming::Precision::Mixed,
+    })?;
     let outcome = contestants::race(case, kernel, args.update, args.sample_rate, args.runs)?;
     Ok(Report {
         head: args.head.clone(),

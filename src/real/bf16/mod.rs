@@ -1,0 +1,93 @@
+//! Matrix products of bf16 numbers with sums in f32, an element of f32 in and an element of f32 out.
+//!
+//! Operands are rounded to bf16 (8 significant bits, the exponents of f32) to nearest, ties to even, and laid out in pairs along the dimension that is
+//! summed over: one instruction multiplies 16 pairs with 16 others and adds both products to 16 sums of f32.
+//! A product `a b` takes `a` (M, K) as [`Rows`] and `b` (K, N) as [`Panels`]; an odd K is filled up with zeros.
+
+#[cfg(not(target_arch = "x86_64"))]
+mod absent;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(test)]
+mod portable;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests;
+
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) use absent::Native;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512::Native;
+
+/// Columns of a panel: the widest tile that fits into registers with 6 rows.
+const PANEL: usize = 64;
+
+/// Pairs that are summed up before the next: a panel of so many takes 128 KiB, an eighth of what a core's own cache holds.
+const DEPTH: usize = 512;
+
+/// A pair of bf16 numbers, the first in the lower half.
+type Pair = u32;
+
+/// The left operand (M, K): each row's pairs, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    /// `rows` times `pairs`, and maybe more.
+    elements: Vec<Pair>,
+    rows: usize,
+    pairs: usize,
+}
+
+/// The right operand (K, N): 64 columns at a time, pair by pair.
+#[derive(Debug, Default)]
+pub(crate) struct Panels {
+    /// `pairs` of each panel, and maybe more. Columns past the last are of no use.
+    lanes: Vec<Lanes>,
+    columns: usize,
+    pairs: usize,
+}
+
+/// One pair of each column of a panel, in whole cache lines.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+struct Lanes([Pair; PANEL]);
+
+impl Rows {
+    /// Makes room for (`rows`, 2 `pairs`).
+    fn resize(&mut self, rows: usize, pairs: usize) {
+        (self.rows, self.pairs) = (rows, pairs);
+        if self.elements.len() < rows * pairs {
+            self.elements.resize(rows * pairs, 0);
+        }
+    }
+
+    fn row(&self, row: usize) -> &[Pair] {
+        &self.elements[row * self.pairs..][..self.pairs]
+    }
+}
+
+impl Panels {
+    /// Makes room for (2 `pairs`, `columns`).
+    fn resize(&mut self, pairs: usize, columns: usize) {
+        (self.columns, self.pairs) = (columns, pairs);
+        let lanes = columns.div_ceil(PANEL) * pairs;
+        if self.lanes.len() < lanes {
+            self.lanes.resize(lanes, Lanes([0; PANEL]));
+        }
+    }
+
+    fn panel(&self, panel: usize) -> &[Lanes] {
+        &self.lanes[panel * self.pairs..][..self.pairs]
+    }
+
+    fn panel_mut(&mut self, panel: usize) -> &mut [Lanes] {
+        &mut self.lanes[panel * self.pairs..][..self.pairs]
+    }
+}
+
+/// Puts `alpha sums`, or what was there plus that, into a row of the result.
+fn put(sums: &[f32], alpha: f32, accumulate: bool, row: &mut [f32]) {
+    if accumulate {
+        row.iter_mut().zip(sums).for_each(|(element, &sum)| *element += alpha * sum);
+    } else {
+        row.iter_mut().zip(sums).for_each(|(element, &sum)| *element = alpha * sum);
+    }
+}
