@@ -183,7 +183,7 @@ mod tests {
             let other = "--head norm-softmax --scale 3 --batch-size 5 --learning-rate 5 --momentum 0.5 --warm-up 5 --seed 5 \
                          --m1 5 --m2 5 --m3 5 --alpha 5 --max-scale 5 --weight-decay 5 --step-every 5 --step-factor 0.5 \
                          --dimensions 5 --ridge 5 --workspace 5 --filter 0.5 --embed 5 --embed-block e --dropout 0.5 \
-                         --label-smoothing 0.5 --focal 5 --z-loss 5 --class-weights inverse --sample-rate 0.25";
+                         --label-smoothing 0.5 --focal 5 --z-loss 5 --class-weights inverse --sample-rate 0.25 --precision mixed";
             let found = differences(run, other);
             let words = other.split("--").filter(|word| !word.is_empty()).count();
             let same = usize::from(run.contains("--embed-block e"));

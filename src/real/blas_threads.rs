@@ -1,4 +1,4 @@
-//! OpenBLAS's number of threads, the one thing in this crate that needs `unsafe`.
+//! OpenBLAS's number of threads, which needs `unsafe`.
 //!
 //! Parallel tasks multiply side by side: were each product to start threads as well, they would fight over the cores.
 

@@ -17,12 +17,13 @@ pub enum Precision {
     ///
     /// Features, class vectors and residuals of the other classes are rounded to 8 significant bits where they are multiplied. With u = 1/257
     /// and ε = 2u + u² + `D · 2^-23`, an inner product of another class is off by at most `ε ‖x̃‖ ‖w̃‖`; one of magnitude below 1e-38 may become 0. Where s
-    /// multiplies cosines, the logits of other classes are off by `η = s ε` at most, loss and row losses so by η, a probability `p_j` by
-    /// `(exp(2η) - 1) p_j`, and with n labelled rows and `κ = exp(2η) (1 + ε) - 1`
+    /// multiplies cosines, the logits of other classes are off by `η = s ε` at most, a row's loss so by η, a probability `p_j` by
+    /// `(exp(2η) - 1) p_j`, and with n labelled rows, r the sizes of the derivatives by the logits and `κ = exp(2η) (1 + ε) - 1`
     ///
-    /// - a row of `d_features` by `2 s κ (1 - p_y) max_j‖w̃_j‖ / (n ‖x_i‖)`,
-    /// - a row of `d_weights` by `s κ Σ_i |r_ij| ‖x̃_i‖ / (n ‖w_j‖)`, r the derivatives by the logits.
+    /// - a row of `d_features` by `s κ Σ_j r_ij max_j‖w̃_j‖ / (n ‖x_i‖)`,
+    /// - a row of `d_weights` by `s κ Σ_i r_ij max_i‖x̃_i‖ / (n ‖w_j‖)`,
     ///
+    /// times the slopes of margins and rules; a head with a threshold on cosines may see one within ε of it on its other side.
     /// [`evaluate`](super::Streaming::evaluate) is in full precision.
     Mixed,
 }

@@ -19,7 +19,7 @@ pub struct Setting {
 }
 
 /// Any head, on sizes that divide nothing: up to five blocks, each thread with its own.
-fn large_case() -> impl Strategy<Value = Case> {
+pub fn large_case() -> impl Strategy<Value = Case> {
     let names: Vec<_> = AnyHead::names().collect();
     let sizes = (1usize..=40, 1usize..=33, prop_oneof![3usize..=60, 90usize..=300, 500usize..=2100], 0usize..=3);
     (prop::sample::select(names).prop_flat_map(spec), sizes, settings(), 0..10_000u64).prop_map(
