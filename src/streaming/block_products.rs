@@ -42,8 +42,8 @@ impl<'a, F: Real> Mixed<'a, F> {
     ) -> Result<Self> {
         check_length("features", 0, x, longest)?;
         let elements = singles(x.to_slice().expect("x̃ is in row-major order"));
-        native.rows(elements, x.ncols(), &mut features.rows);
-        native.panels(elements, x.ncols(), &mut features.panels);
+        let Operands { rows, panels } = &mut *features;
+        rayon::join(|| native.rows(elements, x.ncols(), rows), || native.panels(elements, x.ncols(), panels));
         Ok(Self { native, features, own_products })
     }
 }

@@ -65,6 +65,7 @@ impl Native {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn product(alpha: f32, a: &Rows, b: &Panels, accumulate: bool, c: &mut [f32]) {
+    let mut sums = [[0.0; PANEL]; TILE];
     for depth in (0..a.pairs).step_by(DEPTH) {
         let pairs = depth..(depth + DEPTH).min(a.pairs);
         let accumulate = accumulate || depth > 0;
@@ -73,7 +74,6 @@ fn product(alpha: f32, a: &Rows, b: &Panels, accumulate: bool, c: &mut [f32]) {
             let columns = first..(first + PANEL).min(b.columns);
             for row in (0..a.rows).step_by(TILE) {
                 let rows = row..(row + TILE).min(a.rows);
-                let mut sums = [[0.0; PANEL]; TILE];
                 let operands: [&[Pair]; TILE] =
                     std::array::from_fn(|i| &a.row((row + i).min(rows.end - 1))[pairs.clone()]);
                 match columns.len().div_ceil(LANES) {
