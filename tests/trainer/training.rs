@@ -181,7 +181,8 @@ fn a_checkpoint_of_another_run_is_refused() {
     let optimizer = Optimizer::Sgd(Sgd::default());
     let other = TrainConfig { learning_rate: 1e-4, kernel: Kernel::Explicit, schedule, optimizer, ..config(adacos()) };
     let Err(Error::OtherSettings { differences }) = resume(other, &train) else { panic!("it is another run") };
-    let kernel = r#"kernel is explicit, the run has {"streaming":{"filter":"off","workspace":268435456}}"#;
+    let kernel =
+        r#"kernel is explicit, the run has {"streaming":{"filter":"off","precision":"full","workspace":268435456}}"#;
     let expected = [
         kernel,
         "learning rate is 0.0001, the run has 0.003",
