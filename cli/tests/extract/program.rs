@@ -145,7 +145,7 @@ mod with_onnx {
         let text = stdout(&arcos(directory.path(), &[&extract[..], &["--skip-bad", "--allow-missing"]].concat()));
         assert!(text.contains("train: 3 rows, 1 missing image left out\n"), "{text}");
         let complaint = super::complaint(&arcos(directory.path(), &[&extract[..], &["--views", "0"]].concat()), 2);
-        assert!(complaint.contains("views is 0; expected 1 to 1024"), "{complaint}");
+        assert!(complaint.contains("invalid value '0' for '--views <K>': expected at least 1"), "{complaint}");
         let too_many = arcos(directory.path(), &[&extract[..], &["--batch-size", "100000"]].concat());
         let complaint = super::complaint(&too_many, 2);
         assert!(complaint.contains("batch-size is 100000; expected 1 to 1024"), "{complaint}");
