@@ -46,7 +46,7 @@ impl Head for CosFace {
     }
 
     fn target<F: Real>(&self, row: &Row<F>, _: &[f64]) -> Logit<F> {
-        Logit { value: row.angle.cos - F::of(self.margin), ..Logit::plain(row) }
+        Logit::less(row, self.margin)
     }
 
     fn others<F: Real>(&self, _: &Row<F>, _: &[f64]) -> Option<OthersRule<F>> {

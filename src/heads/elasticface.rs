@@ -107,7 +107,7 @@ impl Head for ElasticFace {
         let margin = self.margin_of(row.number, state[0]);
         match self.form {
             ElasticForm::Arc => PastPi::Monotone.target(row, margin),
-            ElasticForm::Cos => Logit { value: row.angle.cos - F::of(margin), ..Logit::plain(row) },
+            ElasticForm::Cos => Logit::less(row, margin),
         }
     }
 }

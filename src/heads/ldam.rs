@@ -61,7 +61,7 @@ impl Head for Ldam {
 
     fn target<F: Real>(&self, row: &Row<F>, _: &[f64]) -> Logit<F> {
         let margin = self.class_margins.get(row.class).copied().unwrap_or(self.largest_margin);
-        Logit { value: row.angle.cos - F::of(margin), ..Logit::plain(row) }
+        Logit::less(row, margin)
     }
 }
 

@@ -91,14 +91,14 @@ impl Head for MvSoftmax {
 
     fn target<F: Real>(&self, row: &Row<F>, _: &[f64]) -> Logit<F> {
         match self.form {
-            MvForm::Am => Logit { value: row.angle.cos - F::of(self.margin), ..Logit::plain(row) },
+            MvForm::Am => Logit::less(row, self.margin),
             MvForm::Arc => PastPi::Monotone.target(row, self.margin),
         }
     }
 
     fn others<F: Real>(&self, row: &Row<F>, _: &[f64]) -> Option<OthersRule<F>> {
         let threshold = match self.form {
-            MvForm::Am => row.angle.cos - F::of(self.margin),
+            MvForm::Am => Logit::less(row, self.margin).value,
             MvForm::Arc => PastPi::Plain.target(row, self.margin).value,
         };
         let t = F::of(self.t);

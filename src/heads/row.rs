@@ -32,6 +32,11 @@ impl<F: Real> Logit<F> {
     pub fn plain(row: &Row<F>) -> Self {
         Self { value: row.angle.cos, slope: F::one(), slope_of_norm: F::zero() }
     }
+
+    /// A margin on the cosine: `ψ = cosθ - margin`.
+    pub(super) fn less(row: &Row<F>, margin: f64) -> Self {
+        Self { value: row.angle.cos - F::of(margin), ..Self::plain(row) }
+    }
 }
 
 /// What a row adds to its loss for its norm.

@@ -58,7 +58,7 @@ impl Head for UniFace {
     }
 
     fn target<F: Real>(&self, row: &Row<F>, _: &[f64]) -> Logit<F> {
-        Logit { value: row.angle.cos - F::of(self.margin), ..Logit::plain(row) }
+        Logit::less(row, self.margin)
     }
 }
 

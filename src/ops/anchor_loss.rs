@@ -6,7 +6,7 @@
 
 use super::checked_objective::{CheckedObjective, RowObjective};
 use super::softmax_cross_entropy::CrossEntropyCache;
-use crate::{Error, Real, Result};
+use crate::{Real, Result};
 use ndarray::{Array1, Array2};
 
 /// `ln(1 + Σ_i exp(u_i))` of a column, from its largest u or 0, whichever is larger, and `Σ_i exp(u_i - largest)`.
@@ -59,7 +59,7 @@ pub(crate) fn row<F: Real>((loss, residual): (F, F), labelled: usize, classes: u
 /// The loss of `logits` (B, C), as [`ClassLoss::forward_checked`](super::ClassLoss::forward_checked).
 ///
 /// # Errors
-/// [`Error::NotFinite`], [`Error::LossNotFinite`].
+/// [`Error::NotFinite`](crate::Error::NotFinite), [`Error::LossNotFinite`](crate::Error::LossNotFinite).
 pub(crate) fn forward_checked<F: Real>(
     logits: Array2<F>,
     objective: &CheckedObjective<F>,
@@ -90,9 +90,6 @@ pub(crate) fn forward_checked<F: Real>(
         residual[[number, class]] = of_row.residual;
         row_losses[number] = of_row.loss;
     }
-    let loss = row_losses.sum() / objective.divisor;
-    if !loss.is_finite() {
-        return Err(Error::LossNotFinite { loss: loss.to_double() });
-    }
-    Ok((loss, CrossEntropyCache { residual, row_losses, divisor: objective.divisor }, F::of(labelled as f64)))
+    let (loss, cache) = CrossEntropyCache::of_rows(residual, row_losses, objective)?;
+    Ok((loss, cache, F::of(labelled as f64)))
 }

@@ -5,7 +5,7 @@
 use super::checked_objective::{CheckedObjective, RowObjective};
 use super::loss::ClassLoss;
 use super::softmax_cross_entropy::CrossEntropyCache;
-use crate::{Error, Real, Result};
+use crate::{Real, Result};
 use ndarray::{Array1, Array2};
 
 impl ClassLoss {
@@ -88,7 +88,7 @@ impl ClassLoss {
     /// [`softmax_cross_entropy`](super::softmax_cross_entropy) has them.
     ///
     /// # Errors
-    /// [`Error::NotFinite`], [`Error::LossNotFinite`].
+    /// [`Error::NotFinite`](crate::Error::NotFinite), [`Error::LossNotFinite`](crate::Error::LossNotFinite).
     pub(crate) fn forward_checked<F: Real>(
         self,
         logits: Array2<F>,
@@ -113,11 +113,8 @@ impl ClassLoss {
             row_losses[row] = of_row.loss;
             bound = bound.max(of_row.bound);
         }
-        let loss = row_losses.sum() / objective.divisor;
-        if !loss.is_finite() {
-            return Err(Error::LossNotFinite { loss: loss.to_double() });
-        }
-        Ok((loss, CrossEntropyCache { residual, row_losses, divisor: objective.divisor }, bound))
+        let (loss, cache) = CrossEntropyCache::of_rows(residual, row_losses, objective)?;
+        Ok((loss, cache, bound))
     }
 }
 

@@ -25,6 +25,24 @@ pub struct CrossEntropyCache<F> {
     pub divisor: F,
 }
 
+impl<F: Real> CrossEntropyCache<F> {
+    /// The loss of rows by an objective, and the cache that holds them.
+    ///
+    /// # Errors
+    /// [`Error::LossNotFinite`].
+    pub(super) fn of_rows(
+        residual: Array2<F>,
+        row_losses: Array1<F>,
+        objective: &CheckedObjective<F>,
+    ) -> Result<(F, Self)> {
+        let loss = row_losses.sum() / objective.divisor;
+        if !loss.is_finite() {
+            return Err(Error::LossNotFinite { loss: loss.to_double() });
+        }
+        Ok((loss, Self { residual, row_losses, divisor: objective.divisor }))
+    }
+}
+
 /// The loss in nats of `logits` (B, C) by an objective: labels for the mean over labelled rows, or an [`Objective`].
 ///
 /// # Errors
@@ -67,11 +85,8 @@ pub(crate) fn forward_checked<F: Real>(
             None => ignore(logits),
         }
     }
-    let loss = row_losses.sum() / objective.divisor;
-    if !loss.is_finite() {
-        return Err(Error::LossNotFinite { loss: loss.to_double() });
-    }
-    Ok((loss, CrossEntropyCache { residual, row_losses, divisor: objective.divisor }, bound))
+    let (loss, cache) = CrossEntropyCache::of_rows(residual, row_losses, objective)?;
+    Ok((loss, cache, bound))
 }
 
 /// `d_logits` (B, C): the rows' residuals over the divisor.

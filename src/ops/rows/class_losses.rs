@@ -1,6 +1,6 @@
 //! Losses of each class by itself, over rows of inner products.
 
-use super::{Arch, LANES, OthersRule, Real, Simd, WithSimd};
+use super::{Arch, LANES, OthersRule, Real, Simd, WithSimd, sum_of_terms};
 use crate::ops::ClassLoss;
 
 /// `Σ ℓ(scale row_k - threshold)`, ℓ the loss of another class; an element of -∞ adds nothing.
@@ -31,16 +31,7 @@ struct SumOfLosses<'a, F> {
 impl<F: Real> SumOfLosses<'_, F> {
     #[inline(always)]
     fn run<const FUSED: bool>(self) -> F {
-        let (chunks, rest) = self.row.as_chunks::<LANES>();
-        let term = |value: F| self.loss.of_other::<F, FUSED>(self.scale * value - self.threshold);
-        let mut lanes = [F::zero(); LANES];
-        for chunk in chunks {
-            for (lane, &value) in lanes.iter_mut().zip(chunk) {
-                *lane += term(value);
-            }
-        }
-        let rest = rest.iter().fold(F::zero(), |sum, &value| sum + term(value));
-        lanes.into_iter().fold(rest, |sum, lane| sum + lane)
+        sum_of_terms(self.row, |value| self.loss.of_other::<F, FUSED>(self.scale * value - self.threshold))
     }
 }
 

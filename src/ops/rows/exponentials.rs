@@ -1,6 +1,6 @@
 //! Exponentials of rows of logits, as softmax takes them.
 
-use super::{Arch, LANES, OthersRule, Real, Simd, WithSimd};
+use super::{Arch, OthersRule, Real, Simd, WithSimd, sum_of_terms};
 
 /// `Σ exp(scale row_k - shift)`; no exponent may be positive by more than rounding.
 pub(crate) fn sum_of_exp<F: Real>(row: &[F], scale: F, shift: F) -> F {
@@ -31,16 +31,7 @@ struct SumOfExp<'a, F> {
 impl<F: Real> SumOfExp<'_, F> {
     #[inline(always)]
     fn run<const FUSED: bool>(self) -> F {
-        let (chunks, rest) = self.row.as_chunks::<LANES>();
-        let exp = |value: F| (self.scale * value - self.shift).exp_of_nonpositive::<FUSED>();
-        let mut lanes = [F::zero(); LANES];
-        for chunk in chunks {
-            for (lane, &value) in lanes.iter_mut().zip(chunk) {
-                *lane += exp(value);
-            }
-        }
-        let rest = rest.iter().fold(F::zero(), |sum, &value| sum + exp(value));
-        lanes.into_iter().fold(rest, |sum, lane| sum + lane)
+        sum_of_terms(self.row, |value| (self.scale * value - self.shift).exp_of_nonpositive::<FUSED>())
     }
 }
 
@@ -62,19 +53,10 @@ struct ExpWeightedSum<'a, F> {
 impl<F: Real> ExpWeightedSum<'_, F> {
     #[inline(always)]
     fn run<const FUSED: bool>(self) -> F {
-        let (chunks, rest) = self.row.as_chunks::<LANES>();
-        let term = |value: F| {
+        sum_of_terms(self.row, |value| {
             let exp = (self.scale * value - self.shift).exp_of_nonpositive::<FUSED>();
             if value > F::neg_infinity() { value * exp } else { F::zero() }
-        };
-        let mut lanes = [F::zero(); LANES];
-        for chunk in chunks {
-            for (lane, &value) in lanes.iter_mut().zip(chunk) {
-                *lane += term(value);
-            }
-        }
-        let rest = rest.iter().fold(F::zero(), |sum, &value| sum + term(value));
-        lanes.into_iter().fold(rest, |sum, lane| sum + lane)
+        })
     }
 }
 

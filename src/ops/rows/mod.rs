@@ -123,6 +123,20 @@ fn sum<F: Real>(a: &[F], b: &[F], term: impl Fn(F, F) -> F) -> F {
     Arch::new().dispatch(Sum { a, b, term })
 }
 
+/// `Σ term(row_k)`, in code that is compiled for several instruction sets already.
+#[inline(always)]
+fn sum_of_terms<F: Real>(row: &[F], term: impl Fn(F) -> F) -> F {
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    let mut lanes = [F::zero(); LANES];
+    for chunk in chunks {
+        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+            *lane += term(value);
+        }
+    }
+    let rest = rest.iter().fold(F::zero(), |sum, &value| sum + term(value));
+    lanes.into_iter().fold(rest, |sum, lane| sum + lane)
+}
+
 /// `row_k ← new(row_k, other_k)`
 fn update<F: Real>(row: &mut [F], other: &[F], new: impl Fn(F, F) -> F) {
     Arch::new().dispatch(Update { row, other, new });
