@@ -83,6 +83,13 @@ pub(super) fn head_names() -> impl TypedValueParser<Value = String> {
 /// The option of AdaCos's largest scale, which other heads whose scale is AdaCos's have, too.
 const MAX_SCALE: &str = "max-scale";
 
+/// Whether the head called `name` with these other options has one more: the largest scale is of any whose scale is AdaCos's.
+pub(super) fn takes<'a>(name: &str, option: &str, others: impl IntoIterator<Item = (&'a str, &'a str)>) -> bool {
+    let others: Vec<_> = others.into_iter().collect();
+    let is_bounded = || AnyHead::new(name, &others).is_ok_and(|head| matches!(head.scale(), Scale::AdaCos { .. }));
+    AnyHead::takes(name, option) || option == MAX_SCALE && is_bounded()
+}
+
 /// The head called `name` with options by name.
 pub(super) fn head<'a>(name: &str, options: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<AnyHead> {
     let options: Vec<_> = options.into_iter().collect();

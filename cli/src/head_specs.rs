@@ -1,6 +1,6 @@
 //! Heads with options of their own, as `compare` takes them: `NAME[:OPTION=VALUE]...`.
 
-use super::head_args::{borrowed, head};
+use super::head_args::{borrowed, head, takes};
 use arcos::{AnyHead, Error, Result};
 
 /// The heads of `NAME[:OPTION=VALUE]...`, each with those of the shared options that it has, under the spec that it was given by. Spaces
@@ -13,16 +13,15 @@ pub(super) fn named_heads(specs: &[&str], shared: &[(&'static str, String)]) -> 
     let specs = specs.iter().map(|spec| spec.trim()).filter(|spec| !spec.is_empty());
     let specs = specs.map(Spec::parse).collect::<Result<Vec<_>>>()?;
     for (option, _) in shared {
-        if !specs.iter().any(|spec| spec.borrows(option)) {
+        if !specs.iter().any(|spec| spec.borrows(option, shared)) {
             let expected = "one of the heads to have it, without a value of its own".into();
             return Err(Error::Setting { name: option, value: "given".into(), expected });
         }
     }
     let mut heads: Vec<(String, AnyHead)> = Vec::new();
     for spec in &specs {
-        let shared = borrowed(shared).filter(|(option, _)| spec.borrows(option));
-        let own = spec.options.iter().map(|(option, value)| (option.as_str(), value.as_str()));
-        let (text, head) = (spec.text(), head(&spec.name, shared.chain(own))?);
+        let shared = borrowed(shared).filter(|(option, _)| spec.borrows(option, shared));
+        let (text, head) = (spec.text(), head(&spec.name, shared.chain(spec.own()))?);
         let same =
             |(known_text, known): &&(String, AnyHead)| *known == head || directory(known_text) == directory(&text);
         if let Some((known, _)) = heads.iter().find(same) {
@@ -73,15 +72,22 @@ impl Spec {
         self.name.clone() + &options.collect::<String>()
     }
 
-    /// Whether the head takes an option, and the spec has no value for it.
-    fn borrows(&self, option: &str) -> bool {
-        AnyHead::takes(&self.name, option) && self.options.iter().all(|(own, _)| own != option)
+    fn own(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.options.iter().map(|(option, value)| (option.as_str(), value.as_str()))
+    }
+
+    /// Whether the head takes an option, given what it borrows of the other shared ones, and the spec has no value for it.
+    fn borrows(&self, option: &str, shared: &[(&'static str, String)]) -> bool {
+        let is_missing = |option: &str| self.options.iter().all(|(own, _)| own != option);
+        let is_borrowed = |&(name, _): &(&str, &str)| AnyHead::takes(&self.name, name) && is_missing(name);
+        is_missing(option) && takes(&self.name, option, borrowed(shared).filter(is_borrowed).chain(self.own()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arcos::Head;
     use arcos::heads::{ArcFace, CosFace, Scale};
 
     #[test]
@@ -90,6 +96,23 @@ mod tests {
         let arcface = AnyHead::from(ArcFace { scale: Scale::Fixed(16.0), margin: 0.1, ..ArcFace::default() });
         let cosface = AnyHead::from(CosFace { scale: Scale::Fixed(16.0), ..CosFace::default() });
         assert_eq!(heads, [("arcface:margin=0.1".into(), arcface), ("cosface".into(), cosface)]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_largest_scale_goes_to_every_head_with_that_of_adacos() -> Result<()> {
+        let bounded = |scale: Scale| matches!(scale, Scale::AdaCos { max: Some(max) } if max == 3.0);
+        let max_scale = ("max-scale", "3".to_owned());
+        let specs = ["adacos", "arcface:scale=adacos", "cosface:scale=AdaCos:max-scale=5", "softmax", "norm-softmax"];
+        let heads = named_heads(&specs, std::slice::from_ref(&max_scale))?;
+        assert_eq!(
+            heads.iter().map(|(_, head)| bounded(head.scale())).collect::<Vec<_>>(),
+            [true, true, false, false, false]
+        );
+        let heads =
+            named_heads(&["softmax", "cosface", "arcface:scale=8"], &[max_scale.clone(), ("scale", "adacos".into())])?;
+        assert_eq!(heads.iter().map(|(_, head)| bounded(head.scale())).collect::<Vec<_>>(), [false, true, false]);
+        assert!(named_heads(&["arcface:scale=8", "softmax"], &[max_scale]).is_err());
         Ok(())
     }
 
