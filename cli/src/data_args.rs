@@ -185,23 +185,29 @@ impl DataArgs {
     /// What a run that began with `of_run` goes on with: files that are named here may have moved, all else is the run's.
     pub fn resuming(&self, of_run: Self) -> Self {
         let sample_weights = self.sample_weights.clone().or(of_run.sample_weights.clone());
+        // No difference, if both are given: what names of classes count from.
+        let labels_start = self.labels_start.or(of_run.labels_start);
         match self.names_files() {
-            true => {
-                Self { labels_start: of_run.labels_start, open_set: of_run.open_set, sample_weights, ..self.clone() }
-            }
+            true => Self { labels_start, open_set: of_run.open_set, sample_weights, ..self.clone() },
             // Names are in the checkpoint.
-            false => Self { class_names: self.class_names.clone(), sample_weights, ..of_run },
+            false => Self { class_names: self.class_names.clone(), labels_start, sample_weights, ..of_run },
         }
     }
 
-    /// In what the options that are given are not those of a run that began with `of_run`.
-    pub fn differences(&self, given: &Given, of_run: &Self) -> Vec<String> {
+    /// In what the options that are given are not those of a run that began with `of_run` and has these classes. The number from which its
+    /// labels count anyway is no difference.
+    pub fn differences(&self, given: &Given, of_run: &Self, classes: &ClassTable) -> Vec<String> {
         let start = |args: &Self| args.labels_start.map_or("none".into(), |start| start.to_string());
         let options = [
             ("labels_start", start(self), start(of_run)),
             ("open_set", self.open_set.to_string(), of_run.open_set.to_string()),
         ];
-        let differs = |(option, found, expected): &(&str, String, String)| given.has(option) && found != expected;
+        let starts_there = classes.is_consecutive()
+            && !classes.is_empty()
+            && self.labels_start.is_some_and(|start| classes.label(0) == Label::Number(start));
+        let differs = |(option, found, expected): &(&str, String, String)| {
+            given.has(option) && found != expected && !(*option == "labels_start" && starts_there)
+        };
         let sentence = |(option, found, expected): (&str, String, String)| {
             difference(&option.replace('_', " "), &found, &expected)
         };

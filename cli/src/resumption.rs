@@ -4,6 +4,7 @@ use super::data_args::DataArgs;
 use super::given::Given;
 use super::listed_name::only_name;
 use super::objective_args::{are_class_weights, is_same_rule};
+use arcos::data::ClassTable;
 use arcos::train::{TrainConfig, difference};
 use arcos::wording::counted;
 use arcos::{AnyHead, Error, Result};
@@ -41,11 +42,17 @@ const SETTINGS: [(&str, &str); 28] = [
     ("dropout", "/embedder/block/e/dropout"),
 ];
 
-/// Checks that no option that is given differs from the run's.
+/// Checks that no option that is given differs from the run's, whose data were read by `of_run` and have these classes.
 ///
 /// # Errors
 /// [`Error::OtherSettings`].
-pub(super) fn check(given: &Given, config: &TrainConfig, data: &DataArgs, of_run: Option<&DataArgs>) -> Result<()> {
+pub(super) fn check(
+    given: &Given,
+    config: &TrainConfig,
+    data: &DataArgs,
+    of_run: Option<&DataArgs>,
+    classes: &ClassTable,
+) -> Result<()> {
     let json = serde_json::to_value(config).expect("plain data");
     let mut differences: Vec<String> = given
         .iter()
@@ -55,7 +62,7 @@ pub(super) fn check(given: &Given, config: &TrainConfig, data: &DataArgs, of_run
         })
         .collect();
     if let Some(of_run) = of_run {
-        differences.extend(data.differences(given, of_run));
+        differences.extend(data.differences(given, of_run, classes));
     }
     if differences.is_empty() { Ok(()) } else { Err(Error::OtherSettings { differences }) }
 }
@@ -151,7 +158,7 @@ mod tests {
     fn differences(run: &str, given: &str) -> Vec<String> {
         let config = parsed(run).new_config().expect("a configuration");
         let args = parsed(&format!("--resume {given}"));
-        match check(&args.given, &config, &args.data, None) {
+        match check(&args.given, &config, &args.data, None, &ClassTable::indices(0)) {
             Err(Error::OtherSettings { differences }) => differences,
             other => {
                 other.expect("no other error");

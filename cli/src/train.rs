@@ -110,7 +110,8 @@ fn resume(args: &Args, checkpoint: Checkpoint) -> Result<(), Failure> {
         return Err(Error::File { path, found: found.into(), expected: expected.into() }.into());
     }
     let of_run_in_out = |error: Error| Failure::of_run(error, &args.out);
-    resumption::check(&args.given, &checkpoint.config, &args.data, data_of_run).map_err(of_run_in_out)?;
+    let classes = &checkpoint.model.class_table;
+    resumption::check(&args.given, &checkpoint.config, &args.data, data_of_run, classes).map_err(of_run_in_out)?;
     let record = RunRecord {
         data: Some(data_of_run.map_or_else(|| args.data.clone(), |of_run| args.data.resuming(of_run.clone()))),
         keep: of_run.as_ref().filter(|_| !args.given.has("keep")).map_or(args.keep, |record| record.keep),

@@ -123,6 +123,16 @@ fn labels_from_one_need_no_option() {
     stdout(&arcos(directory.path(), &[&TRAIN[..], &["--epochs", "9", "--out", "run", "--resume"]].concat()));
     assert_eq!(predicted(directory.path(), "run", &[])[0].len(), 4);
     assert!(accuracy(directory.path(), "run", &[]) > 0.5);
+    // Nor is it a difference to say no more than the run knows, and names may count from there.
+    let on = |more: &[&str]| arcos(directory.path(), &[&["train", "--resume", "--out", "run"], more].concat());
+    let message = complaint(&on(&["--epochs", "10", "--labels-start", "0"]), 2);
+    assert!(message.contains("labels start is 0, the run has none"), "{message}");
+    fs::write(directory.path().join("names.txt"), (1..=20).map(|class| format!("bird {class}\n")).collect::<String>())
+        .expect("writable");
+    stdout(&on(&["--epochs", "10", "--labels-start", "1", "--class-names", "names.txt"]));
+    for record in predicted(directory.path(), "run", &[]) {
+        assert_eq!(record[3], format!("bird {}", &record[2]));
+    }
 }
 
 #[test]
