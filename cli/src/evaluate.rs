@@ -70,10 +70,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "PATH", requires = "pairs", conflicts_with = "classes", help_heading = "Open set")]
     manifest: Option<PathBuf>,
     /// Features (or embeddings) of nobody, that rows of a class have to find each other among, as in MegaFace
-    #[arg(long, value_name = "FILE", help_heading = "Open set")]
+    #[arg(long, value_name = "FILE", requires = "labels", help_heading = "Open set")]
     distractors: Option<PathBuf>,
     /// NMI even where clustering takes longer than all the rest: where rows times classes are past 100 million
-    #[arg(long, help_heading = "Open set")]
+    #[arg(long, requires = "labels", help_heading = "Open set")]
     nmi: bool,
     /// Print one line of JSON
     #[arg(long)]
@@ -263,8 +263,11 @@ fn measured<F: Real>(
         distractors: distractors.as_ref().map(|distractors| distractors.view()),
         ..OpenSetOptions::default()
     };
-    let mut measures =
-        measure(embeddings.view(), labels, &options).map_err(|error| rows.located(error, "embeddings"))?;
+    let located = |error: Error| match (&error, &args.labels, &args.pairs) {
+        (Error::NotDefined { .. }, None, Some(pairs)) => error.in_file(pairs),
+        _ => rows.located(error, "embeddings"),
+    };
+    let mut measures = measure(embeddings.view(), labels, &options).map_err(located)?;
     if measures.classes == 0 {
         // Pairs alone are of any rows.
         measures.rows = labels.len();

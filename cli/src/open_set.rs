@@ -38,7 +38,10 @@ pub(super) fn rows_of_classes(&OpenSet { rows, classes, .. }: &OpenSet) -> Strin
     }
 }
 
-/// A few lines for the terminal.
+/// Measures of pairs alone, which rows without labels have.
+const OF_PAIRS: [&str; 2] = ["given_pairs", "folds"];
+
+/// A few lines for the terminal. Of rows without labels it is not said that what is of classes is not defined.
 pub(super) fn text(measures: &OpenSet) -> String {
     let OpenSet { retrieval, nmi, all_pairs, given_pairs, enrolled, among_distractors, .. } = measures;
     let mut lines = vec![format!("{}, by cosine similarity", rows_of_classes(measures))];
@@ -93,7 +96,8 @@ pub(super) fn text(measures: &OpenSet) -> String {
     if let Some(Ok(cmc)) = among_distractors {
         identification("  distractors", cmc);
     }
-    let undefined = measures.undefined().into_iter();
+    let is_asked = |(name, _): &(&str, &Undefined)| measures.classes > 0 || OF_PAIRS.contains(name);
+    let undefined = measures.undefined().into_iter().filter(is_asked);
     lines.extend(undefined.map(|(name, Undefined(reason))| format!("{:<16} {reason}", name.replace('_', " "))));
     lines.join("\n")
 }

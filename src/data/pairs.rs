@@ -76,7 +76,8 @@ impl PairsFile<'_> {
             return if first.max(second) < self.row_count { Ok(pair) } else { Err(malformed()) };
         }
         if self.rows.by_file.is_empty() {
-            return Err(malformed());
+            let expected = format!("{expected}; photographs only where it is listed which each row is of");
+            return Err(self.wrong(line, format!("{text:?}"), &expected));
         }
         let row = |file: &str| self.row(line, file, &self.rows.by_file);
         Ok(Pair { first: row(first)?, second: row(second)?, same })
@@ -152,5 +153,9 @@ mod tests {
         assert!(refused("i,j,same\n0,3,1").contains("line 2: \"0,3,1\"; expected two row numbers below 3, and 0 or 1"));
         assert!(refused("i,j,label\n0,1,1").contains("line 1: \"i,j,label\"; expected `i j same`"));
         assert_eq!(read("i,j,same\n"), Ok(Vec::new()));
+        // Nobody has said which row is of which photograph.
+        std::fs::write(&path, "1.jpg 2.jpg 1\n").expect("writable");
+        let message = read_pairs(&path, 3, &PhotographRows::default()).expect_err("no list").to_string();
+        assert!(message.ends_with("and 0 or 1; photographs only where it is listed which each row is of"), "{message}");
     }
 }

@@ -192,14 +192,22 @@ pub fn measure<F: Real>(
         enrolled: measured(enrolled(unit, labels, &labelled, distractors))?,
         among_distractors: distractors.map(|distractors| measured(among(distractors))).transpose()?,
     };
-    match measures.is_any_defined() {
-        true => Ok(measures),
-        false => Err(Error::NotDefined {
-            what: "any measure",
-            found: format!("{} of {}", counted(labelled.len(), "labelled row"), counted(classes.len(), "class")),
-            expected: "two rows of one class, or pairs of both kinds",
-        }),
+    if measures.is_any_defined() {
+        return Ok(measures);
     }
+    let (what, expected) = ("any measure", "two rows of one class, or pairs of both kinds");
+    let rows = format!("{} of {}", counted(labelled.len(), "labelled row"), counted(classes.len(), "class"));
+    let found = match options.pairs {
+        None => rows,
+        Some(pairs) => {
+            let genuine = pairs.iter().filter(|pair| pair.same).count();
+            let [genuine, impostors] = [(genuine, "genuine pair"), (pairs.len() - genuine, "impostor")]
+                .map(|(number, noun)| counted(number, noun));
+            let rows = if classes.is_empty() { String::new() } else { format!("{rows}, ") };
+            format!("{rows}{genuine} and {impostors}")
+        }
+    };
+    Err(Error::NotDefined { what, found, expected })
 }
 
 fn enrolled<F: Real>(

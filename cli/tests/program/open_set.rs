@@ -122,7 +122,18 @@ fn pairs_and_distractors() {
     assert!(without_labels["undefined"]["retrieval"].is_string(), "{without_labels}");
     let text = stdout(&arcos(directory.path(), &alone));
     assert!(text.starts_with("8 rows, by cosine similarity\n"), "{text}");
-    assert!(text.contains("given pairs") && text.contains("\nretrieval        "), "{text}");
+    assert!(text.contains("given pairs") && !text.contains("not defined"), "{text}");
+    for labelled in [&["--nmi"][..], &["--distractors", "d.npy"]] {
+        assert!(
+            complaint(&arcos(directory.path(), &[&alone, labelled].concat()), 2).contains("--labels"),
+            "{labelled:?}"
+        );
+    }
+    write("genuine.csv", "0 1 1\n2 3 1\n");
+    let one_kind = ["evaluate", "--embeddings", "e.npy", "--pairs", "genuine.csv"];
+    let message = complaint(&arcos(directory.path(), &one_kind), 1);
+    let expected = "arcos: genuine.csv: any measure of 2 genuine pairs and 0 impostors is not defined; expected";
+    assert!(message.starts_with(expected), "{message}");
 
     // The same in LFW's form, by the names of photographs.
     let people = ["Ann", "Bob_B", "Cid", "Dee"];
