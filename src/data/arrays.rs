@@ -156,7 +156,7 @@ fn read_whole_floats(path: &Path) -> Result<Array1<i64>, Failure> {
 
 /// Reads features (N, D) into memory as f32.
 pub(super) fn read_f32_matrix(path: &Path) -> Result<Array2<f32>> {
-    let shape = "a matrix of f16, f32, f64 or integers, one row for each label";
+    let shape = "a matrix of f16, f32, f64 or integers";
     let array = read::<Wanted<f32>>(path).map_err(|failure| failure.into_error(path, shape))?;
     let features = matrix(path, array.map(|element| element.0), shape)?;
     // Few files have such a number: they are read once more, rather than all of them in twice the memory.

@@ -152,7 +152,8 @@ impl Transform {
         Ok(transformed)
     }
 
-    fn check_shape(&self, shape: &[usize]) -> Result<()> {
+    /// Checks the dimension of features of this shape (rows, D).
+    pub(crate) fn check_shape(&self, shape: &[usize]) -> Result<()> {
         match self.input_dimension() {
             Some(dimension) if shape[1] != dimension => Err(Error::Shape {
                 what: "features",

@@ -63,6 +63,7 @@ impl<H: Head> Model<H> {
         if features.is_empty() {
             return Err(Error::Empty { what: "features", found: features.shape().to_vec() });
         }
+        self.check_shape(&features.shape())?;
         let mut embeddings = Array2::zeros((features.dim().0, self.parameters.weights.ncols()));
         let targets = embeddings.axis_chunks_iter_mut(Axis(0), ROWS_AT_A_TIME);
         for (chunk, mut target) in features.chunks(ROWS_AT_A_TIME).zip(targets) {
@@ -81,13 +82,24 @@ impl<H: Head> Model<H> {
         of_head.chain(of_embedder.map(|(name, length)| (format!("embedder.{name}"), length))).collect()
     }
 
+    /// Checks the dimension of raw features, before some of their rows are looked at and an error would have the shape of those.
+    fn check_shape(&self, shape: &[usize]) -> Result<()> {
+        self.transform.check_shape(shape)?;
+        self.check_transformed_shape(&[shape[0], self.transform.dimension(shape[1])])
+    }
+
+    fn check_transformed_shape(&self, shape: &[usize]) -> Result<()> {
+        let first = self.embedder.as_ref().map_or(&self.parameters.weights, |embedder| &embedder.parameters.weights);
+        if shape[1] == first.ncols() {
+            return Ok(());
+        }
+        let expected = format!("(rows, {}), the dimension that the model was trained on", first.ncols());
+        Err(Error::Shape { what: "features", found: shape.to_vec(), expected })
+    }
+
     /// What the head takes, of transformed features.
     fn embed<'a>(&self, transformed: ArrayView2<'a, f32>) -> Result<CowArray<'a, f32, Ix2>> {
-        let first = self.embedder.as_ref().map_or(&self.parameters.weights, |embedder| &embedder.parameters.weights);
-        if transformed.ncols() != first.ncols() {
-            let expected = format!("(rows, {}), the dimension that the model was trained on", first.ncols());
-            return Err(Error::Shape { what: "features", found: transformed.shape().to_vec(), expected });
-        }
+        self.check_transformed_shape(transformed.shape())?;
         match &self.embedder {
             Some(TrainedEmbedder { embedder, parameters }) => Ok(embedder.embed(transformed, parameters)?.into()),
             None => Ok(transformed.into()),
@@ -129,8 +141,10 @@ impl<H: Head> Model<H> {
         features: impl Into<FeatureRows<'a>>,
         mut each: impl FnMut(usize, Array2<f32>) -> Result<()>,
     ) -> Result<()> {
+        let features = features.into();
+        self.check_shape(&features.shape())?;
         let rows_at_a_time = (MOST_LOGITS / self.parameters.classes(&self.head)).clamp(1, ROWS_AT_A_TIME);
-        features.into().chunks(rows_at_a_time).try_for_each(|chunk| {
+        features.chunks(rows_at_a_time).try_for_each(|chunk| {
             let (first, rows) = chunk?;
             let logits = self.logits(rows.view()).map_err(|error| error.of_row(self.head_input(), |row| first + row));
             each(first, logits?)
@@ -143,6 +157,7 @@ impl<H: Head> Model<H> {
     /// As [`logits`](Self::logits); [`Error::Label`], [`Error::NothingLabelled`].
     pub fn evaluate(&self, data: &Dataset) -> Result<Evaluation> {
         let data = data.clone().with_classes_of(&self.class_table)?;
+        self.check_shape(&data.features.rows().shape())?;
         self.evaluate_with(&mut Streaming::default(), &data, Some(&self.transform))
     }
 

@@ -76,6 +76,35 @@ fn of_the_rows_that_are_selected_and_of_distractors() {
     }
 }
 
+/// Not a part of it, of which rows are looked at at a time.
+#[test]
+fn features_of_another_dimension_have_the_shape_of_their_file() {
+    let directory = with_data();
+    let path = directory.path();
+    let rows = 3000;
+    write_npy(path.join("x.npy"), &Array2::<f32>::ones((rows, 5))).expect("writable");
+    write_npy(path.join("y.npy"), &Array1::<i64>::zeros(rows)).expect("writable");
+    let labels = ["--labels", "y.npy"];
+    let commands = [
+        [&["predict"][..], &[]],
+        [&["embed", "--out", "e.npy"], &[]],
+        [&["evaluate"], &labels],
+        [&["evaluate", "--open-set"], &labels],
+        [&["suspects", "--out", "s.csv"], &labels],
+    ];
+    for transform in ["none", "centre"] {
+        let train =
+            ["train", "--head", "arcface", "--data", "data", "--epochs", "1", "--out", transform, "--transform"];
+        stdout(&arcos(path, &[&train[..], &[transform]].concat()));
+        for [command, more] in commands {
+            let run = ["--run", transform, "--features", "x.npy"];
+            let message = complaint(&arcos(path, &[command, &run, more].concat()), 1);
+            let expected = "arcos: x.npy: features has shape [3000, 5]; expected (rows, 32), the dimension that";
+            assert!(message.starts_with(expected), "{command:?}: {message}");
+        }
+    }
+}
+
 /// Rows of unseen classes are from two files.
 #[test]
 fn of_an_open_set() {
