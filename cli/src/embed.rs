@@ -1,7 +1,7 @@
 //! `arcos embed`
 
 use super::evaluate::{model_files, read_model};
-use super::{outputs, print, run_files};
+use super::{npy, outputs, print, run_files};
 use arcos::data::{file_of, read_features};
 use arcos::ops::l2_normalize;
 use arcos::wording::counted;
@@ -34,6 +34,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    npy::check_name("--out", &args.out)?;
     outputs::refuse_inputs(
         [&args.out],
         &[model_files(&args.run), run_files::all(&args.run), vec![file_of(&args.features)]].concat(),

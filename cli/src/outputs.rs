@@ -1,10 +1,10 @@
 //! What a command writes is none of what it reads.
 
 use arcos::data::without_byte_order_mark;
-use arcos::files::atomic_file::{check_link, directory_of, remove_left_over};
+use arcos::files::atomic_file::{check_replaceable, directory_of, remove_left_over};
 use arcos::{Error, Result};
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// Refuses an output that is one of the inputs, by whatever name: another spelling, a link, a hard link. What is not there yet is neither.
@@ -40,12 +40,20 @@ pub(super) fn check_place(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Err(wrong("is a directory", "a file to write"));
     }
-    check_link(path)?;
+    check_replaceable(path)?;
     if !directory_of(path).is_dir() {
         return Err(wrong("is in no directory that is there", "a file in one"));
     }
     remove_left_over(directory_of(path));
     Ok(())
+}
+
+/// The file that writing to this path replaces or makes, whatever way leads to it.
+pub(super) fn place_on_disk(path: &Path) -> io::Result<PathBuf> {
+    match path.exists() {
+        true => fs::canonicalize(path),
+        false => Ok(fs::canonicalize(directory_of(path))?.join(path.file_name().unwrap_or_default())),
+    }
 }
 
 /// Refuses `files` of a directory that cannot come to be, before the work that goes into them. Leaves nothing in it, whatever happens.
@@ -57,7 +65,7 @@ pub(super) fn check_places(directory: &Path, files: &[PathBuf]) -> Result<()> {
         let (found, expected) = ("is a directory".into(), "a file to write".into());
         return Err(Error::File { path: taken.clone(), found, expected });
     }
-    [directory].into_iter().chain(files.iter().map(PathBuf::as_path)).try_for_each(check_link)?;
+    [directory].into_iter().chain(files.iter().map(PathBuf::as_path)).try_for_each(check_replaceable)?;
     let there = directory.ancestors().find(|place| place.exists()).unwrap_or(Path::new("."));
     let attempt = if directory.exists() { "write to" } else { "create" };
     tempfile::tempfile_in(there).map_err(|error| Error::io(attempt, directory, error))?;

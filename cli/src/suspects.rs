@@ -4,7 +4,7 @@ use super::csv_text::csv_text;
 use super::data_args::{FILES, read_labels};
 use super::evaluate::{model_files, read_model_with_labels};
 use super::failure::Failure;
-use super::{outputs, print, run_files};
+use super::{npy, outputs, print, run_files};
 use arcos::data::{ClassTable, Dataset, Label, file_of};
 use arcos::files::NewPlaces;
 use arcos::heads::Geometry;
@@ -118,11 +118,14 @@ fn files(args: &Args) -> (PathBuf, PathBuf) {
 /// Refuses outputs that are inputs, that are one another, or that cannot come to be.
 fn check_outputs(args: &Args, features: &Path, labels: &Path) -> Result<()> {
     let inputs = [model_files(&args.run), run_files::all(&args.run), vec![file_of(features), file_of(labels)]].concat();
+    for (option, array) in [("--sample-weights", &args.sample_weights), ("--centres", &args.centres)] {
+        array.iter().try_for_each(|path| npy::check_name(option, path))?;
+    }
     outputs::refuse_inputs(written(args), &inputs)?;
     let mut places: Vec<PathBuf> = Vec::new();
     for path in written(args) {
         outputs::check_place(path)?;
-        let place = std::path::absolute(path).map_err(|error| Error::io("find", path, error))?;
+        let place = outputs::place_on_disk(path).map_err(|error| Error::io("find", path, error))?;
         if places.contains(&place) {
             let (found, expected) = ("is to be written twice".into(), "a file for each output".into());
             return Err(Error::File { path: path.into(), found, expected });

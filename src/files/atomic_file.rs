@@ -79,7 +79,7 @@ impl Written {
         fill: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
         flush: &dyn Fn(&File) -> io::Result<()>,
     ) -> Result<Self> {
-        check_link(path)?;
+        check_replaceable(path)?;
         // A link stays one: what it points to is replaced.
         let link = path.is_symlink().then(|| fs::canonicalize(path).ok()).flatten();
         let place = link.unwrap_or_else(|| path.into());
@@ -107,17 +107,21 @@ impl Written {
     }
 }
 
-/// Refuses a link that leads nowhere: what would take its place is no link.
+/// Refuses a link that leads nowhere, since what would take its place is no link, and a file that nobody may write to, since to replace it takes no
+/// leave but that of its directory.
 ///
 /// # Errors
 /// [`Error::File`].
-pub fn check_link(path: &Path) -> Result<()> {
-    match path.is_symlink() && !path.exists() {
-        false => Ok(()),
-        true => {
-            let (found, expected) = ("is a link that leads nowhere".into(), "one to what is there, or none".into());
-            Err(Error::File { path: path.into(), found, expected })
+pub fn check_replaceable(path: &Path) -> Result<()> {
+    let wrong = |found: &str, expected: &str| {
+        Err(Error::File { path: path.into(), found: found.into(), expected: expected.into() })
+    };
+    match fs::metadata(path) {
+        Err(_) if path.is_symlink() => wrong("is a link that leads nowhere", "one to what is there, or none"),
+        Ok(found) if found.is_file() && found.permissions().readonly() => {
+            wrong("is there and read-only", "a file that may be replaced, or none")
         }
+        _ => Ok(()),
     }
 }
 
@@ -136,10 +140,9 @@ fn temporary_in(directory: &Path) -> io::Result<(NamedTempFile, Listed)> {
     Ok((file, listed))
 }
 
-/// The system's own word, without the name of a temporary file, which says nothing to anybody.
+/// The error without the name of a temporary file, which says nothing to anybody.
 fn without_name(error: io::Error) -> io::Error {
-    let source = error.get_ref().and_then(|inner| inner.source()).and_then(|source| source.downcast_ref::<io::Error>());
-    source.and_then(io::Error::raw_os_error).map_or(error, io::Error::from_raw_os_error)
+    error.kind().into()
 }
 
 /// Flushes the names in a directory to disk.
@@ -251,6 +254,30 @@ mod tests {
         assert_eq!(names(directory.path()).len(), 8);
         alive.put().expect("it was left alone");
         assert_eq!(fs::read_to_string(at("file")).expect("there"), "on its way");
+    }
+
+    #[test]
+    fn an_error_names_the_file_and_no_temporary_one() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let error = write(&directory.path().join("nowhere/file"), |file| file.write_all(b"text")).expect_err("nowhere");
+        let message = error.to_string();
+        assert!(message.contains("nowhere/file: ") && !message.contains(PREFIX), "{message}");
+    }
+
+    #[test]
+    fn a_read_only_file_is_not_replaced() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let path = directory.path().join("file");
+        fs::write(&path, "before").expect("writable");
+        let mut permissions = fs::metadata(&path).expect("there").permissions();
+        permissions.set_readonly(true);
+        fs::set_permissions(&path, permissions).expect("its owner may");
+        let error = write(&path, |file| file.write_all(b"after")).expect_err("read-only").to_string();
+        assert!(
+            error.ends_with("file: is there and read-only; expected a file that may be replaced, or none"),
+            "{error}"
+        );
+        assert_eq!(fs::read_to_string(&path).expect("there"), "before");
     }
 
     #[cfg(unix)]

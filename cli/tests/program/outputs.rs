@@ -383,6 +383,14 @@ fn messages_name_the_thing_and_the_remedy() {
 }
 
 #[test]
+fn an_array_is_not_called_an_archive() {
+    let directory = with_run();
+    let message = complaint(&arcos(directory.path(), &["embed", "--features", FEATURES, "--out", "e.NPZ"]), 2);
+    assert!(message.contains("--out is e.NPZ; expected a name that ends in .npy"), "{message}");
+    assert!(!directory.path().join("e.NPZ").exists());
+}
+
+#[test]
 fn options_without_effect_are_refused() {
     let directory = with_run();
     let refuses = |arguments: &[&str], text: &str| {

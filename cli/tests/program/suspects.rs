@@ -156,8 +156,15 @@ fn what_cannot_be_is_refused_and_leaves_no_file() -> Result<()> {
     for angle in ["-1", "180.5", "NaN"] {
         assert!(refused(2, &["--angle", angle]).contains("expected an angle in [0, 180] degrees"));
     }
-    let twice = refused(1, &["--sample-weights", "w.npy", "--centres", "./w.npy"]);
-    assert!(twice.contains("./w.npy: is to be written twice; expected a file for each output"), "{twice}");
+    for again in ["./w.npy", "data/../w.npy"] {
+        let twice = refused(1, &["--sample-weights", "w.npy", "--centres", again]);
+        let expected = format!("{again}: is to be written twice; expected a file for each output");
+        assert!(twice.contains(&expected), "{twice}");
+    }
+    for archive in ["--sample-weights", "--centres"] {
+        let message = refused(2, &[archive, "w.npz"]);
+        assert!(message.contains(&format!("{archive} is w.npz; expected a name that ends in .npy")), "{message}");
+    }
     assert!(refused(1, &["--centres", "data/train_features.npy"]).contains("is part of what this command reads"));
     assert!(refused(1, &["--centres", "none/c.npy"]).contains("is in no directory that is there"));
     assert!(refused(1, &["--which", "test"]).contains("data/test_labels.npy"));
