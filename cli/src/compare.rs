@@ -81,7 +81,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     tell(&title);
     remark_on_frozen_features(&data, args.train.embed.embed.is_some());
     let named_classes = Some(data.train.class_table()).filter(|table| table.has_names());
-    compare(configs, &data, Some(&args.data), &args.out, &title, named_classes)
+    compare(configs, &data, Some(&args.data), &args.out, &title, named_classes).map_err(|failure| match failure {
+        Failure::Library(error) => args.train.objective.located(error).into(),
+        other => other,
+    })
 }
 
 /// Trains each configuration on the same data, prints the table, draws the figure; reports on unseen classes where there are some, and on

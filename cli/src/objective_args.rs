@@ -33,6 +33,12 @@ impl ObjectiveArgs {
         Ok(objective)
     }
 
+    /// An error about the class weights with their file, if they are of one.
+    pub fn located(&self, error: Error) -> Error {
+        let file = self.file().filter(|_| error.subject() == Some("class_weights"));
+        file.into_iter().fold(error, |error, file| error.in_file(&file))
+    }
+
     /// The file of class weights, if that is what was given.
     pub fn file(&self) -> Option<PathBuf> {
         let given = self.class_weights.as_deref()?;

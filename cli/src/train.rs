@@ -95,7 +95,7 @@ fn start(args: &Args) -> Result<()> {
     outputs::check_places(&args.out, &[])?;
     let record = RunRecord { data: Some(args.data.clone()), keep: args.keep, checkpoint_every: args.checkpoint_every };
     let data = read(&args.data, &config)?;
-    let trainer = Trainer::new(config, data.train, data.test)?;
+    let trainer = Trainer::new(config, data.train, data.test).map_err(|error| args.train.objective.located(error))?;
     remark_on_few_rows(&trainer);
     train(trainer, data.unseen, &record, &args.out)
 }

@@ -173,5 +173,10 @@ fn rows_of_weight_0_take_no_part() {
     let message = complaint(&train("kept.npy", "short", &["--sample-weights", "s.npy"]), 1);
     assert!(message.contains("s.npy: sample_weights has shape [159]; expected (160,)"), "{message}");
     let message = complaint(&train("kept.npy", "classes", &["--class-weights", "s.npy"]), 1);
-    assert!(message.contains("class_weights has shape [159]; expected (8,), one for each class"), "{message}");
+    let expected = "s.npy: class_weights has shape [159]; expected (8,), one for each class";
+    assert!(message.contains(expected), "{message}");
+    let compare =
+        ["compare", "--data", "data", "--heads", "softmax,arcface", "--class-weights", "s.npy", "--out", "of"];
+    let message = complaint(&arcos(directory.path(), &compare), 1);
+    assert!(message.contains(expected), "{message}");
 }
