@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 /// A number with its noun: `1 class`, `2 classes`.
 pub fn counted<N: Display + One + PartialEq>(number: N, noun: &str) -> String {
-    let hisses = ["s", "x", "ch", "sh"].iter().any(|ending| noun.ends_with(ending));
+    let hisses = ["s", "x", "ch", "sh"].iter().any(|ending| noun.ends_with(ending)) && !noun.ends_with("epoch");
     let ending = match number.is_one() {
         true => "",
         false if hisses => "es",
@@ -38,6 +38,7 @@ mod tests {
         assert_eq!(count("row"), ["0 rows", "1 row", "2 rows"]);
         assert_eq!(count("class"), ["0 classes", "1 class", "2 classes"]);
         assert_eq!(count("search"), ["0 searches", "1 search", "2 searches"]);
+        assert_eq!(count("epoch"), ["0 epochs", "1 epoch", "2 epochs"]);
         assert_eq!(counted(1u64, "genuine pair"), "1 genuine pair");
     }
 
