@@ -58,7 +58,7 @@ impl Head for Circle {
             MarginGradient::StraightThrough => weight,
             MarginGradient::True => F::of(2.0) * (F::one() - cosine),
         };
-        Logit { value: weight * (cosine - F::one() + margin), slope, slope_of_norm: F::zero() }
+        Logit { value: weight * (cosine - F::one() + margin), slope, ..Logit::default() }
     }
 
     fn others<F: Real>(&self, _: &Row<F>, _: &[f64]) -> Option<OthersRule<F>> {

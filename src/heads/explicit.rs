@@ -12,12 +12,13 @@
 //!
 //! - `d_c = s r φ'` for the others, `s r ψ'` for the labelled class, `d_b = Σ_i r_i`, `d_t = -Σ r`, `d_s = Σ r φ` (ψ for the labelled class);
 //! - `d_x̃ = d_c w̃`, `d_w̃ = d_cᵀ x̃`, and the Jacobian of the normalisation for what is normalised;
-//! - `d_x_i` gets `(s r_iy ∂ψ/∂‖x‖ + g'/n) x̂_i` besides.
+//! - `d_x_i` gets `(s r_iy ∂ψ/∂‖x‖ + g'/n) x̂_i` besides, and `d_w_y` gets `s r_iy ∂ψ/∂‖w_y‖ ŵ_y`.
 //!
 //! Of several centres a class, `c_ij` is the largest product with one of them, and the gradient goes to that one.
 
 use super::checked::Checked;
 use super::gradient_bound::{Lengths, Residuals, check_gradients};
+use super::row::unit_row;
 use super::rules::{RowRules, rules_of, steepest};
 use super::scale::ln_b_avg;
 use super::{BatchStatistics, Geometry, Gradients, Head, Logit, Loss, Parameters, Row, Scale, State, THRESHOLD};
@@ -27,7 +28,7 @@ use crate::ops::l2_normalize::{self, Normalized, check_finite};
 use crate::ops::softmax_cross_entropy::{self as cross_entropy, CrossEntropyCache};
 use crate::ops::{Angle, Objective, Targets, anchor_loss, linear, rows};
 use crate::{Error, Real, Result};
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis, Zip};
 use std::collections::BTreeMap;
 
 /// What the backward pass needs of the forward pass, and what a step is to remember.
@@ -142,24 +143,29 @@ pub(super) fn forward<F: Real, H: Head>(
     let objective = CheckedObjective::new(objective, products.nrows(), checked.classes)?;
     let targets = &objective.targets;
 
+    let class_vector_of = |row, class| nearest.as_ref().map_or(class, |nearest| nearest[[row, class]]);
     let angles: Vec<_> = targets
         .iter()
         .map(|(row, class)| {
-            let class_vector = nearest.as_ref().map_or(class, |nearest| nearest[[row, class]]);
-            let (x, w) = (features.unit.row(row), weights.unit.row(class_vector));
+            let (x, w) = (features.unit.row(row), weights.unit.row(class_vector_of(row, class)));
             if geometry == Geometry::Sphere { Some(Angle::between(x, w)) } else { Angle::of_rows(x, w) }
         })
         .collect();
     let mut state = checked.state.clone();
-    let rules = match geometry {
-        Geometry::Sphere => {
+    let rules = match geometry.has_rules() {
+        true => {
             let row = |(number, ((row, class), angle)): (_, (_, &Option<_>))| {
-                Some(Row { angle: (*angle)?, norm: features.norms[row], class, number })
+                let class_vector = class_vector_of(row, class);
+                let (norm, weight_norm) = (features.norms[row], weights.norms[class_vector]);
+                match *angle {
+                    Some(angle) if geometry == Geometry::Sphere => Ok(Row { angle, norm, weight_norm, class, number }),
+                    _ => Row::between((features.unit.view(), row), (weights.unit.view(), class_vector), class, number),
+                }
             };
-            let labelled: Vec<_> = targets.iter().zip(&angles).enumerate().filter_map(row).collect();
+            let labelled = targets.iter().zip(&angles).enumerate().map(row).collect::<Result<Vec<_>>>()?;
             rules_of(head, &labelled, &mut state)?
         }
-        Geometry::Plain | Geometry::UnitFeatures => Vec::new(),
+        false => Vec::new(),
     };
 
     // Cosines have the order of inference logits, before the head changes any.
@@ -290,11 +296,13 @@ pub(super) fn backward<F: Real>(cache: Cache<F>) -> Gradients<F> {
     if let Some(slopes) = cache.slopes_of_others {
         d_products *= &slopes;
     }
-    // (row, derivative by ‖x‖)
+    // (row, class vector, derivatives by ‖x‖ and ‖w‖)
     let mut d_norms = Vec::new();
     for LabelledRow { row, class, target, d_penalty } in cache.targets {
         let d_target = &mut d_products[[row, class]];
-        d_norms.push((row, *d_target * target.slope_of_norm + d_penalty / divisor));
+        let d_norm = *d_target * target.slope_of_norm + d_penalty / divisor;
+        let class_vector = cache.nearest.as_ref().map_or(class, |nearest| nearest[[row, class]]);
+        d_norms.push((row, class_vector, d_norm, *d_target * target.slope_of_weight_norm));
         *d_target *= target.slope;
     }
     if let Some(nearest) = cache.nearest {
@@ -308,11 +316,20 @@ pub(super) fn backward<F: Real>(cache: Cache<F>) -> Gradients<F> {
         false => gradient,
     };
     let mut d_features = of_rows(linear.d_features, &features, geometry.normalizes_features());
-    for (row, d_norm) in d_norms {
-        // Rules are asked on the sphere alone, where x̃ is x̂.
-        d_features.row_mut(row).scaled_add(d_norm, &features.unit.row(row));
+    let mut d_weights = of_rows(linear.d_weights, &weights, geometry.normalizes_weights());
+    for (row, class_vector, d_norm, d_weight_norm) in d_norms {
+        add_along(d_features.row_mut(row), d_norm, features.unit.row(row));
+        add_along(d_weights.row_mut(class_vector), d_weight_norm, weights.unit.row(class_vector));
     }
-    Gradients { d_features, d_weights: of_rows(linear.d_weights, &weights, geometry.normalizes_weights()), d_vectors }
+    Gradients { d_features, d_weights, d_vectors }
+}
+
+/// Adds `d_norm v/‖v‖`, the gradient of a row v through its norm.
+fn add_along<F: Real>(mut gradient: ArrayViewMut1<F>, d_norm: F, row: ArrayView1<F>) {
+    if d_norm != F::zero() {
+        let unit = unit_row("row", row.insert_axis(Axis(0)), 0).expect("rules are of rows with a direction").0;
+        gradient.scaled_add(d_norm, &unit);
+    }
 }
 
 pub(super) fn logits<F: Real>(

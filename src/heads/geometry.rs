@@ -7,14 +7,16 @@ pub enum Geometry {
     Plain,
     /// `s x̂·w + b`: features of one length, class vectors of any, and a bias.
     UnitFeatures,
-    /// `s x̂·ŵ = s cosθ`, no bias. Margins and rules on cosines are of this geometry alone.
+    /// `s x·w = s ‖x‖‖w‖ cosθ`: features and class vectors of any length, no bias. Margins may be on the labelled class.
+    Linear,
+    /// `s x̂·ŵ = s cosθ`, no bias. Rules on the other classes' cosines are of this geometry alone.
     Sphere,
 }
 
 impl Geometry {
     /// Whether features are divided by their norms.
     pub fn normalizes_features(self) -> bool {
-        self != Self::Plain
+        matches!(self, Self::UnitFeatures | Self::Sphere)
     }
 
     /// Whether class vectors are divided by their norms.
@@ -24,6 +26,11 @@ impl Geometry {
 
     /// Whether logits have a bias (C,).
     pub fn has_bias(self) -> bool {
-        self != Self::Sphere
+        !self.has_rules()
+    }
+
+    /// Whether a head's rules are asked: a bias leaves no angle to put a margin on.
+    pub fn has_rules(self) -> bool {
+        matches!(self, Self::Linear | Self::Sphere)
     }
 }

@@ -4,7 +4,7 @@
 //! for the others, logits `s x̃ w̃ᵀ`, and ρ a bound on `|r_ij|` and on `Σ_j |r_ij| / 2`, 1 for `p - onehot(y)`:
 //!
 //! - `|d_features_i| ≤ ρ s ((max|φ'| + max|ψ'|) max‖w̃‖ / ‖x_i‖ + max|∂ψ/∂‖x‖|) + max|ω g'|`,
-//! - `|d_weights_j| ≤ ρ s max(|φ'|, |ψ'|) max‖x̃‖ / ‖w_j‖`, times the number of rows if the loss is their sum,
+//! - `|d_weights_j| ≤ ρ s (max(|φ'|, |ψ'|) max‖x̃‖ / ‖w_j‖ + max|∂ψ/∂‖w‖|)`, times the number of rows if the loss is their sum,
 //!
 //! without the division where the head does not normalise. What is added up on the way is not yet multiplied by a small s, divided by a
 //! norm above 1, or by the number of rows; the bounds here are on that, too.
@@ -30,6 +30,8 @@ pub(crate) struct Slopes {
     pub others: f64,
     /// `|∂ψ/∂‖x‖|`
     pub norm: f64,
+    /// `|∂ψ/∂‖w‖|`
+    pub weight_norm: f64,
     /// `|g'|`
     pub penalty: f64,
 }
@@ -84,7 +86,7 @@ pub(crate) fn check_gradients<F: Real>(
     let of_others = slopes.others > slopes.target || slopes.others.is_nan();
     let steeper = if of_others { slopes.others } else { slopes.target };
     let of_rows = residuals.rows * (scale / residuals.divisor).max(1.0);
-    let of_weights = residuals.largest * steeper * of_rows / weight_divisor * longest_feature;
+    let of_weights = residuals.largest * of_rows * (steeper / weight_divisor * longest_feature + slopes.weight_norm);
     if wants_d_features {
         check_gradient_bound::<F>("features", of_features)?;
     }

@@ -36,8 +36,8 @@ pub trait Head: Sync {
     /// margins follow from the sizes of classes remember what they need, as a part of themselves.
     fn count_classes(&mut self, _sizes: &[usize]) {}
 
-    /// Which vectors are divided by their norms. [`observe`](Self::observe) and the rules after it are asked on the
-    /// [sphere](Geometry::Sphere) alone.
+    /// Which vectors are divided by their norms. [`observe`](Self::observe) and the rules after it are asked where there is no bias, and
+    /// [`others`](Self::others) on the [sphere](Geometry::Sphere) alone.
     fn geometry(&self) -> Geometry {
         Geometry::Sphere
     }
@@ -65,12 +65,15 @@ pub trait Head: Sync {
     /// Brings the state up to date with the labelled rows of a batch, before any rule is asked. A constant to the gradient.
     fn observe<F: Real>(&self, _rows: &[Row<F>], _state: &mut [f64]) {}
 
-    /// ψ, what takes the place of `cosθ` for the labelled class.
+    /// ψ, what takes the place of `cosθ` for the labelled class; of `x·w`, `cosθ` times both norms, in the [linear](Geometry::Linear) geometry.
     fn target<F: Real>(&self, row: &Row<F>, _state: &[f64]) -> Logit<F> {
-        Logit::plain(row)
+        match self.geometry() {
+            Geometry::Linear => Logit::plain(row).times_norms(row),
+            _ => Logit::plain(row),
+        }
     }
 
-    /// φ, what takes the place of the other classes' cosines in this row; `None` where they stay.
+    /// φ, what takes the place of the other classes' cosines in this row; `None` where they stay. Asked on the sphere alone.
     fn others<F: Real>(&self, _row: &Row<F>, _state: &[f64]) -> Option<OthersRule<F>> {
         None
     }

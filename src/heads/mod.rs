@@ -7,6 +7,7 @@
 //! | `norm-softmax` | `s cosθ` | same | `weights` |
 //! | `fixed-adacos` | `√2 ln(C-1) cosθ` | same | `weights` |
 //! | `adacos` | `s cosθ`, s follows the batch | last s | `weights` |
+//! | `l-softmax` | target `‖w‖‖x‖ ((-1)^k cos(mθ) - 2k)`, others `x·w` | `x·w` | `weights` |
 //! | `sphereface` | target `s ((-1)^k cos(mθ) - 2k)` | `s cosθ` | `weights` |
 //! | `cosface` | target `s (cosθ - m)` | `s cosθ` | `weights` |
 //! | `arcface` | target `s cos(θ + m)` | `s cosθ` | `weights` |
@@ -41,6 +42,7 @@ pub mod elasticface;
 pub mod explicit;
 pub mod fixed_adacos;
 pub mod l2_softmax;
+pub mod l_softmax;
 pub mod ldam;
 pub mod magface;
 pub mod mv_softmax;
@@ -58,6 +60,7 @@ pub mod uniface;
 
 pub(crate) mod checked;
 pub(crate) mod gradient_bound;
+pub(crate) mod row;
 pub(crate) mod rules;
 pub(crate) mod scale;
 
@@ -68,7 +71,6 @@ mod list;
 mod margin_gradient;
 mod parameters;
 mod range;
-mod row;
 mod statistics;
 
 pub use crate::ops::{ClassLoss, Loss, OthersRule};
@@ -96,6 +98,7 @@ list::any_head! {
     "norm-softmax" => norm_softmax::NormSoftmax,
     "fixed-adacos" => fixed_adacos::FixedAdaCos,
     "adacos" => adacos::AdaCos,
+    "l-softmax" => l_softmax::LSoftmax,
     "sphereface" => sphereface::SphereFace,
     "cosface" => cosface::CosFace,
     "arcface" => arcface::ArcFace,

@@ -1,7 +1,7 @@
 //! A head's rules, asked for each labelled row of a batch.
 
 use super::gradient_bound::Slopes;
-use super::{Head, Logit, Penalty, Row};
+use super::{Geometry, Head, Logit, Penalty, Row};
 use crate::ops::OthersRule;
 use crate::optim::check_setting;
 use crate::{Real, Result};
@@ -24,9 +24,10 @@ pub(crate) fn rules_of<F: Real>(head: &impl Head, rows: &[Row<F>], state: &mut [
         let expected = format!("a finite number, once {} has observed a batch", head.name());
         check_setting(name, value, value.is_finite(), &expected)?;
     }
+    let changes_others = head.geometry() == Geometry::Sphere;
     let rules = |row| RowRules {
         target: head.target(row, state),
-        others: head.others(row, state),
+        others: changes_others.then(|| head.others(row, state)).flatten(),
         penalty: head.penalty(row.norm),
     };
     Ok(rows.iter().map(rules).collect())
@@ -43,6 +44,7 @@ pub(crate) fn steepest<F: Real>(rules: &[RowRules<F>]) -> Slopes {
         target: if rules.is_empty() { 1.0 } else { largest(0.0, |rules| rules.target.slope) },
         others: largest(1.0, |rules| rules.others.map_or(F::one(), |others| others.steepest())),
         norm: largest(0.0, |rules| rules.target.slope_of_norm),
+        weight_norm: largest(0.0, |rules| rules.target.slope_of_weight_norm),
         penalty: largest(0.0, |rules| rules.penalty.slope),
     }
 }

@@ -125,7 +125,7 @@ impl Head for SphereFace2 {
         };
         let (value, slope) = self.spread(moved.value);
         let subtracted = if self.form == SphereFace2Form::C { margin } else { F::zero() };
-        self.gradient.of(Logit { value: value - subtracted, slope: slope * moved.slope, slope_of_norm: F::zero() })
+        self.gradient.of(Logit { value: value - subtracted, slope: slope * moved.slope, ..Logit::default() })
     }
 
     fn others<F: Real>(&self, _: &Row<F>, _: &[f64]) -> Option<OthersRule<F>> {

@@ -5,9 +5,12 @@ use super::batch::{Batch, grow};
 use super::blocks::Blocks;
 use super::group::Group;
 use super::merge::RowState;
+use super::unit_block::matrix;
 use crate::Real;
+use crate::heads::row::unit_row;
 use crate::ops::{ClassLoss, Loss, rows};
 use crate::optim::{MomentsMut, Optimizer};
+use ndarray::CowArray;
 use rayon::prelude::*;
 
 /// A group's class vectors, and what becomes of their gradient.
@@ -75,9 +78,9 @@ pub(super) struct Task<'a, F> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ScaleGradient {
     NotWanted,
-    /// From `Σ_j r_j φ_j` of each row: at a pole ψ' is so large that nothing is left of ψ in the gradient of features.
+    /// From `Σ_j r_j φ_j` of each row, where there are rules: at a pole ψ' is so large that nothing is left of ψ in the gradient of features.
     FromProducts,
-    /// From the gradient of features, `d_x̃·x̃ / s`: off the sphere, where there are no rules.
+    /// From the gradient of features, `d_x̃·x̃ / s`: where there are no rules.
     FromFeatures,
 }
 
@@ -128,6 +131,17 @@ impl<F: Real> Group<F> {
             self.skipped += 1;
         } else {
             self.whole_block(batch, task, weights, d_weights, block, first);
+        }
+        let (dimension, divisor) = (batch.dimension(), batch.objective.divisor);
+        for &(column, row) in batch.targets_in(&columns) {
+            let d_weight_norm = task.rows.d_weight_norms[row];
+            if d_weight_norm != F::zero() {
+                let place = column - columns.start;
+                let (unit, _) =
+                    unit_row("weights", matrix(weights, columns.len()), place).expect("checked in the first pass");
+                let unit = unit.as_slice().expect("in one piece");
+                rows::add_scaled(&mut d_weights[place * dimension..][..dimension], d_weight_norm / divisor, unit);
+            }
         }
         if !(negligible && batch.targets_in(&columns).is_empty() && !batch.objective.is_smoothed()) {
             self.gradient_norm = self.gradient_norm.hypot(rows::norm(d_weights));
@@ -346,7 +360,13 @@ pub(super) fn merge_d_features<F: Real>(
             }
             let d_norm = task.rows.d_norms[row];
             if d_norm != F::zero() {
-                rows::add_scaled(gradient, d_norm / divisor, x);
+                let unit = match batch.geometry.normalizes_features() {
+                    true => CowArray::from(batch.operand.row(row)),
+                    false => {
+                        unit_row("features", batch.operand, row).expect("rules are of rows with a direction").0.into()
+                    }
+                };
+                rows::add_scaled(gradient, d_norm / divisor, unit.as_slice().expect("in one piece"));
             }
             d_scale
         })

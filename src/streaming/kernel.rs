@@ -10,11 +10,12 @@ use super::merge::{RowState, merge};
 use super::prepare::{Inputs, in_parallel, in_pool};
 use super::scores::{Sums, correct, ln_b_avg};
 use super::targets::{by_column, labelled_rows, rows_of};
+use super::unit_block::matrix;
 use super::{Precision, StreamingOptions};
 use crate::heads::checked::Checked;
 use crate::heads::gradient_bound::{Lengths, Residuals, check_gradients};
 use crate::heads::rules::{rules_of, steepest};
-use crate::heads::{BatchStatistics, Geometry, Gradients, Head, Parameters, State, THRESHOLD, is_trained};
+use crate::heads::{BatchStatistics, Gradients, Head, Parameters, State, THRESHOLD, is_trained};
 use crate::ops::{Objective, rows};
 use crate::optim::{Moments, Optimizer};
 use crate::real::SingleThreaded;
@@ -165,9 +166,9 @@ impl<F: Real> Streaming<F> {
             by: WeightUpdate { optimizer: *optimizer, step, learning_rate },
         };
         let inputs = Inputs { features, objective: &objective, checked: &checked, bias };
-        // Off the sphere the gradient of a scale is found from that of features.
+        // Without rules the gradient of a scale is found from that of features.
         let mut for_scale = Array2::default((0, 0));
-        let needs_features = head.scale().is_trained() && checked.geometry != Geometry::Sphere;
+        let needs_features = head.scale().is_trained() && !checked.geometry.has_rules();
         let d_features = d_features.or(needs_features.then_some(&mut for_scale));
         let d_features = d_features.map(|d_features| zeros_unless_of_shape(d_features, features.dim()));
         let outcome = in_pool(|| self.run(head, &inputs, class_vectors, d_features))?;
@@ -193,6 +194,7 @@ impl<F: Real> Streaming<F> {
         let (checked, scale_rule) = (inputs.checked, head.scale());
         let geometry = checked.geometry;
         let dimension = inputs.features.ncols();
+        let weight_rows = checked.classes * checked.centres;
         let Self { options, unit_features, feature_norms, mixed_features, groups, rows: row_state } = self;
         checked.loss.check_objective(head.name(), inputs.objective)?;
         let _single_threaded = SingleThreaded::begin();
@@ -200,9 +202,9 @@ impl<F: Real> Streaming<F> {
         let (blocks, factor) = (prepared.blocks, prepared.factor);
 
         let labelled = labelled_rows(inputs, prepared.operand.view(), vectors.weights(), &prepared.objective.targets)?;
-        let rows_on_the_sphere = rows_of(geometry, &labelled, feature_norms);
+        let rows_with_rules = rows_of(inputs, matrix(vectors.weights(), weight_rows), &labelled, feature_norms)?;
         let mut state = checked.state.clone();
-        let rules = rules_of(head, &rows_on_the_sphere, &mut state)?;
+        let rules = rules_of(head, &rows_with_rules, &mut state)?;
         let slopes = steepest(&rules);
         let mut rules_by_row = vec![None; inputs.features.nrows()];
         labelled.iter().zip(rules).for_each(|(labelled, rules)| rules_by_row[labelled.row] = Some(rules));
@@ -251,7 +253,7 @@ impl<F: Real> Streaming<F> {
         let divisor = batch.objective.divisor;
         let d_scale = match scale_rule.vector() {
             None => ScaleGradient::NotWanted,
-            Some(_) if geometry == Geometry::Sphere => ScaleGradient::FromProducts,
+            Some(_) if geometry.has_rules() => ScaleGradient::FromProducts,
             Some(_) if d_features.is_some() => ScaleGradient::FromFeatures,
             Some(_) => ScaleGradient::NotWanted,
         };

@@ -27,6 +27,8 @@ pub(super) struct RowState<F> {
     pub soft_residuals: Vec<SoftResidual<F>>,
     /// (B,) the loss's derivative by ‖x‖ apart from the direction of x, `(p_y - 1) s ∂ψ/∂‖x‖ + ω g'`; zero where no rule depends on it.
     pub d_norms: Vec<F>,
+    /// (B,) likewise by ‖w‖ of the row's class vector, `(p_y - 1) s ∂ψ/∂‖w‖`.
+    pub d_weight_norms: Vec<F>,
     /// The labelled classes' part of the gradient of the threshold.
     pub d_threshold: F,
     /// (B,) the row's part of the gradient of s, but for `A Σ_j p_j φ_j` over the other classes.
@@ -59,7 +61,7 @@ pub(super) fn merge<F: Real>(
 ) -> Result<F> {
     let rows = batch.rows();
     state.scale = scale;
-    let RowState { shifts, factors, uniform, residuals, d_norms, d_scales, losses, .. } = state;
+    let RowState { shifts, factors, uniform, residuals, d_norms, d_weight_norms, d_scales, losses, .. } = state;
     let is_relative = matches!(batch.loss, Loss::Softmax | Loss::Nca);
     for (values, start) in [
         (shifts, if is_relative { F::neg_infinity() } else { F::zero() }),
@@ -67,6 +69,7 @@ pub(super) fn merge<F: Real>(
         (uniform, F::zero()),
         (residuals, F::zero()),
         (d_norms, F::zero()),
+        (d_weight_norms, F::zero()),
         (d_scales, F::zero()),
         (losses, F::zero()),
     ] {
@@ -137,6 +140,7 @@ pub(super) fn merge<F: Real>(
             state.losses[row] += weight * penalty.value;
             state.residuals[row] *= logit.slope;
             state.d_norms[row] = weight * penalty.slope + of_row.residual * scale * logit.slope_of_norm;
+            state.d_weight_norms[row] = of_row.residual * scale * logit.slope_of_weight_norm;
             value = logit.value;
         }
         state.d_scales[row] = of_row.residual * value - of_row.uniform * sum_of_products;

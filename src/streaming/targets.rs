@@ -16,6 +16,8 @@ pub(super) struct LabelledRow<F> {
     pub column: usize,
     /// The inner product `x̃·w̃`.
     pub product: F,
+    /// ‖w‖ where the head normalises class vectors, or else 0.
+    pub weight_norm: F,
     /// `None` if the feature or the class vector has no direction.
     pub angle: Option<Angle<F>>,
 }
@@ -52,9 +54,9 @@ pub(super) fn labelled_rows<F: Real>(
         let vector = &vectors[centre * dimension..][..dimension];
         let angle = match checked.geometry {
             Geometry::Sphere => Some(Angle::between_rows(x, vector)),
-            Geometry::Plain | Geometry::UnitFeatures => Angle::of_rows(inputs.features.row(row), vector.into()),
+            _ => Angle::of_rows(inputs.features.row(row), vector.into()),
         };
-        Some(LabelledRow { row, class, column: columns.start + centre, product, angle })
+        Some(LabelledRow { row, class, column: columns.start + centre, product, weight_norm: norms[centre], angle })
     });
     match found.collect() {
         Some(rows) => Ok(rows),
@@ -70,15 +72,30 @@ pub(super) fn labelled_rows<F: Real>(
     }
 }
 
-/// The rows that the head's rules are asked of; none unless it is on the sphere.
-pub(super) fn rows_of<F: Real>(geometry: Geometry, labelled: &[LabelledRow<F>], norms: &[F]) -> Vec<Row<F>> {
-    if geometry != Geometry::Sphere {
-        return Vec::new();
+/// The rows that the head's rules are asked of; none where it has none. `norms` are those of features, where they are normalised.
+///
+/// # Errors
+/// Rows without direction where they are not normalised: those are refused already.
+pub(super) fn rows_of<F: Real>(
+    inputs: &Inputs<F>,
+    weights: ArrayView2<F>,
+    labelled: &[LabelledRow<F>],
+    norms: &[F],
+) -> Result<Vec<Row<F>>> {
+    let geometry = inputs.checked.geometry;
+    if !geometry.has_rules() {
+        return Ok(Vec::new());
     }
     let row = |(number, labelled): (usize, &LabelledRow<F>)| {
-        Some(Row { angle: labelled.angle?, norm: norms[labelled.row], class: labelled.class, number })
+        let &LabelledRow { row, class, column, weight_norm, angle, .. } = labelled;
+        match angle {
+            Some(angle) if geometry == Geometry::Sphere => {
+                Ok(Row { angle, norm: norms[row], weight_norm, class, number })
+            }
+            _ => Row::between((inputs.features, row), (weights, column), class, number),
+        }
     };
-    labelled.iter().enumerate().filter_map(row).collect()
+    labelled.iter().enumerate().map(row).collect()
 }
 
 /// (column, row) of the labelled rows, by column.

@@ -4,7 +4,7 @@ use arcos::Head;
 use arcos::Parameters;
 use arcos::heads::{Geometry, Logit, Row};
 use arcos::ops::{Angle, IGNORE_LABEL, l2_normalize};
-use ndarray::{Array1, Array2, ArrayView2};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2};
 use std::f64::consts::{FRAC_PI_2, PI};
 
 /// A head's rules on the labelled rows of a batch, once it has observed them.
@@ -30,28 +30,30 @@ impl<'a, H: Head> Rules<'a, H> {
     /// No rows for a head whose rules are not asked.
     pub fn new(head: &'a H, features: &Array2<f64>, parameters: &Parameters<f64>, labels: &Array1<i64>) -> Self {
         let mut state: Vec<_> = head.state().iter().map(|(name, _)| parameters.state[*name]).collect();
-        if head.geometry() != Geometry::Sphere {
+        if !head.geometry().has_rules() {
             return Self { head, rows: Vec::new(), state };
         }
         let (x, w) = (unit("features", features.view()), unit("weights", parameters.weights.view()));
         let labelled = labels.iter().enumerate().filter(|(_, label)| **label != IGNORE_LABEL);
         let rows = labelled.enumerate().map(|(number, (row, &label))| {
-            let angle = |vector: usize| Angle::between(x.row(row), w.row(vector));
+            let angle = |vector: usize| (Angle::between(x.row(row), w.row(vector)), vector);
             let mut lead = f64::INFINITY;
             let mut nearest = |class: usize| {
                 let of_class = class * head.centres()..(class + 1) * head.centres();
                 let mut angles: Vec<_> = of_class.map(angle).collect();
-                angles.sort_by(|one, other| one.theta().total_cmp(&other.theta()));
+                angles.sort_by(|(one, _), (other, _)| one.theta().total_cmp(&other.theta()));
                 if let [first, second, ..] = angles[..] {
-                    lead = lead.min(second.theta() - first.theta());
+                    lead = lead.min(second.0.theta() - first.0.theta());
                 }
                 angles[0]
             };
             let class = label as usize;
             let others = (0..w.nrows() / head.centres()).filter(|&other| other != class);
-            let others = others.map(|other| nearest(other).cos).collect();
-            let norm = features.row(row).dot(&features.row(row)).sqrt();
-            LabelledRow { row: Row { angle: nearest(class), norm, class, number }, others, lead }
+            let others = others.map(|other| nearest(other).0.cos).collect();
+            let (angle, vector) = nearest(class);
+            let norm = |row: ArrayView1<f64>| row.dot(&row).sqrt();
+            let (norm, weight_norm) = (norm(features.row(row)), norm(parameters.weights.row(vector)));
+            LabelledRow { row: Row { angle, norm, weight_norm, class, number }, others, lead }
         });
         let rows: Vec<_> = rows.collect();
         head.observe(&rows.iter().map(|labelled| labelled.row).collect::<Vec<_>>(), &mut state);
@@ -68,13 +70,20 @@ impl<'a, H: Head> Rules<'a, H> {
         self.head.target(row, &self.state)
     }
 
+    /// What a target logit is relative to: 1 on the sphere, the product of norms where they multiply it.
+    pub fn size(&self, row: &Row<f64>) -> f64 {
+        if self.head.geometry() == Geometry::Sphere { 1.0 } else { row.norm * row.weight_norm }
+    }
+
     /// How fast a target logit may change with the angle, over all of them, and with the logarithm of the norm; at least 1.
     pub fn steepest(&self) -> f64 {
         let of_row = |row: &Row<f64>| {
             let at = |step: usize| {
                 let theta = PI * step as f64 / 256.0;
                 let logit = self.target(&at_angle(row, theta));
-                (logit.slope * theta.sin()).abs().max(logit.slope_of_norm.abs() * row.norm)
+                let of_norms =
+                    (logit.slope_of_norm * row.norm).abs().max((logit.slope_of_weight_norm * row.weight_norm).abs());
+                (logit.slope * theta.sin()).abs().max(of_norms / self.size(row))
             };
             (0..=256).map(at).fold(self.head.penalty(row.norm).slope.abs() * row.norm, f64::max)
         };
@@ -105,13 +114,14 @@ impl<'a, H: Head> Rules<'a, H> {
             let angles = ((theta - distance).max(0.0), (theta + distance).min(PI));
             let norms = (row.norm * (1.0 - distance), row.norm * (1.0 + distance));
             let at_norm = |norm| Row { norm, ..*row };
-            let threshold = self.head.others(row, &self.state).map(|rule| rule.threshold);
+            let is_on_sphere = self.head.geometry() == Geometry::Sphere;
+            let threshold = self.head.others(row, &self.state).filter(|_| is_on_sphere).map(|rule| rule.threshold);
             // The threshold moves with the labelled class, by no more than its margin function.
             let near_threshold = threshold.is_some_and(|threshold| {
                 others.iter().any(|cosine| (cosine - threshold).abs() < distance * (1.0 + steepest))
             });
-            is_kinked(|theta| self.target(&at_angle(row, theta)).value, angles, steepest)
-                || is_kinked(|norm| self.target(&at_norm(norm)).value, norms, steepest / row.norm)
+            is_kinked(|theta| self.target(&at_angle(row, theta)).value / self.size(row), angles, steepest)
+                || is_kinked(|norm| self.target(&at_norm(norm)).value / self.size(row), norms, steepest / row.norm)
                 || is_kinked(|norm| self.head.penalty(norm).value, norms, steepest / row.norm)
                 || near_threshold
                 || *lead < 2.0 * distance

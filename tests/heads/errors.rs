@@ -1,6 +1,6 @@
 //! Every mistake that a caller can make is an error that says what is wrong.
 
-use super::case::{head, spec, with_centres, with_scale, with_vector};
+use super::case::{head, is_on_sphere, spec, with_centres, with_scale, with_vector};
 use arcos::heads::{Loss, Scale};
 use arcos::ops::IGNORE_LABEL;
 use arcos::streaming::Streaming;
@@ -34,7 +34,7 @@ fn for_each_head(check: impl Fn(&AnyHead)) {
 }
 
 fn for_each_normalised_head(check: impl Fn(&AnyHead)) {
-    AnyHead::names().filter(|name| !["softmax", "l2-softmax"].contains(name)).for_each(|name| check(&head(name).0));
+    AnyHead::names().map(|name| head(name).0).filter(is_on_sphere).for_each(|head| check(&head));
 }
 
 macro_rules! assert_error {
@@ -154,6 +154,34 @@ fn rows_without_direction() {
             other => panic!("{}: {other:?}", head.name()),
         }
     });
+}
+
+/// Where norms are not divided by, only a margin needs a direction.
+#[test]
+fn labelled_rows_without_direction_under_a_margin() {
+    let l_softmax = head("l-softmax").0;
+    let zero = |mut rows: Array2<f64>, row: usize| {
+        rows.row_mut(row).fill(0.0);
+        rows
+    };
+    for (features, weights, expected) in [
+        (zero(features(), 1), weights(), Some(("features", 1))),
+        (features(), zero(weights(), 3), Some(("weights", 3))),
+        (features(), zero(weights(), 2), None),
+    ] {
+        let parameters = Parameters::from(weights);
+        let labels = array![0, 3];
+        let explicit = l_softmax.forward(features.view(), &parameters, labels.view()).map(|_| ());
+        let streamed = Streaming::default().forward_backward(&l_softmax, features.view(), &parameters, labels.view());
+        for result in [explicit, streamed.map(|_| ())] {
+            match (result, expected) {
+                (Err(Error::ZeroNorm { what, row, .. }), Some(expected)) => assert_eq!((what, row), expected),
+                (Ok(()), None) => {}
+                (result, expected) => panic!("{result:?}, {expected:?}"),
+            }
+        }
+        assert!(l_softmax.logits(features.view(), &parameters).is_ok());
+    }
 }
 
 #[test]

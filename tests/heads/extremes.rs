@@ -192,11 +192,8 @@ impl<F: Real> Case<F> {
 
         // Rounding of logits this large is rounding of probabilities.
         let longest = |x: &Array2<F>| x.rows().into_iter().map(norm).fold(0.0, f64::max);
-        let (unit_features, unit_weights) = match head.name() {
-            "softmax" => (false, false),
-            "l2-softmax" => (true, false),
-            _ => (true, true),
-        };
+        let geometry = head.geometry();
+        let (unit_features, unit_weights) = (geometry.normalizes_features(), geometry.normalizes_weights());
         let x = if unit_features { 1.0 } else { longest(features) };
         let w = if unit_weights { 1.0 } else { longest(&parameters.weights) };
         let scale = statistics.scale;

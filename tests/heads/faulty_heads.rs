@@ -15,6 +15,7 @@ enum Fault {
     Target(f64),
     Slope(f64),
     SlopeOfNorm,
+    SlopeOfWeightNorm,
     Others(f64),
     SlopeOfOthers(f64),
     Penalty,
@@ -77,6 +78,7 @@ impl Head for Faulty {
             Fault::Target(value) => Logit { value: F::of(value), ..plain },
             Fault::Slope(slope) => Logit { slope: F::of(slope), ..plain },
             Fault::SlopeOfNorm => Logit { slope_of_norm: F::nan(), ..plain },
+            Fault::SlopeOfWeightNorm => Logit { slope_of_weight_norm: F::nan(), ..plain },
             _ => plain,
         }
     }
@@ -154,6 +156,7 @@ fn rules_that_give_no_numbers_are_errors_that_say_where() {
         // Without the gradient of features these are never used.
         (Fault::SlopeOfNorm, features, ""),
         (Fault::SlopeOfPenalty, features, ""),
+        (Fault::SlopeOfWeightNorm, "the gradient of weights may reach NaN", "the gradient of weights may reach NaN"),
         (Fault::Penalty, loss, loss),
     ] {
         for scale in [Scale::Fixed(8.0), Scale::AdaCos { max: None }] {

@@ -25,7 +25,7 @@ fn concentrated(batch: usize, dimension: usize, classes: usize, seed: u64) -> (A
 proptest! {
     #[test]
     fn the_filter_changes_gradients_by_no_more_than_its_bound(
-        head in prop::sample::select(vec!["softmax", "l2-softmax:alpha=8", "norm-softmax:scale=24", "arcface:margin=0.3:scale=32", "proxy-nca:scale=24", "proxy-anchor:scale=24", "uniface:scale=32", "sphereface2:scale=32"]),
+        head in prop::sample::select(vec!["softmax", "l-softmax", "l2-softmax:alpha=8", "norm-softmax:scale=24", "arcface:margin=0.3:scale=32", "proxy-nca:scale=24", "proxy-anchor:scale=24", "uniface:scale=32", "sphereface2:scale=32"]),
         (batch, classes, seed) in (1usize..=12, 200usize..=2000, 0..10_000u64),
         exponent in -8.0..-0.5f64,
         setting in setting(),
@@ -52,11 +52,8 @@ proptest! {
 
         let norm = |row: ndarray::ArrayView1<f64>| row.dot(&row).sqrt();
         let longest = |x: &Array2<f64>| x.rows().into_iter().map(norm).fold(0.0, f64::max);
-        let (unit_features, unit_weights) = match head.name() {
-            "softmax" => (false, false),
-            "l2-softmax" => (true, false),
-            _ => (true, true),
-        };
+        let geometry = head.geometry();
+        let (unit_features, unit_weights) = (geometry.normalizes_features(), geometry.normalizes_weights());
         let (_, cache) = head.forward(features.view(), &parameters, owned.view()).expect("a good batch");
         let of_objective = cache.cross_entropy;
         let (scale, rounding) = (exact.statistics.scale, 1e-12 * (1.0 + of_objective.residual.mapv(f64::abs).sum()));

@@ -1,6 +1,6 @@
 //! Every head's analytic gradient with respect to every input, against finite differences.
 
-use super::case::{Arrays, Case, LastRow, case, rows_by_name};
+use super::case::{Arrays, Case, LastRow, case, is_on_sphere, rows_by_name};
 use super::objective_case::{Owned, Settings, settings};
 use super::rules::Rules;
 use arcos::heads::{Geometry, Gradients, Logit, Loss, OthersRule, Penalty, Row, Scale};
@@ -164,11 +164,14 @@ fn check_case(case: &Case) -> Result<(), TestCaseError> {
 
     let rules = arrays.rules();
     let steepest = rules.steepest();
+    // What norms multiply logits by, where they do.
+    let norms_of_logits = if head.geometry() == Geometry::Linear { longest_feature * longest_weight } else { 1.0 };
+    let size_of_logits = scale * norms_of_logits;
     // In one dimension every row is at a pole, and no step leads away from it.
     let distance_to_cone = if features.ncols() == 1 { FRAC_PI_2 } else { rules.distance_to_cone() };
     prop_assume!(distance_to_cone > 0.0);
     // A radian changes a logit by at most the scale, the target's by `steepest` times that.
-    let radian = CHANGE * (1.0 / (scale * (1.0 + steepest))).min(distance_to_cone);
+    let radian = CHANGE * (1.0 / (size_of_logits * (1.0 + steepest))).min(distance_to_cone);
     prop_assume!(!rules.is_near_kink(4.0 * radian));
     // Steps in a row of features, in a row of weights, in α, and the size of what is rounded on the way to a logit.
     type Step<'a> = &'a dyn Fn(usize) -> f64;
@@ -183,9 +186,15 @@ fn check_case(case: &Case) -> Result<(), TestCaseError> {
             &|_| CHANGE / (2.0 * scale),
             scale * longest_weight + largest_bias,
         ),
-        _ => (&|row| radian * feature_norms[row], &|row| radian * weight_norms[row], scale * (1.0 + PI * steepest)),
+        _ => (
+            &|row| radian * feature_norms[row],
+            &|row| radian * weight_norms[row],
+            size_of_logits * (1.0 + PI * steepest),
+        ),
     };
-    let held = Held { head: head.clone(), scale, norms: constant_norms(&rules) };
+    // Where norms multiply logits, they are no constants.
+    let norms = if is_on_sphere(head) { constant_norms(&rules) } else { vec![None; case.batch] };
+    let held = Held { head: head.clone(), scale, norms };
     let mut arrays_held = arrays.clone();
     arrays_held.parameters.state = state;
     // A logit, with its dot product of up to 7 terms, is off by some 8 ε of its size, which counts as its residual does. The loss's own exp,

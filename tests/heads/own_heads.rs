@@ -31,11 +31,11 @@ enum Negatives {
 #[derive(Clone, Copy, Debug)]
 struct Everything {
     scale: Scale,
-    /// Off the sphere no rule is asked.
+    /// Where there is a bias no rule is asked, and in the linear geometry none of others.
     geometry: Geometry,
     centres: usize,
     negatives: Negatives,
-    /// MagFace's: a margin that grows with the norm, and a penalty on it.
+    /// A margin that grows with both norms, and a penalty on that of the feature.
     by_norm: bool,
     /// How far a step moves t; 0 holds it for differences.
     momentum: f64,
@@ -51,8 +51,13 @@ const PLAIN: Everything = Everything {
 };
 
 impl Everything {
-    fn margin<F: Real>(&self, norm: F) -> (F, F) {
-        if self.by_norm { (F::of(0.1) + F::of(0.05) * norm, F::of(0.05)) } else { (F::of(0.3), F::zero()) }
+    /// The margin, and its derivatives by the norms of feature and class vector.
+    fn margin<F: Real>(&self, row: &Row<F>) -> (F, F, F) {
+        let (by_norm, by_weight_norm) = (F::of(0.05), F::of(0.02));
+        match self.by_norm {
+            true => (F::of(0.1) + by_norm * row.norm + by_weight_norm * row.weight_norm, by_norm, by_weight_norm),
+            false => (F::of(0.3), F::zero(), F::zero()),
+        }
     }
 }
 
@@ -92,14 +97,16 @@ impl Head for Everything {
     }
 
     fn target<F: Real>(&self, row: &Row<F>, _: &[f64]) -> Logit<F> {
-        let (margin, rise) = self.margin(row.norm);
+        let (margin, by_norm, by_weight_norm) = self.margin(row);
         let (sin, cos) = (margin.sin(), margin.cos());
         let of_sum = row.angle.sin * cos + row.angle.cos * sin;
-        Logit {
+        let logit = Logit {
             value: row.angle.cos * cos - row.angle.sin * sin,
             slope: of_sum / row.angle.sin_at_least_floor(),
-            slope_of_norm: -of_sum * rise,
-        }
+            slope_of_norm: -of_sum * by_norm,
+            slope_of_weight_norm: -of_sum * by_weight_norm,
+        };
+        if self.geometry == Geometry::Linear { logit.times_norms(row) } else { logit }
     }
 
     fn others<F: Real>(&self, row: &Row<F>, state: &[f64]) -> Option<OthersRule<F>> {
@@ -143,6 +150,8 @@ fn heads() -> Vec<Everything> {
             if !matches!(scale, Scale::AdaCos { .. }) {
                 let off_the_sphere = [Geometry::Plain, Geometry::UnitFeatures];
                 heads.extend(off_the_sphere.map(|geometry| Everything { scale, geometry, centres, ..PLAIN }));
+                let linear = Everything { scale, geometry: Geometry::Linear, centres, ..PLAIN };
+                heads.extend([false, true].map(|by_norm| Everything { by_norm, ..linear }));
             }
         }
     }

@@ -72,7 +72,7 @@ fn rescaled(rows: &Array2<f64>, factors: &[f64]) -> Array2<f64> {
 fn depends_on_norms(head: &impl Head) -> bool {
     let state: Vec<_> = head.state().iter().map(|&(_, first)| first).collect();
     let at = |norm| {
-        let row = Row { angle: Angle { cos: 0.8, sin: 0.6 }, norm, class: 0, number: 0 };
+        let row = Row { angle: Angle { cos: 0.8, sin: 0.6 }, norm, weight_norm: 1.0, class: 0, number: 0 };
         (head.target(&row, &state).value, head.penalty(norm).value)
     };
     (0..8).any(|exponent| at(1.5f64.powi(exponent)) != at(20.0))
@@ -276,6 +276,17 @@ proptest! {
         let found = step(&arrays)?;
         let expected = step(&Arrays { head: AnyHead::NormSoftmax(NormSoftmax { scale: Scale::Fixed(scale) }), ..arrays })?;
         assert_same(&found, &expected, neutral)?;
+    }
+
+    #[test]
+    fn the_neutral_margin_of_l_softmax_is_softmax_without_bias(case in case(), lambda in 0.0f64..9.0) {
+        let arrays = Case { spec: format!("l-softmax:margin=1:lambda={lambda}"), ..case }.build();
+        let found = step(&arrays)?;
+        let softmax = head("softmax").0;
+        let parameters = softmax.initial_parameters(arrays.parameters.weights.clone()).expect("enough classes");
+        let mut expected = step(&Arrays { head: softmax, parameters, ..arrays })?;
+        expected.gradients.d_vectors.clear();
+        assert_same(&found, &expected, "l-softmax")?;
     }
 
     #[test]

@@ -163,7 +163,7 @@ fn demanded<F: Real>(head: &AnyHead, case: &Case<F>) -> Option<bool> {
     }
     let (largest, furthest) = if size_of::<F>() == 4 { (32, 30) } else { (300, 200) };
     let fits = |(x, w): (i32, i32)| match head.geometry() {
-        Geometry::Plain => x + w <= largest,
+        Geometry::Plain | Geometry::Linear => x + w <= largest,
         Geometry::UnitFeatures => w - x <= largest,
         Geometry::Sphere => x.abs().max(w.abs()) <= furthest,
     };

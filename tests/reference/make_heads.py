@@ -133,6 +133,15 @@ def sphereface_r(m, form, gradient):
     return straight_through(psi) if gradient == "straight-through" else psi
 
 
+def l_softmax(x, w, labels, m, blend):
+    """Inner products without a bias; that of the labelled class becomes the product of the norms times the margin function of the angle."""
+    norms = jnp.linalg.norm(x, axis=1, keepdims=True) * jnp.linalg.norm(w, axis=1)
+    products = x @ w.T
+    margin = norms * (blend * products / norms + sphereface(m)(jnp.arccos(products / norms))) / (1.0 + blend)
+    is_target = labels[:, None] == jnp.arange(w.shape[0])
+    return mean_cross_entropy(jnp.where(is_target, margin, products), labels)
+
+
 def circle(x, w, labels, scale, m, gradient):
     hold = jax.lax.stop_gradient if gradient == "straight-through" else lambda weight: weight
     cos = cosines(x, w)
@@ -387,6 +396,9 @@ def cases():
     for seed, batch, ignored in [(600, 5, 0), (601, 6, 0), (602, 7, 2)]:
         x, w, y, b = arrays(seed, batch, 5, 4, ignored=ignored)
         yield "softmax", {}, (x, w, y, b), lambda x, w, b, a, y=y: mean_cross_entropy(x @ w.T + b, y), 1.0
+        for m, blend in [(1, 0.0), (2, 0.0), (3, 0.5), (4, 0.0), (4, 5.0)]:
+            loss = lambda x, w, b, a, y=y, m=m, blend=blend: l_softmax(x, w, y, m, blend)
+            yield "l-softmax", {"margin": m, "lambda": blend}, (x, w, y, b), loss, 1.0
         for alpha in [1.0, 16.0]:
 
             def l2_softmax(x, w, b, a, y=y):
