@@ -42,7 +42,7 @@ impl Head for GrowingMargin {
         &[("t", 0.0)]
     }
 
-    fn observe<F: Real>(&self, rows: &[Row<F>], state: &mut [f64]) {
+    fn observe<F: Real>(&self, rows: &mut [Row<F>], state: &mut [f64]) {
         let mean = rows.iter().map(|row| row.angle.cos.to_double()).sum::<f64>() / rows.len() as f64;
         state[0] = 0.9 * state[0] + 0.1 * mean.max(0.0);
     }

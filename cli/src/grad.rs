@@ -78,7 +78,7 @@ pub(super) struct Args {
     /// How the losses of rows become one; none writes them all (B,), with the gradients of their sum
     #[arg(long, value_enum, default_value_t = ReductionName::Mean, help_heading = "Objective")]
     reduction: ReductionName,
-    /// Add a penalty, times a weight: intra, inter or regularface, as NAME or NAME:WEIGHT, or triplet:WEIGHT:margin=RADIANS. More than once adds
+    /// Add a penalty, times a weight: intra, inter, regularface or centre-distance, as NAME or NAME:WEIGHT, or triplet:WEIGHT:margin=RADIANS. More than once adds
     /// several; not with --reduction none
     #[arg(long, value_name = "NAME[:WEIGHT]", value_parser = weighted_penalty, help_heading = "Objective")]
     penalty: Vec<WeightedPenalty>,

@@ -1,13 +1,13 @@
 //! Penalties as arguments.
 
-use arcos::penalties::{inter, intra, regularface, triplet};
+use arcos::penalties::{centre_distance, inter, intra, regularface, triplet};
 use arcos::{Error, Real, Result};
 use ndarray::{Array2, ArrayView1, ArrayView2};
 use std::f64::consts::PI;
 
 /// What follows --penalty.
 pub(super) const EXPECTED: &str =
-    "NAME[:WEIGHT] with NAME one of intra, inter, regularface, or triplet:WEIGHT:margin=RADIANS";
+    "NAME[:WEIGHT] with NAME one of intra, inter, regularface, centre-distance, or triplet:WEIGHT:margin=RADIANS";
 
 /// A penalty and its weight.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,6 +22,7 @@ enum Penalty {
     Inter,
     Triplet { margin: f64 },
     RegularFace,
+    CentreDistance,
 }
 
 /// The penalty that `text` stands for.
@@ -43,6 +44,7 @@ pub(super) fn weighted_penalty(text: &str) -> std::result::Result<WeightedPenalt
         ("intra", None) => Penalty::Intra,
         ("inter", None) => Penalty::Inter,
         ("regularface", None) => Penalty::RegularFace,
+        ("centre-distance", None) => Penalty::CentreDistance,
         ("triplet", Some(margin)) => match margin.parse() {
             Ok(radians) if (0.0..=PI).contains(&radians) => Penalty::Triplet { margin: radians },
             _ => return Err(format!("the margin is {margin}; expected an angle in [0, π] radians")),
@@ -68,11 +70,16 @@ impl WeightedPenalty {
         let name = match self.penalty {
             Penalty::Intra => Some("intra"),
             Penalty::Inter => Some("inter"),
-            Penalty::Triplet { .. } | Penalty::RegularFace => None,
+            Penalty::Triplet { .. } | Penalty::RegularFace | Penalty::CentreDistance => None,
         };
         if let (Some(name), true) = (name, centres > 1) {
-            let expected = format!("a penalty of heads with {centres} centres a class: triplet or regularface");
+            let expected =
+                format!("a penalty of heads with {centres} centres a class: triplet, regularface or centre-distance");
             return Err(Error::Setting { name: "--penalty", value: name.into(), expected });
+        }
+        if self.penalty == Penalty::CentreDistance && centres == 1 {
+            let expected = "a penalty of heads with one centre a class: any other".into();
+            return Err(Error::Setting { name: "--penalty", value: "centre-distance".into(), expected });
         }
         let weight = F::of(self.weight);
         let penalty = match self.penalty {
@@ -91,6 +98,11 @@ impl WeightedPenalty {
             Penalty::Triplet { margin } => {
                 let (penalty, cache) = triplet::forward(features, labels, margin)?;
                 d_features.scaled_add(weight, &triplet::backward(&cache));
+                penalty
+            }
+            Penalty::CentreDistance => {
+                let (penalty, cache) = centre_distance::forward(weights, centres)?;
+                d_weights.scaled_add(weight, &centre_distance::backward(&cache));
                 penalty
             }
             Penalty::RegularFace => {

@@ -67,7 +67,7 @@ impl Head for AdaFace {
         &[("norm_mean", 20.0), ("norm_std", 100.0)]
     }
 
-    fn observe<F: Real>(&self, rows: &[Row<F>], state: &mut [f64]) {
+    fn observe<F: Real>(&self, rows: &mut [Row<F>], state: &mut [f64]) {
         let number = rows.len() as f64;
         let mean = rows.iter().map(kept_norm).sum::<f64>() / number;
         state[0] = self.t_alpha * mean + (1.0 - self.t_alpha) * state[0];

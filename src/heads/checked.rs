@@ -1,7 +1,8 @@
 //! A head with its parameters, checked: where both engines begin.
 
+use super::range::check_hyper_parameter;
 use super::scale::SCALE_STATE;
-use super::{Geometry, Head, Loss, Parameters, State, THRESHOLD};
+use super::{Geometry, Head, Loss, OptionRange, Parameters, State, THRESHOLD};
 use crate::ops::linear;
 use crate::ops::softmax_cross_entropy::check_classes;
 use crate::{Error, Real, Result};
@@ -14,6 +15,8 @@ pub(crate) struct Checked<'a, F> {
     pub geometry: Geometry,
     pub classes: usize,
     pub centres: usize,
+    /// That of [`Head::centre_temperature`].
+    pub centre_temperature: Option<F>,
     /// How many other classes each of these stands for: 1, or more in a sample.
     pub stands_for: f64,
     /// The scale; where it follows the batch, that of the step before.
@@ -80,6 +83,7 @@ impl<'a, F: Real> Checked<'a, F> {
             geometry,
             classes,
             centres: head.centres(),
+            centre_temperature: head.centre_temperature().map(F::of),
             stands_for: (all_classes - 1) as f64 / (classes - 1) as f64,
             scale: head.scale().with(head.name(), all_classes, vectors, state)?,
             bias: bias.map(|bias| bias.view()),
@@ -134,6 +138,14 @@ pub(crate) fn check_head(head: &impl Head, classes: usize) -> Result<()> {
         }
         if head.state().iter().any(|&(name, _)| name == SCALE_STATE) {
             return refused("a state called scale", "another name: the scale that follows the batch has this one");
+        }
+    }
+    if let Some(gamma) = head.centre_temperature() {
+        let OptionRange { from, to, words } = OptionRange::TEMPERATURE;
+        check_hyper_parameter(head.name(), "gamma", gamma, gamma >= from && gamma <= to, words)?;
+        if head.geometry() != Geometry::Sphere {
+            let (found, expected) = ("a mixture of centres", "features and class vectors divided by their norms");
+            return Err(Error::Head { head: head.name(), found, expected });
         }
     }
     if head.loss().has_threshold() && head.geometry().has_bias() {

@@ -5,7 +5,8 @@
 //! `φ(c) = c (t + c)`, so `dφ/dc = t + 2 c`; `φ(c) = c` for the rest.
 //!
 //! t, the state `t`, is a running mean of the labelled classes' cosines: `t ← 0.01 mean_i cosθ_i + 0.99 t`, at the start 0, with this batch in
-//! it already. It is a constant to the gradient, as in the authors' code. While t + c < 1 a hard class counts for less than its cosine, past
+//! it already. It is a constant to the gradient, as in the authors' code, from which the 0.01 is, too: the
+//! paper's text has 0.99 in its place, by mistake. While t + c < 1 a hard class counts for less than its cosine, past
 //! that for more. φ jumps at the threshold by `c (t + c - 1)`.
 //!
 //! Gradient: [`explicit`](super::explicit). Shapes: features (B, D), weights (C, D), labels (B,). Errors: a scale that is not positive, a
@@ -55,7 +56,7 @@ impl Head for CurricularFace {
         &[("t", 0.0)]
     }
 
-    fn observe<F: Real>(&self, rows: &[Row<F>], state: &mut [f64]) {
+    fn observe<F: Real>(&self, rows: &mut [Row<F>], state: &mut [f64]) {
         let mean = rows.iter().map(|row| row.angle.cos.to_double()).sum::<f64>() / rows.len() as f64;
         state[0] = FRESH * mean + (1.0 - FRESH) * state[0];
     }

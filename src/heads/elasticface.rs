@@ -6,6 +6,8 @@
 //! The margin of a row follows from the seed, the state `step`, which counts batches, and the number of the row among the labelled ones: the same in both
 //! engines, and a run that goes on where it stopped draws as one that did not stop.
 //!
+//! With `plus`, ElasticFace+ of its section 3.3, the margins of a batch are sorted: the nearer a row is to its class, the smaller its margin.
+//!
 //! Gradient: [`explicit`](super::explicit). Shapes: features (B, D), weights (C, D), labels (B,). Errors: a scale that is not positive, a
 //! margin outside [0, 2], σ outside [0, 1], a seed where σ is 0, C < 2, shapes, labels, NaN or infinity, rows of norm zero.
 
@@ -29,6 +31,8 @@ pub struct ElasticFace {
     pub margin: f64,
     /// Their standard deviation σ, in [0, 1].
     pub std: f64,
+    /// Whether the larger margins go to the rows that are further from their class: ElasticFace+.
+    pub plus: bool,
     /// What margins are drawn from.
     pub margin_seed: u64,
 }
@@ -51,7 +55,14 @@ impl Choice for ElasticForm {
 impl Default for ElasticFace {
     /// s = 64, ElasticFace-Arc with m = 0.5 and σ = 0.05, the paper's.
     fn default() -> Self {
-        Self { scale: Scale::Fixed(64.0), form: ElasticForm::default(), margin: 0.5, std: 0.05, margin_seed: 0 }
+        Self {
+            scale: Scale::Fixed(64.0),
+            form: ElasticForm::default(),
+            margin: 0.5,
+            std: 0.05,
+            plus: false,
+            margin_seed: 0,
+        }
     }
 }
 
@@ -99,8 +110,17 @@ impl Head for ElasticFace {
         &[("step", 0.0)]
     }
 
-    fn observe<F: Real>(&self, _: &[Row<F>], state: &mut [f64]) {
+    fn observe<F: Real>(&self, rows: &mut [Row<F>], state: &mut [f64]) {
         state[0] += 1.0;
+        if self.plus {
+            let mut margins: Vec<_> =
+                rows.iter().map(|row| (self.margin_of(row.number, state[0]), row.number)).collect();
+            margins.sort_by(|one, other| one.0.total_cmp(&other.0));
+            let mut nearest_first: Vec<_> = rows.iter_mut().collect();
+            nearest_first
+                .sort_by(|one, other| one.angle.theta().to_double().total_cmp(&other.angle.theta().to_double()));
+            nearest_first.into_iter().zip(margins).for_each(|(row, (_, number))| row.number = number);
+        }
     }
 
     fn target<F: Real>(&self, row: &Row<F>, state: &[f64]) -> Logit<F> {
@@ -138,6 +158,12 @@ impl NamedHead for ElasticFace {
             field: |head| &mut head.std,
         },
         HeadOption {
+            name: "plus",
+            help: "whether the larger margins go to the rows further from their class: ElasticFace+",
+            range: None,
+            field: |head| &mut head.plus,
+        },
+        HeadOption {
             name: "margin-seed",
             help: "what margins are drawn from",
             range: None,
@@ -166,6 +192,28 @@ mod tests {
         assert_eq!(distinct.len(), margins.len());
         assert_eq!(head.margin_of(3, 5.0), head.margin_of(3, 5.0));
         assert_ne!(head.margin_of(3, 5.0), ElasticFace { margin_seed: 8, ..head }.margin_of(3, 5.0));
+    }
+
+    #[test]
+    fn the_further_a_row_is_the_larger_its_margin_with_plus() {
+        let head = ElasticFace { std: 0.1, plus: true, ..ElasticFace::default() };
+        let thetas = [0.7, 2.1, 0.2, 1.4, 3.0, 0.9f64];
+        let row = |(number, &theta): (usize, &f64)| {
+            let angle = crate::ops::Angle { cos: theta.cos(), sin: theta.sin() };
+            Row { angle, norm: 1.0, weight_norm: 1.0, class: 0, number }
+        };
+        let rows: Vec<_> = thetas.iter().enumerate().map(row).collect();
+        let (mut observed, mut state) = (rows.clone(), [4.0]);
+        head.observe(&mut observed, &mut state);
+        assert_eq!(state, [5.0]);
+        let margins =
+            |rows: &[Row<f64>]| -> Vec<f64> { rows.iter().map(|row| head.margin_of(row.number, 5.0)).collect() };
+        let (of_rows, mut drawn) = (margins(&observed), margins(&rows));
+        drawn.sort_by(f64::total_cmp);
+        let mut by_angle: Vec<_> = thetas.iter().zip(of_rows).collect();
+        by_angle.sort_by(|one, other| one.0.total_cmp(other.0));
+        assert_eq!(by_angle.into_iter().map(|(_, margin)| margin).collect::<Vec<_>>(), drawn);
+        head.observe(&mut [Row::<f64> { ..rows[0] }], &mut state);
     }
 
     #[test]

@@ -14,7 +14,8 @@
 //! - `d_x̃ = d_c w̃`, `d_w̃ = d_cᵀ x̃`, and the Jacobian of the normalisation for what is normalised;
 //! - `d_x_i` gets `(s r_iy ∂ψ/∂‖x‖ + g'/n) x̂_i` besides, and `d_w_y` gets `s r_iy ∂ψ/∂‖w_y‖ ŵ_y`.
 //!
-//! Of several centres a class, `c_ij` is the largest product with one of them, and the gradient goes to that one.
+//! Of several centres a class, `c_ij` is the largest product with one of them, and the gradient goes to that one; or a mixture `Σ_k q_k c_ijk`,
+//! `q = softmax(c / γ)`, and each centre has `q_k (1 + (c_ijk - c_ij) / γ)` of it.
 
 use super::checked::Checked;
 use super::gradient_bound::{Lengths, Residuals, check_gradients};
@@ -28,7 +29,7 @@ use crate::ops::l2_normalize::{self, Normalized, check_finite};
 use crate::ops::softmax_cross_entropy::{self as cross_entropy, CrossEntropyCache};
 use crate::ops::{Angle, Objective, Targets, anchor_loss, linear, rows};
 use crate::{Error, Real, Result};
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis, Zip};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis, Zip, s};
 use std::collections::BTreeMap;
 
 /// What the backward pass needs of the forward pass, and what a step is to remember.
@@ -54,6 +55,8 @@ pub struct Cache<F> {
     pub unscaled: Option<Array2<F>>,
     /// (B, C) the row of `weights` that was nearest, where there are several a class.
     pub nearest: Option<Array2<usize>>,
+    /// (B, C·K) the derivatives of the classes' mixtures by cosines with their centres, where centres are mixed.
+    pub slopes_of_centres: Option<Array2<F>>,
     /// The rule of the scale.
     pub scale_rule: Scale,
     /// The scale of the logits.
@@ -84,6 +87,7 @@ struct Products<F> {
     /// (B, C)
     products: Array2<F>,
     nearest: Option<Array2<usize>>,
+    slopes_of_centres: Option<Array2<F>>,
 }
 
 impl<F: Real> Products<F> {
@@ -98,14 +102,18 @@ impl<F: Real> Products<F> {
         if checked.geometry == Geometry::Sphere {
             products.mapv_inplace(|cosine| cosine.max(-F::one()).min(F::one()));
         }
-        let (products, nearest) = match checked.centres {
-            1 => (products, None),
-            centres => {
+        let (products, nearest, slopes_of_centres) = match (checked.centres, checked.centre_temperature) {
+            (centres, Some(temperature)) => {
+                let (products, slopes) = mixed_centres(&products, centres, temperature);
+                (products, None, Some(slopes))
+            }
+            (1, None) => (products, None, None),
+            (centres, None) => {
                 let (products, nearest) = nearest_centres(&products, centres);
-                (products, Some(nearest))
+                (products, Some(nearest), None)
             }
         };
-        Ok(Self { features, weights, products, nearest })
+        Ok(Self { features, weights, products, nearest, slopes_of_centres })
     }
 }
 
@@ -129,6 +137,23 @@ fn nearest_centres<F: Real>(products: &Array2<F>, centres: usize) -> (Array2<F>,
     (Array2::from_shape_fn(shape, |(row, class)| products[[row, nearest[[row, class]]]]), nearest)
 }
 
+/// The mixture of each class's centres, (B, C), and its derivatives by the products with them, (B, C·K).
+fn mixed_centres<F: Real>(products: &Array2<F>, centres: usize, temperature: F) -> (Array2<F>, Array2<F>) {
+    let mut slopes = Array2::zeros(products.dim());
+    let mut mixtures = Array2::zeros((products.nrows(), products.ncols() / centres));
+    for ((row, class), mixture) in mixtures.indexed_iter_mut() {
+        let of_class = s![row, class * centres..(class + 1) * centres];
+        let products = products.slice(of_class);
+        let largest = products.fold(F::neg_infinity(), |largest, &product| largest.max(product));
+        let mut q = products.mapv(|product| ((product - largest) / temperature).exp());
+        q /= q.sum();
+        *mixture = q.dot(&products);
+        let slope = (&products - *mixture) / temperature + F::one();
+        slopes.slice_mut(of_class).assign(&(q * slope));
+    }
+    (mixtures, slopes)
+}
+
 pub(super) fn forward<F: Real, H: Head>(
     head: &H,
     features: ArrayView2<F>,
@@ -138,17 +163,22 @@ pub(super) fn forward<F: Real, H: Head>(
     let checked = Checked::new(head, features, parameters, objective.sampled_from)?;
     checked.loss.check_objective(head.name(), objective)?;
     let (geometry, scale_rule) = (checked.geometry, head.scale());
-    let Products { features, weights, products, nearest } =
+    let Products { features, weights, products, nearest, slopes_of_centres } =
         Products::forward(&checked, features, parameters.weights.view())?;
     let objective = CheckedObjective::new(objective, products.nrows(), checked.classes)?;
     let targets = &objective.targets;
 
-    let class_vector_of = |row, class| nearest.as_ref().map_or(class, |nearest| nearest[[row, class]]);
+    let class_vector_of =
+        |row, class| nearest.as_ref().map_or(class * checked.centres, |nearest| nearest[[row, class]]);
     let angles: Vec<_> = targets
         .iter()
         .map(|(row, class)| {
             let (x, w) = (features.unit.row(row), weights.unit.row(class_vector_of(row, class)));
-            if geometry == Geometry::Sphere { Some(Angle::between(x, w)) } else { Angle::of_rows(x, w) }
+            match (geometry, checked.centre_temperature) {
+                (_, Some(_)) => Some(Angle::of_cosine(products[[row, class]])),
+                (Geometry::Sphere, None) => Some(Angle::between(x, w)),
+                _ => Angle::of_rows(x, w),
+            }
         })
         .collect();
     let mut state = checked.state.clone();
@@ -162,8 +192,8 @@ pub(super) fn forward<F: Real, H: Head>(
                     _ => Row::between((features.unit.view(), row), (weights.unit.view(), class_vector), class, number),
                 }
             };
-            let labelled = targets.iter().zip(&angles).enumerate().map(row).collect::<Result<Vec<_>>>()?;
-            rules_of(head, &labelled, &mut state)?
+            let mut labelled = targets.iter().zip(&angles).enumerate().map(row).collect::<Result<Vec<_>>>()?;
+            rules_of(head, &mut labelled, &mut state)?
         }
         false => Vec::new(),
     };
@@ -192,7 +222,7 @@ pub(super) fn forward<F: Real, H: Head>(
         features: length(geometry.normalizes_features(), &features.norms),
         weights: length(geometry.normalizes_weights(), &weights.norms),
     };
-    let slopes = steepest(&rules);
+    let slopes = steepest(head, &rules);
     let check_bound = |largest_residual| {
         let residuals = Residuals::new(&objective, largest_residual);
         check_gradients(geometry, scale, slopes, residuals, lengths, true)
@@ -239,6 +269,7 @@ pub(super) fn forward<F: Real, H: Head>(
         slopes_of_others,
         unscaled,
         nearest,
+        slopes_of_centres,
         scale_rule,
         scale,
         state: Checked::state_after(head, &state, scale),
@@ -296,12 +327,13 @@ pub(super) fn backward<F: Real>(cache: Cache<F>) -> Gradients<F> {
     if let Some(slopes) = cache.slopes_of_others {
         d_products *= &slopes;
     }
+    let centres = weights.norms.len() / d_products.ncols();
     // (row, class vector, derivatives by ‖x‖ and ‖w‖)
     let mut d_norms = Vec::new();
     for LabelledRow { row, class, target, d_penalty } in cache.targets {
         let d_target = &mut d_products[[row, class]];
         let d_norm = *d_target * target.slope_of_norm + d_penalty / divisor;
-        let class_vector = cache.nearest.as_ref().map_or(class, |nearest| nearest[[row, class]]);
+        let class_vector = cache.nearest.as_ref().map_or(class * centres, |nearest| nearest[[row, class]]);
         d_norms.push((row, class_vector, d_norm, *d_target * target.slope_of_weight_norm));
         *d_target *= target.slope;
     }
@@ -309,6 +341,10 @@ pub(super) fn backward<F: Real>(cache: Cache<F>) -> Gradients<F> {
         let mut of_centres = Array2::zeros((features.norms.len(), weights.norms.len()));
         Zip::indexed(&nearest).and(&d_products).for_each(|(row, _), &column, &d| of_centres[[row, column]] = d);
         d_products = of_centres;
+    }
+    if let Some(mut slopes) = cache.slopes_of_centres {
+        Zip::indexed(&mut slopes).for_each(|(row, column), slope| *slope *= d_products[[row, column / centres]]);
+        d_products = slopes;
     }
     let linear = linear::backward(d_products.view(), features.unit.view(), weights.unit.view());
     let of_rows = |gradient, operand: &Normalized<F>, normalizes| match normalizes {

@@ -57,13 +57,20 @@ pub trait Head: Sync {
         1
     }
 
+    /// A temperature γ with which all centres of a class count, in place of the nearest alone: `Σ_k q_k c_k`, `q = softmax(c / γ)`, takes the place of
+    /// the class's cosine.
+    fn centre_temperature(&self) -> Option<f64> {
+        None
+    }
+
     /// What the head remembers from step to step besides a scale that follows the batch: names and first values.
     fn state(&self) -> &'static [(&'static str, f64)] {
         &[]
     }
 
-    /// Brings the state up to date with the labelled rows of a batch, before any rule is asked. A constant to the gradient.
-    fn observe<F: Real>(&self, _rows: &[Row<F>], _state: &mut [f64]) {}
+    /// Brings the state up to date with the labelled rows of a batch, before any rule is asked. A constant to the gradient. [`Row::number`] may be given to
+    /// other rows, where that of a row follows from the batch.
+    fn observe<F: Real>(&self, _rows: &mut [Row<F>], _state: &mut [f64]) {}
 
     /// ψ, what takes the place of `cosθ` for the labelled class; of `x·w`, `cosθ` times both norms, in the [linear](Geometry::Linear) geometry.
     fn target<F: Real>(&self, row: &Row<F>, _state: &[f64]) -> Logit<F> {

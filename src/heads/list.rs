@@ -88,11 +88,15 @@ macro_rules! any_head {
                 match self { $(Self::$Name(head) => head.centres()),* }
             }
 
+            fn centre_temperature(&self) -> Option<f64> {
+                match self { $(Self::$Name(head) => head.centre_temperature()),* }
+            }
+
             fn state(&self) -> &'static [(&'static str, f64)] {
                 match self { $(Self::$Name(head) => head.state()),* }
             }
 
-            fn observe<F: Real>(&self, rows: &[Row<F>], state: &mut [f64]) {
+            fn observe<F: Real>(&self, rows: &mut [Row<F>], state: &mut [f64]) {
                 match self { $(Self::$Name(head) => head.observe(rows, state)),* }
             }
 

@@ -24,6 +24,7 @@
 //! | `circle` | target `s (1 + m - cosθ) (cosθ - 1 + m)`, others `s max(cosθ + m, 0) (cosθ - m)` | `s cosθ` | `weights` |
 //! | `proxy-nca` | `s cosθ`, the labelled class not in the denominator | `s cosθ` | `weights` |
 //! | `proxy-anchor` | target `s (cosθ - δ)`, others `s (cosθ + δ)`, compared over the rows of the batch | `s cosθ` | `weights` |
+//! | `soft-triple` | target `s (S - δ)`, others `s S`, S the K centres' cosines weighed by their softmax over γ | `s S` | `weights` |
 //! | `sphereface2` | target `s (g(cosθ) - m) - t`, others `s (g(cosθ) + m) - t`, each a yes or no | `s cosθ - t` | `weights`, `threshold` |
 //! | `uniface` | target `s (cosθ - m) - t`, others `s cosθ - t`, each a yes or no | `s cosθ - t` | `weights`, `threshold` |
 //! | `p2sgrad` | `cosθ`, its squared distance from 1 or 0 | `cosθ` | `weights` |
@@ -51,6 +52,7 @@ pub mod options;
 pub mod p2sgrad;
 pub mod proxy_anchor;
 pub mod proxy_nca;
+pub mod soft_triple;
 pub mod softmax;
 pub mod sphereface;
 pub mod sphereface2;
@@ -115,6 +117,7 @@ list::any_head! {
     "circle" => circle::Circle,
     "proxy-nca" => proxy_nca::ProxyNca,
     "proxy-anchor" => proxy_anchor::ProxyAnchor,
+    "soft-triple" => soft_triple::SoftTriple,
     "sphereface2" => sphereface2::SphereFace2,
     "uniface" => uniface::UniFace,
     "p2sgrad" => p2sgrad::P2SGrad,

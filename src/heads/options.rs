@@ -31,6 +31,12 @@ impl<H> HeadOption<H> {
         Self { name: "scale", help, range: Some(OptionRange::POSITIVE), field }
     }
 
+    /// The option of heads with several class vectors a class.
+    pub(super) const fn centres(field: fn(&mut H) -> &mut dyn OptionValue) -> Self {
+        let range = OptionRange { from: 1.0, to: 1e6, words: "a whole number from 1 to 1,000,000" };
+        Self { name: "centres", help: "class vectors a class, K", range: Some(range), field }
+    }
+
     /// The option of heads that can leave suspicious negatives out.
     pub(super) const fn interclass_filter(field: fn(&mut H) -> &mut dyn OptionValue) -> Self {
         let help = "cosine above which another class counts as 0 and has no gradient, or none";
@@ -61,6 +67,8 @@ impl OptionRange {
     pub const SHARE: Self = Self { from: 0.0, to: 1.0, words: "a number from 0 to 1" };
     /// Norms of features that are divided by.
     pub const NORM: Self = Self { from: 1e-6, to: LARGEST_FACTOR, words: "a norm from 1e-6 to 1e9" };
+    /// Temperatures of a choice among centres. Smaller ones would multiply the rounding of cosines too much.
+    pub const TEMPERATURE: Self = Self { from: 0.01, to: LARGEST_FACTOR, words: "a number from 0.01 to 1e9" };
     /// Angles of margins.
     pub const ANGLE: Self = Self { from: 0.0, to: std::f64::consts::PI, words: "an angle in [0, π] radians" };
     /// Differences of cosines.

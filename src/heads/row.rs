@@ -7,15 +7,15 @@ use ndarray::{Array1, ArrayView2, s};
 /// A labelled row: where its feature is, as seen from its class.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Row<F> {
-    /// The angle θ to the class vector; of several centres a class, to the nearest.
+    /// The angle θ to the class vector; of several centres a class, to the nearest, or that whose cosine is their mixture.
     pub angle: Angle<F>,
     /// The norm ‖x‖ of the feature.
     pub norm: F,
-    /// The norm ‖w‖ of the class vector.
+    /// The norm ‖w‖ of the class vector; of several that are mixed, of the first.
     pub weight_norm: F,
     /// The class.
     pub class: usize,
-    /// The number of the row among the labelled ones of its batch, in their order.
+    /// The number of the row among the labelled ones of its batch, in their order unless the head has [observed](super::Head::observe) another.
     pub number: usize,
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct RowRules<F> {
 ///
 /// # Errors
 /// [`Error::Setting`](crate::Error::Setting) for a state that no later step could take.
-pub(crate) fn rules_of<F: Real>(head: &impl Head, rows: &[Row<F>], state: &mut [f64]) -> Result<Vec<RowRules<F>>> {
+pub(crate) fn rules_of<F: Real>(head: &impl Head, rows: &mut [Row<F>], state: &mut [f64]) -> Result<Vec<RowRules<F>>> {
     head.observe(rows, state);
     for (&(name, _), &value) in head.state().iter().zip(&*state) {
         let expected = format!("a finite number, once {} has observed a batch", head.name());
@@ -33,16 +33,18 @@ pub(crate) fn rules_of<F: Real>(head: &impl Head, rows: &[Row<F>], state: &mut [
     Ok(rows.iter().map(rules).collect())
 }
 
-/// The steepest slopes of all rows.
-pub(crate) fn steepest<F: Real>(rules: &[RowRules<F>]) -> Slopes {
+/// The steepest slopes of all rows, by cosines with the centres of the head if it mixes them.
+pub(crate) fn steepest<F: Real>(head: &impl Head, rules: &[RowRules<F>]) -> Slopes {
+    // Σ_k |∂S/∂c_k| ≤ 1 + Σ_k q_k |c_k - S| / γ, a mean distance of numbers from -1 to 1.
+    let of_centres = head.centre_temperature().map_or(1.0, |gamma| 1.0 + gamma.recip());
     let largest = |least: f64, slope: fn(&RowRules<F>) -> F| {
         // NaN if there is one.
         let slopes = rules.iter().map(|rules| slope(rules).abs().to_double());
         slopes.fold(least, |largest, slope| if largest.is_nan() || slope <= largest { largest } else { slope })
     };
     Slopes {
-        target: if rules.is_empty() { 1.0 } else { largest(0.0, |rules| rules.target.slope) },
-        others: largest(1.0, |rules| rules.others.map_or(F::one(), |others| others.steepest())),
+        target: of_centres * if rules.is_empty() { 1.0 } else { largest(0.0, |rules| rules.target.slope) },
+        others: of_centres * largest(1.0, |rules| rules.others.map_or(F::one(), |others| others.steepest())),
         norm: largest(0.0, |rules| rules.target.slope_of_norm),
         weight_norm: largest(0.0, |rules| rules.target.slope_of_weight_norm),
         penalty: largest(0.0, |rules| rules.penalty.slope),

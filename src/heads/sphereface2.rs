@@ -4,18 +4,19 @@
 //! paper's bias b is -t. With `g(z) = 2 ((z + 1)/2)^k - 1`, which spreads cosines out as their similarity grows (k is t in the paper):
 //!
 //! - [`SphereFace2Form::C`]: `ψ = g(cosθ) - m`, `φ(c) = g(c) + m`;
-//! - [`SphereFace2Form::A`]: `ψ = g(cos(min(θ + m, π)))`, `φ(c) = g(c)`.
+//! - [`SphereFace2Form::A`]: `ψ = g(cos(min(θ + m, π)))`, `φ(c) = g(c)`;
+//! - [`SphereFace2Form::M`]: `ψ = g(cos(min(mθ, π)))`, `φ(c) = g(c)`.
 //!
 //! t starts where the classes' pulls balance when all cosines are 0. The authors' code takes dψ/dcosθ and dφ/dc as 1
-//! ([`MarginGradient::StraightThrough`]), which the paper does not speak of, and multiplies the loss by 50. Its third form, `g(cos(min(mθ, π)))`, is not
-//! here.
+//! ([`MarginGradient::StraightThrough`]), which the paper does not speak of, and multiplies the loss by 50; it has form C alone.
 //!
 //! Gradient: [`explicit`](super::explicit). Shapes: features (B, D), weights (C, D), threshold (1,), labels (B,). Errors: a scale that is not
-//! positive, a margin outside [0, 2], λ outside [0, 1], a power that is not 1, 2 or 3, C < 2, shapes, labels, NaN or infinity, rows of norm zero.
+//! positive, a margin outside [0, 2] or, in form M, below 1, λ outside [0, 1], a power that is not 1, 2 or 3, C < 2, shapes, labels, NaN or infinity, rows of norm zero.
 
+use super::range::check_hyper_parameter;
 use super::{
     Choice, ClassLoss, Head, HeadOption, Logit, Loss, MarginGradient, NamedHead, OptionRange, OthersRule, PastPi, Row,
-    Scale,
+    Scale, SphereFaceR,
 };
 use crate::{Real, Result};
 use std::f64::consts::{FRAC_PI_2, PI};
@@ -26,7 +27,7 @@ use std::f64::consts::{FRAC_PI_2, PI};
 pub struct SphereFace2 {
     /// The scale s of the logits, r in the paper.
     pub scale: f64,
-    /// m: a cosine, or an angle in radians.
+    /// m: a cosine, an angle in radians, or a factor of the angle.
     pub margin: f64,
     /// Where the margin is.
     pub form: SphereFace2Form,
@@ -45,12 +46,14 @@ pub enum SphereFace2Form {
     /// On the cosine, of the labelled class and of all others.
     #[default]
     C,
-    /// On the angle of the labelled class.
+    /// On the angle of the labelled class, added.
     A,
+    /// On the angle of the labelled class, multiplied.
+    M,
 }
 
 impl Choice for SphereFace2Form {
-    const ALL: &'static [(&'static str, Self)] = &[("c", Self::C), ("a", Self::A)];
+    const ALL: &'static [(&'static str, Self)] = &[("c", Self::C), ("a", Self::A), ("m", Self::M)];
 }
 
 impl Default for SphereFace2 {
@@ -81,7 +84,9 @@ impl Head for SphereFace2 {
     }
 
     fn check(&self, _: usize) -> Result<()> {
-        super::options::check_options(self)
+        super::options::check_options(self)?;
+        let in_range = self.form != SphereFace2Form::M || self.margin >= 1.0;
+        check_hyper_parameter(Self::NAME, "margin", self.margin, in_range, "a factor from 1 to 2 in form m")
     }
 
     fn scale(&self) -> Scale {
@@ -102,6 +107,7 @@ impl Head for SphereFace2 {
         let target = match self.form {
             SphereFace2Form::C => self.spread(0.0).0 - self.margin,
             SphereFace2Form::A => self.spread((FRAC_PI_2 + self.margin).min(PI).cos()).0,
+            SphereFace2Form::M => self.spread((FRAC_PI_2 * self.margin).cos()).0,
         };
         let other = self.spread(0.0).0 + self.margin_of_others();
         let difference = self.scale * (target - other);
@@ -114,7 +120,7 @@ impl Head for SphereFace2 {
         self.scale * other - ln_exp
     }
 
-    fn target<F: Real>(&self, row: &Row<F>, _: &[f64]) -> Logit<F> {
+    fn target<F: Real>(&self, row: &Row<F>, state: &[f64]) -> Logit<F> {
         let margin = F::of(self.margin);
         let moved = match self.form {
             SphereFace2Form::C => Logit::plain(row),
@@ -122,6 +128,10 @@ impl Head for SphereFace2 {
                 Logit { value: -F::one(), ..Logit::default() }
             }
             SphereFace2Form::A => PastPi::Plain.target(row, self.margin),
+            SphereFace2Form::M => {
+                let gradient = MarginGradient::True;
+                SphereFaceR { margin: self.margin, gradient, ..SphereFaceR::default() }.target(row, state)
+            }
         };
         let (value, slope) = self.spread(moved.value);
         let subtracted = if self.form == SphereFace2Form::C { margin } else { F::zero() };
@@ -156,13 +166,13 @@ impl NamedHead for SphereFace2 {
         },
         HeadOption {
             name: "margin",
-            help: "m: a cosine in form c, an angle in radians in form a",
+            help: "m: a cosine in form c, an angle in radians in form a, a factor in form m",
             range: Some(OptionRange::COSINE_DIFFERENCE),
             field: |head| &mut head.margin,
         },
         HeadOption {
             name: "form",
-            help: "margin on the cosines of all classes, c, or on the labelled angle, a",
+            help: "margin on the cosines of all classes, c, or on the labelled angle, added, a, or multiplied, m",
             range: None,
             field: |head| &mut head.form,
         },

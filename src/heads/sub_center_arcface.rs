@@ -67,12 +67,7 @@ impl NamedHead for SubCenterArcFace {
             range: Some(OptionRange::ANGLE),
             field: |head| &mut head.margin,
         },
-        HeadOption {
-            name: "centres",
-            help: "class vectors a class, K",
-            range: Some(OptionRange { from: 1.0, to: 1e6, words: "a whole number from 1 to 1,000,000" }),
-            field: |head| &mut head.centres,
-        },
+        HeadOption::centres(|head| &mut head.centres),
         PastPi::option(|head| &mut head.past_pi),
     ];
 }

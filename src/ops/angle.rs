@@ -35,6 +35,12 @@ impl<F: Real> Angle<F> {
         Self { cos, sin: (F::of(0.5) * difference.sqrt() * sum.sqrt()).min(F::one()) }
     }
 
+    /// The angle with this cosine, to half of its digits near the poles.
+    pub(crate) fn of_cosine(cosine: F) -> Self {
+        let cos = cosine.max(-F::one()).min(F::one());
+        Self { cos, sin: ((F::one() - cos) * (F::one() + cos)).sqrt() }
+    }
+
     /// The angle between two vectors (D,) of any length; `None` if one has no direction.
     pub(crate) fn of_rows(x: ArrayView1<F>, w: ArrayView1<F>) -> Option<Self> {
         let unit = |row: ArrayView1<F>| l2_normalize::forward("row", row.insert_axis(Axis(0))).ok();

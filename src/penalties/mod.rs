@@ -7,6 +7,7 @@
 //! | [`triplet`] | mean over anchors of `max(θ_positive + m - θ_negative, 0)` | rows | Deng et al. 2019, 1801.07698; Hermans et al. 2017, 1703.07737 |
 //! | [`center_loss`] | `1/(2n) Σ_i ‖x_i - c_{y_i}‖²` | rows | Wen et al. 2016, ECCV |
 //! | [`regularface`] | `1/C Σ_i max_{j≠i} ŵ_i·ŵ_j` | class vectors | Zhao et al. 2019, CVPR |
+//! | [`centre_distance`] | `1/(C K (K-1)) Σ_j Σ_{s<t} ‖ŵ_js - ŵ_jt‖` | class vectors, K a class | Qian et al. 2019, 1909.05235 |
 //!
 //! Each is a `forward` that gives the penalty and a cache, and a `backward` that makes gradients of the cache. They are added to a head's,
 //! times a weight:
@@ -49,6 +50,7 @@
 //! [`IGNORE_LABEL`](crate::ops::IGNORE_LABEL) have none.
 
 pub mod center_loss;
+pub mod centre_distance;
 pub mod inter;
 pub mod intra;
 pub mod regularface;

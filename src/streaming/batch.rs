@@ -12,6 +12,8 @@ use std::ops::Range;
 /// The inputs of a step, as all tasks see them.
 pub(super) struct Batch<'a, F> {
     pub blocks: Blocks,
+    /// With which a class's centres are mixed; without one the nearest counts.
+    pub centre_temperature: Option<F>,
     /// x̃ (B, D), in row-major order.
     pub operand: ArrayView2<'a, F>,
     pub geometry: Geometry,
@@ -26,8 +28,10 @@ pub(super) struct Batch<'a, F> {
     pub longest_operand: f64,
     /// No element of the bias is larger.
     pub largest_bias: f64,
-    /// (column, row) of the labelled rows, by column: the nearest of their class's centres.
+    /// (column, row) of the labelled rows, by column: the nearest of their class's centres, or the first where they are mixed.
     pub targets: &'a [(usize, usize)],
+    /// (B, K) the derivatives of labelled classes' mixtures by their centres, exactly; empty where none are mixed.
+    pub slopes_of_own_centres: &'a [F],
     /// What changes the other classes' cosines in each row; empty where nothing does in any.
     pub others: &'a [Option<OthersRule<F>>],
     pub objective: &'a CheckedObjective<F>,
@@ -63,6 +67,14 @@ impl<F: Real> Batch<'_, F> {
     pub fn soft_targets_in(&self, classes: &Range<usize>) -> &[SoftTarget<F>] {
         let position = |class| self.soft_targets.partition_point(|soft| soft.class < class);
         &self.soft_targets[position(classes.start)..position(classes.end)]
+    }
+
+    /// The centres among which the gradient of a labelled row goes to its class, counted from the column of its target, each with its share.
+    pub fn own_centres(&self, row: usize) -> impl Iterator<Item = (usize, F)> {
+        let centres = self.blocks.centres();
+        let slopes = self.slopes_of_own_centres.get(row * centres..(row + 1) * centres);
+        let nearest = slopes.is_none().then_some(F::one());
+        slopes.unwrap_or_default().iter().copied().chain(nearest).enumerate()
     }
 
     /// What changes the other classes' cosines in this row.

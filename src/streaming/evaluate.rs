@@ -55,7 +55,7 @@ impl<F: Real> Streaming<F> {
         let prepared = inputs.prepare(unit_features, feature_norms)?;
         let labelled = labelled_rows(inputs, prepared.operand.view(), weights, &prepared.objective.targets)?;
         let by_column = by_column(&labelled);
-        let batch = prepared.batch(inputs, &by_column, &[]);
+        let batch = prepared.batch(inputs, &by_column, &[], &[]);
         prepared.begin(groups, 0);
         let own = own_classes(&batch, &labelled);
         let score =

@@ -163,7 +163,6 @@ impl<F: Real> Group<F> {
             self.compute_again(batch, weights, block);
         }
         self.exponentiate(batch, state, block);
-        let operand = self.unit.operand(batch, weights, block).expect("checked in the first pass");
         let residual = self.products.of(batch, block);
         for &(column, row) in batch.targets_in(&columns) {
             residual[row * columns.len() + column - columns.start] = state.residuals[row];
@@ -171,6 +170,9 @@ impl<F: Real> Group<F> {
         for soft in state.soft_residuals_in(&columns) {
             residual[soft.row * columns.len() + soft.column - columns.start] -= soft.taken;
         }
+        self.products.unmix_centres(batch, block);
+        let operand = self.unit.operand(batch, weights, block).expect("checked in the first pass");
+        let residual = self.products.of(batch, block);
         if !self.d_bias.is_empty() {
             let classes = batch.blocks.classes_of(block);
             let start = classes.start - batch.blocks.classes_of_group(self.number).start;
@@ -184,7 +186,10 @@ impl<F: Real> Group<F> {
         }
         // Exactly, after the products.
         let labelled = if batch.mixed.is_some() { batch.targets_in(&columns) } else { &[] };
-        labelled.iter().for_each(|&(column, row)| residual[row * columns.len() + column - columns.start] = F::zero());
+        for &(column, row) in labelled {
+            let place = row * columns.len() + column - columns.start;
+            batch.own_centres(row).for_each(|(centre, _)| residual[place + centre] = F::zero());
+        }
         let dimension = batch.dimension();
         if task.wants_d_features {
             grow(&mut self.d_features, batch.rows() * dimension);
@@ -193,12 +198,14 @@ impl<F: Real> Group<F> {
         }
         batch.multiply_d_weights(&mut self.operands, task.factor, residual, d_weights);
         for &(column, row) in labelled {
-            let (place, residual) = (column - columns.start, state.residuals[row]);
-            let [x, vector] = [batch.operand.row(row), operand.row(place)];
-            let [x, vector] = [x, vector].map(|row| row.to_slice().expect("in row-major order"));
-            rows::add_scaled(&mut d_weights[place * dimension..][..dimension], task.factor * residual, x);
-            if task.wants_d_features {
-                rows::add_scaled(&mut self.d_features[row * dimension..][..dimension], residual, vector);
+            for (centre, share) in batch.own_centres(row) {
+                let (place, residual) = (column + centre - columns.start, share * state.residuals[row]);
+                let [x, vector] = [batch.operand.row(row), operand.row(place)];
+                let [x, vector] = [x, vector].map(|row| row.to_slice().expect("in row-major order"));
+                rows::add_scaled(&mut d_weights[place * dimension..][..dimension], task.factor * residual, x);
+                if task.wants_d_features {
+                    rows::add_scaled(&mut self.d_features[row * dimension..][..dimension], residual, vector);
+                }
             }
         }
         self.unit.backward(batch, block, d_weights);
@@ -272,26 +279,30 @@ impl<F: Real> Group<F> {
             self.smoothing_alone(batch, task, weights, d_weights, block);
         }
         for same_column in batch.targets_in(&columns).chunk_by(|(column, _), (other, _)| column == other) {
-            let column = same_column[0].0;
-            let range = (column - columns.start) * dimension..(column - columns.start + 1) * dimension;
-            let (vector, norm) = self.unit.operand_of_column(batch, &weights[range.clone()], block, column);
-            let class = column / batch.blocks.centres();
-            for &(_, row) in same_column {
-                // What smoothing takes from every class was taken from this one, too.
-                let residual = task.rows.residuals[row] + task.rows.uniform[row];
-                let x = batch.operand.row(row);
-                let x = x.to_slice().expect("x̃ is in row-major order");
-                rows::add_scaled(&mut d_weights[range.clone()], task.factor * residual, x);
-                if task.wants_d_features {
-                    rows::add_scaled(&mut self.d_features[row * dimension..][..dimension], residual, vector);
+            let centres = batch.own_centres(same_column[0].1).count();
+            for column in same_column[0].0..same_column[0].0 + centres {
+                let range = (column - columns.start) * dimension..(column - columns.start + 1) * dimension;
+                let (vector, norm) = self.unit.operand_of_column(batch, &weights[range.clone()], block, column);
+                let class = column / batch.blocks.centres();
+                for &(target, row) in same_column {
+                    let (_, share) = batch.own_centres(row).nth(column - target).expect("as many for each row");
+                    // What smoothing takes from every class was taken from this one, too.
+                    let residual = share * (task.rows.residuals[row] + task.rows.uniform[row]);
+                    let x = batch.operand.row(row);
+                    let x = x.to_slice().expect("x̃ is in row-major order");
+                    rows::add_scaled(&mut d_weights[range.clone()], task.factor * residual, x);
+                    if task.wants_d_features {
+                        rows::add_scaled(&mut self.d_features[row * dimension..][..dimension], residual, vector);
+                    }
+                    if let Some(d_bias) = self.d_bias.get_mut(class - batch.blocks.classes_of_group(self.number).start)
+                    {
+                        *d_bias += residual;
+                    }
                 }
-                if let Some(d_bias) = self.d_bias.get_mut(class - batch.blocks.classes_of_group(self.number).start) {
-                    *d_bias += residual;
+                // Through the normalisation all together where smoothing reaches all.
+                if batch.geometry.normalizes_weights() && !batch.objective.is_smoothed() {
+                    rows::normalization_backward(&mut d_weights[range], vector, norm);
                 }
-            }
-            // Through the normalisation all together where smoothing reaches all.
-            if batch.geometry.normalizes_weights() && !batch.objective.is_smoothed() {
-                rows::normalization_backward(&mut d_weights[range], vector, norm);
             }
         }
         if batch.objective.is_smoothed() {

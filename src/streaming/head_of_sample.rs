@@ -41,13 +41,18 @@ impl<H: Head> Head for HeadOfSample<'_, H> {
         self.head.centres()
     }
 
+    fn centre_temperature(&self) -> Option<f64> {
+        self.head.centre_temperature()
+    }
+
     fn state(&self) -> &'static [(&'static str, f64)] {
         self.head.state()
     }
 
-    fn observe<F: Real>(&self, rows: &[Row<F>], state: &mut [f64]) {
-        let rows: Vec<_> = rows.iter().map(|row| self.row(row)).collect();
-        self.head.observe(&rows, state);
+    fn observe<F: Real>(&self, rows: &mut [Row<F>], state: &mut [f64]) {
+        let mut observed: Vec<_> = rows.iter().map(|row| self.row(row)).collect();
+        self.head.observe(&mut observed, state);
+        rows.iter_mut().zip(observed).for_each(|(row, observed)| row.number = observed.number);
     }
 
     fn target<F: Real>(&self, row: &Row<F>, state: &[f64]) -> Logit<F> {

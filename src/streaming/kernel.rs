@@ -9,7 +9,7 @@ use super::group::Group;
 use super::merge::{RowState, merge};
 use super::prepare::{Inputs, in_parallel, in_pool};
 use super::scores::{Sums, correct, ln_b_avg};
-use super::targets::{by_column, labelled_rows, rows_of};
+use super::targets::{by_column, labelled_rows, rows_of, slopes_of_own_centres};
 use super::unit_block::matrix;
 use super::{Precision, StreamingOptions};
 use crate::heads::checked::Checked;
@@ -202,10 +202,10 @@ impl<F: Real> Streaming<F> {
         let (blocks, factor) = (prepared.blocks, prepared.factor);
 
         let labelled = labelled_rows(inputs, prepared.operand.view(), vectors.weights(), &prepared.objective.targets)?;
-        let rows_with_rules = rows_of(inputs, matrix(vectors.weights(), weight_rows), &labelled, feature_norms)?;
+        let mut rows_with_rules = rows_of(inputs, matrix(vectors.weights(), weight_rows), &labelled, feature_norms)?;
         let mut state = checked.state.clone();
-        let rules = rules_of(head, &rows_with_rules, &mut state)?;
-        let slopes = steepest(&rules);
+        let rules = rules_of(head, &mut rows_with_rules, &mut state)?;
+        let slopes = steepest(head, &rules);
         let mut rules_by_row = vec![None; inputs.features.nrows()];
         labelled.iter().zip(rules).for_each(|(labelled, rules)| rules_by_row[labelled.row] = Some(rules));
         let mut others: Vec<_> = rules_by_row.iter().map(|rules| rules.and_then(|rules| rules.others)).collect();
@@ -213,8 +213,9 @@ impl<F: Real> Streaming<F> {
             others.clear();
         }
         let by_column = by_column(&labelled);
+        let slopes_of_own_centres = slopes_of_own_centres(&labelled, inputs.features.nrows());
         let own_products;
-        let mut batch = prepared.batch(inputs, &by_column, &others);
+        let mut batch = prepared.batch(inputs, &by_column, &others, &slopes_of_own_centres);
         if let (Precision::Mixed, Some(native)) = (options.precision, Native::detect()) {
             own_products = batch.own_products(&labelled);
             let longest = batch.longest_operand;

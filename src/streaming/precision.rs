@@ -23,7 +23,8 @@ pub enum Precision {
     /// - a row of `d_features` by `s κ Σ_j r_ij max_j‖w̃_j‖ / (n ‖x_i‖)`,
     /// - a row of `d_weights` by `s κ Σ_i r_ij max_i‖x̃_i‖ / (n ‖w_j‖)`,
     ///
-    /// times the slopes of margins and rules; a head with a threshold on cosines may see one within ε of it on its other side.
+    /// times the slopes of margins and rules; a head with a threshold on cosines may see one within ε of it on its other side, and where centres are mixed
+    /// at a temperature γ the slopes of other classes' mixtures are themselves off by about ε/γ.
     /// [`evaluate`](super::Streaming::evaluate) is in full precision.
     Mixed,
 }

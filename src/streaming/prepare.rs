@@ -27,6 +27,7 @@ pub(super) struct Inputs<'a, 'objective, F> {
 /// What follows from the inputs.
 pub(super) struct Prepared<'a, F> {
     pub blocks: Blocks,
+    centre_temperature: Option<F>,
     pub objective: CheckedObjective<F>,
     /// By class.
     soft_targets: Vec<SoftTarget<F>>,
@@ -46,7 +47,7 @@ impl<F: Real> Inputs<'_, '_, F> {
     /// # Errors
     /// Whatever is wrong with them.
     pub fn prepare<'a>(&'a self, unit: &'a mut Vec<F>, norms: &mut Vec<F>) -> Result<Prepared<'a, F>> {
-        let &Checked { geometry, classes, centres, scale, .. } = self.checked;
+        let &Checked { geometry, classes, centres, centre_temperature, scale, .. } = self.checked;
         let (operand, feature_length) = match geometry.normalizes_features() {
             true => {
                 let operand = normalized(self.features, unit, norms)?;
@@ -65,23 +66,25 @@ impl<F: Real> Inputs<'_, '_, F> {
         // Cosines are kept without their scale, since one that follows the batch is not known yet.
         let (factor, scale) = if geometry.has_bias() { (scale, F::one()) } else { (F::one(), scale) };
         let blocks = Blocks::new(classes, centres, rayon::current_num_threads());
-        Ok(Prepared { blocks, objective, soft_targets, operand, feature_length, factor, scale })
+        Ok(Prepared { blocks, centre_temperature, objective, soft_targets, operand, feature_length, factor, scale })
     }
 }
 
 impl<F: Real> Prepared<'_, F> {
-    /// What all tasks see. `targets` and `others` as in [`Batch`].
+    /// What all tasks see. The arguments as in [`Batch`].
     pub fn batch<'b>(
         &'b self,
         inputs: &'b Inputs<'_, '_, F>,
         targets: &'b [(usize, usize)],
         others: &'b [Option<OthersRule<F>>],
+        slopes_of_own_centres: &'b [F],
     ) -> Batch<'b, F> {
         let geometry = inputs.checked.geometry;
         let largest_bias =
             inputs.bias.unwrap_or_default().iter().fold(F::zero(), |largest, bias| largest.max(bias.abs()));
         Batch {
             blocks: self.blocks,
+            centre_temperature: self.centre_temperature,
             operand: self.operand.view(),
             geometry,
             loss: inputs.checked.loss,
@@ -91,6 +94,7 @@ impl<F: Real> Prepared<'_, F> {
             longest_operand: if geometry.normalizes_features() { 1.0 } else { self.feature_length },
             largest_bias: largest_bias.to_double(),
             targets,
+            slopes_of_own_centres,
             others,
             objective: &self.objective,
             soft_targets: &self.soft_targets,
@@ -100,7 +104,9 @@ impl<F: Real> Prepared<'_, F> {
 
     /// Makes as many groups as there are tasks, ready for a step whose inner products may take `workspace` bytes.
     pub fn begin(&self, groups: &mut Vec<Group<F>>, workspace: usize) {
-        let block = self.operand.nrows() * self.blocks.width() * size_of::<F>();
+        // Where centres are mixed, as many slopes are kept.
+        let arrays = if self.centre_temperature.is_some() { 2 } else { 1 };
+        let block = arrays * self.operand.nrows() * self.blocks.width() * size_of::<F>();
         let kept = (workspace / block / self.blocks.groups()).min(self.blocks.in_group());
         groups.resize_with(self.blocks.groups(), Group::default);
         for (number, group) in groups.iter_mut().enumerate() {

@@ -12,6 +12,8 @@ use std::ops::Range;
 pub(super) struct Products<F> {
     /// A slot for each of the first `kept` blocks of the group, and one that the others share.
     slots: Vec<F>,
+    /// The derivatives of mixtures by the products that were in their places, in as many slots; where centres are mixed.
+    slopes: Vec<F>,
     kept: usize,
     /// The block in the shared slot.
     shared_by: Option<usize>,
@@ -61,6 +63,28 @@ impl<F: Real> Products<F> {
             }
         }
         products
+    }
+
+    /// Leaves of the products of `block` with each class's centres the largest, or their mixture; the rest become -∞.
+    pub fn choose_centres(&mut self, batch: &Batch<F>, block: usize) -> &mut [F] {
+        let (slot, centres) = (self.slot(batch, block), batch.blocks.centres());
+        match batch.centre_temperature {
+            None => rows::keep_largest(&mut self.slots[slot.clone()], centres),
+            Some(temperature) => {
+                grow(&mut self.slopes, self.slots.len());
+                let slopes = &mut self.slopes[slot.clone()];
+                rows::mix_centres(&mut self.slots[slot.clone()], slopes, centres, temperature);
+            }
+        }
+        &mut self.slots[slot]
+    }
+
+    /// Turns the derivatives by the mixtures of `block`, which are in the place of its products, into those by its products.
+    pub fn unmix_centres(&mut self, batch: &Batch<F>, block: usize) {
+        if batch.centre_temperature.is_some() {
+            let slot = self.slot(batch, block);
+            rows::unmix_centres(&mut self.slots[slot.clone()], &self.slopes[slot], batch.blocks.centres());
+        }
     }
 
     fn place(&self, batch: &Batch<F>, block: usize) -> usize {

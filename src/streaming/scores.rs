@@ -65,7 +65,7 @@ impl<F: Real> Group<F> {
                 let overflowed = products.chunks_exact(columns.len()).position(|row| !rows::all_finite(row));
                 self.overflowed = [self.overflowed, overflowed].into_iter().flatten().min();
             }
-            rows::keep_largest(products, batch.blocks.centres());
+            let products = self.products.choose_centres(batch, block);
             batch.put_own_products(block, products);
             for &(column, row) in batch.targets_in(&columns) {
                 let products = &products[row * columns.len()..][..columns.len()];
@@ -154,8 +154,8 @@ impl<F: Real> Group<F> {
     /// The products of a block that was scored before; the labelled classes are left out. `weights` are those of the block.
     pub fn compute_again(&mut self, batch: &Batch<F>, weights: &[F], block: usize) {
         let operand = self.unit.operand(batch, weights, block).expect("checked in the first pass");
-        let products = self.products.compute(batch, block, operand, &mut self.operands);
-        rows::keep_largest(products, batch.blocks.centres());
+        self.products.compute(batch, block, operand, &mut self.operands);
+        let products = self.products.choose_centres(batch, block);
         mask_targets(batch, block, products);
     }
 }
@@ -173,7 +173,7 @@ fn changed<'a, F: Real>(
     (scratch, Some(maxima))
 }
 
-/// Where in a row of a block the nearest centre of a labelled class is, and its product. By another order of additions, `column` may be
+/// Where in a row of a block the nearest centre of a labelled class is, or the mixture of all, and its product. By another order of additions, `column` may be
 /// one that is as near but for rounding.
 fn own_product<F: Real>(batch: &Batch<F>, products: &[F], column: usize) -> (usize, F) {
     let centres = batch.blocks.centres();

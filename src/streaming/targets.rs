@@ -7,15 +7,17 @@ use crate::{Real, Result};
 use ndarray::{ArrayView2, s};
 use rayon::prelude::*;
 
-/// A labelled row and the nearest of its class's centres.
-#[derive(Clone, Copy, Debug)]
+/// A labelled row and the nearest of its class's centres, or their mixture.
+#[derive(Clone, Debug)]
 pub(super) struct LabelledRow<F> {
     pub row: usize,
     pub class: usize,
-    /// The centre's row of the class vectors.
+    /// The centre's row of the class vectors, the first of a mixture.
     pub column: usize,
-    /// The inner product `x̃·w̃`.
+    /// The inner product `x̃·w̃`, or the mixture of those.
     pub product: F,
+    /// (K,) the derivatives of the mixture by the class's centres; empty where the nearest counts.
+    pub slopes: Vec<F>,
     /// ‖w‖ where the head normalises class vectors, or else 0.
     pub weight_norm: F,
     /// `None` if the feature or the class vector has no direction.
@@ -49,6 +51,20 @@ pub(super) fn labelled_rows<F: Real>(
             false => vectors,
         };
         let products = vectors.chunks_exact(dimension).map(|vector| rows::dot(x, vector));
+        if let Some(temperature) = checked.centre_temperature {
+            let (mut products, mut slopes) = (products.collect::<Vec<_>>(), vec![F::zero(); checked.centres]);
+            rows::mix_centres(&mut products, &mut slopes, checked.centres, temperature);
+            let (product, angle) = (products[0], Some(Angle::of_cosine(products[0])));
+            return Some(LabelledRow {
+                row,
+                class,
+                column: columns.start,
+                product,
+                slopes,
+                weight_norm: norms[0],
+                angle,
+            });
+        }
         let nearer = |best: (usize, F), next: (usize, F)| if next.1 > best.1 { next } else { best };
         let (centre, product) = products.enumerate().reduce(nearer).expect("at least one centre");
         let vector = &vectors[centre * dimension..][..dimension];
@@ -56,7 +72,8 @@ pub(super) fn labelled_rows<F: Real>(
             Geometry::Sphere => Some(Angle::between_rows(x, vector)),
             _ => Angle::of_rows(inputs.features.row(row), vector.into()),
         };
-        Some(LabelledRow { row, class, column: columns.start + centre, product, weight_norm: norms[centre], angle })
+        let (column, weight_norm) = (columns.start + centre, norms[centre]);
+        Some(LabelledRow { row, class, column, product, slopes: Vec::new(), weight_norm, angle })
     });
     match found.collect() {
         Some(rows) => Ok(rows),
@@ -96,6 +113,16 @@ pub(super) fn rows_of<F: Real>(
         }
     };
     labelled.iter().enumerate().map(row).collect()
+}
+
+/// (B, K) the derivatives of labelled classes' mixtures by their centres; empty where the nearest counts.
+pub(super) fn slopes_of_own_centres<F: Real>(labelled: &[LabelledRow<F>], rows: usize) -> Vec<F> {
+    let centres = labelled.first().map_or(0, |labelled| labelled.slopes.len());
+    let mut slopes = vec![F::zero(); rows * centres];
+    for labelled in labelled {
+        slopes[labelled.row * centres..][..centres].copy_from_slice(&labelled.slopes);
+    }
+    slopes
 }
 
 /// (column, row) of the labelled rows, by column.

@@ -26,6 +26,19 @@ fn unit(what: &'static str, rows: ArrayView2<f64>) -> Array2<f64> {
     l2_normalize::forward(what, rows).expect("rows are not zero").unit
 }
 
+/// What stands for the cosine with a class, of those with its centres: the largest, or their mixture.
+pub fn class_cosine(head: &impl Head, cosines: impl Iterator<Item = f64>) -> f64 {
+    let Some(gamma) = head.centre_temperature() else { return cosines.fold(-1.0, f64::max) };
+    let (mut sum, mut weighted) = (0.0, 0.0);
+    for cosine in cosines {
+        // A cosine is at most 1 but for rounding.
+        let weight = ((cosine - 1.0) / gamma).exp();
+        sum += weight;
+        weighted += weight * cosine;
+    }
+    weighted / sum
+}
+
 impl<'a, H: Head> Rules<'a, H> {
     /// No rows for a head whose rules are not asked.
     pub fn new(head: &'a H, features: &Array2<f64>, parameters: &Parameters<f64>, labels: &Array1<i64>) -> Self {
@@ -40,6 +53,10 @@ impl<'a, H: Head> Rules<'a, H> {
             let mut lead = f64::INFINITY;
             let mut nearest = |class: usize| {
                 let of_class = class * head.centres()..(class + 1) * head.centres();
+                if head.centre_temperature().is_some() {
+                    let cos = class_cosine(head, of_class.clone().map(|vector| angle(vector).0.cos));
+                    return (Angle { cos, sin: (1.0 - cos * cos).max(0.0).sqrt() }, of_class.start);
+                }
                 let mut angles: Vec<_> = of_class.map(angle).collect();
                 angles.sort_by(|(one, _), (other, _)| one.theta().total_cmp(&other.theta()));
                 if let [first, second, ..] = angles[..] {
@@ -55,8 +72,10 @@ impl<'a, H: Head> Rules<'a, H> {
             let (norm, weight_norm) = (norm(features.row(row)), norm(parameters.weights.row(vector)));
             LabelledRow { row: Row { angle, norm, weight_norm, class, number }, others, lead }
         });
-        let rows: Vec<_> = rows.collect();
-        head.observe(&rows.iter().map(|labelled| labelled.row).collect::<Vec<_>>(), &mut state);
+        let mut rows: Vec<_> = rows.collect();
+        let mut observed: Vec<_> = rows.iter().map(|labelled: &LabelledRow| labelled.row).collect();
+        head.observe(&mut observed, &mut state);
+        rows.iter_mut().zip(observed).for_each(|(labelled, row)| labelled.row = row);
         Self { head, rows, state }
     }
 

@@ -152,6 +152,11 @@ pub fn loss_size(head: &impl Head, loss: f64) -> f64 {
     if head.loss() == Loss::Nca { 1.0 + loss.abs() } else { loss.abs() }
 }
 
+/// How much a choice among centres may multiply the rounding of a cosine: 1/γ where it is soft.
+pub fn choice_factor(head: &impl Head) -> f64 {
+    head.centre_temperature().map_or(1.0, |gamma| gamma.recip().max(1.0))
+}
+
 /// What a spec says of the state of the step before, `state.NAME=VALUE`.
 fn state_of(spec: &str) -> impl Iterator<Item = (String, f64)> {
     let options = spec.split(':').filter_map(|option| option.strip_prefix("state.")?.split_once('='));

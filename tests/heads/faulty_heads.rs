@@ -65,7 +65,7 @@ impl Head for Faulty {
         self.state
     }
 
-    fn observe<F: Real>(&self, _: &[Row<F>], state: &mut [f64]) {
+    fn observe<F: Real>(&self, _: &mut [Row<F>], state: &mut [f64]) {
         if self.fault == Fault::State {
             state[0] = f64::NAN;
         }

@@ -25,7 +25,7 @@ fn concentrated(batch: usize, dimension: usize, classes: usize, seed: u64) -> (A
 proptest! {
     #[test]
     fn the_filter_changes_gradients_by_no_more_than_its_bound(
-        head in prop::sample::select(vec!["softmax", "l-softmax", "l2-softmax:alpha=8", "norm-softmax:scale=24", "arcface:margin=0.3:scale=32", "proxy-nca:scale=24", "proxy-anchor:scale=24", "uniface:scale=32", "sphereface2:scale=32"]),
+        head in prop::sample::select(vec!["softmax", "l-softmax", "l2-softmax:alpha=8", "norm-softmax:scale=24", "arcface:margin=0.3:scale=32", "proxy-nca:scale=24", "soft-triple:centres=1:scale=24", "proxy-anchor:scale=24", "uniface:scale=32", "sphereface2:scale=32"]),
         (batch, classes, seed) in (1usize..=12, 200usize..=2000, 0..10_000u64),
         exponent in -8.0..-0.5f64,
         setting in setting(),

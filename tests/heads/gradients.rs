@@ -1,6 +1,6 @@
 //! Every head's analytic gradient with respect to every input, against finite differences.
 
-use super::case::{Arrays, Case, LastRow, case, is_on_sphere, rows_by_name};
+use super::case::{Arrays, Case, LastRow, case, choice_factor, is_on_sphere, rows_by_name};
 use super::objective_case::{Owned, Settings, settings};
 use super::rules::Rules;
 use arcos::heads::{Geometry, Gradients, Logit, Loss, OthersRule, Penalty, Row, Scale};
@@ -78,6 +78,8 @@ struct Held {
     scale: f64,
     /// Of the labelled rows, where they are constants.
     norms: Vec<Option<f64>>,
+    /// Of the labelled rows, as the head has observed them.
+    numbers: Vec<usize>,
 }
 
 impl Head for Held {
@@ -108,13 +110,17 @@ impl Head for Held {
         self.head.centres()
     }
 
+    fn centre_temperature(&self) -> Option<f64> {
+        self.head.centre_temperature()
+    }
+
     fn state(&self) -> &'static [(&'static str, f64)] {
         self.head.state()
     }
 
     fn target<F: Real>(&self, row: &Row<F>, state: &[f64]) -> Logit<F> {
         let norm = self.norms[row.number].map_or(row.norm, F::of);
-        self.head.target(&Row { norm, ..*row }, state)
+        self.head.target(&Row { norm, number: self.numbers[row.number], ..*row }, state)
     }
 
     fn others<F: Real>(&self, row: &Row<F>, state: &[f64]) -> Option<OthersRule<F>> {
@@ -171,7 +177,8 @@ fn check_case(case: &Case) -> Result<(), TestCaseError> {
     let distance_to_cone = if features.ncols() == 1 { FRAC_PI_2 } else { rules.distance_to_cone() };
     prop_assume!(distance_to_cone > 0.0);
     // A radian changes a logit by at most the scale, the target's by `steepest` times that.
-    let radian = CHANGE * (1.0 / (size_of_logits * (1.0 + steepest))).min(distance_to_cone);
+    let radian =
+        CHANGE * (1.0 / (size_of_logits * (1.0 + steepest))).min(distance_to_cone).min(1.0 / choice_factor(head));
     prop_assume!(!rules.is_near_kink(4.0 * radian));
     // Steps in a row of features, in a row of weights, in α, and the size of what is rounded on the way to a logit.
     type Step<'a> = &'a dyn Fn(usize) -> f64;
@@ -194,7 +201,8 @@ fn check_case(case: &Case) -> Result<(), TestCaseError> {
     };
     // Where norms multiply logits, they are no constants.
     let norms = if is_on_sphere(head) { constant_norms(&rules) } else { vec![None; case.batch] };
-    let held = Held { head: head.clone(), scale, norms };
+    let numbers = rules.rows().map(|row| row.number).collect();
+    let held = Held { head: head.clone(), scale, norms, numbers };
     let mut arrays_held = arrays.clone();
     arrays_held.parameters.state = state;
     // A logit, with its dot product of up to 7 terms, is off by some 8 ε of its size, which counts as its residual does. The loss's own exp,

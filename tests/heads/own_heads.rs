@@ -89,7 +89,7 @@ impl Head for Everything {
         }
     }
 
-    fn observe<F: Real>(&self, rows: &[Row<F>], state: &mut [f64]) {
+    fn observe<F: Real>(&self, rows: &mut [Row<F>], state: &mut [f64]) {
         if let [t] = state {
             let mean = rows.iter().map(|row| row.angle.cos.to_double()).sum::<f64>() / rows.len() as f64;
             *t += self.momentum * (mean - *t);

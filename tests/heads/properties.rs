@@ -1,6 +1,7 @@
 //! What must hold for every head, or for every normalised one, whatever the numbers.
 
-use super::case::{Arrays, Case, case, case_of, head, is_on_sphere, loss_size, rows_by_name, spec};
+use super::case::{Arrays, Case, case, case_of, choice_factor, head, is_on_sphere, loss_size, rows_by_name, spec};
+use super::rules::class_cosine;
 use arcos::heads::{Gradients, Loss, NormSoftmax, Row, Scale, State};
 use arcos::ops::{Angle, IGNORE_LABEL};
 use arcos::{AnyHead, Head, Parameters};
@@ -309,10 +310,11 @@ proptest! {
         let cosines = unit(&features).dot(&unit(&parameters.weights).t());
         let expected = Array2::from_shape_fn(logits.dim(), |(row, class)| {
             let of_class = class * head.centres()..(class + 1) * head.centres();
-            scale * of_class.map(|vector| cosines[[row, vector]]).fold(-1.0, f64::max) - threshold
+            scale * class_cosine(&head, of_class.map(|vector| cosines[[row, vector]])) - threshold
         });
         let difference = largest(&(&logits - &expected));
-        prop_assert!(difference <= 1e-13 * (scale + threshold.abs()), "differs by {difference:e}");
+        let of_centres = choice_factor(&head);
+        prop_assert!(difference <= 1e-13 * (of_centres * scale + threshold.abs()), "differs by {difference:e}");
     }
 
     #[test]
@@ -344,7 +346,7 @@ proptest! {
         let logits = double.head.logits(double.features.view(), &double.parameters).expect("well-formed inputs");
         let steepness = double.rules().steepest().max(4.0);
         let of_scale = double.parameters.state.get("scale").map_or(0.0, |previous| (1.0 + previous) / expected.scale);
-        let conditioning = (1.0 + largest(&logits).max(expected.scale) + of_scale) * steepness + pole;
+        let conditioning = (1.0 + largest(&logits).max(expected.scale) + of_scale) * steepness * choice_factor(&double.head) + pole;
         let bound = 64.0 * f64::from(f32::EPSILON) * conditioning;
         prop_assert!((f64::from(loss) - expected.loss).abs() <= bound * expected.loss_size, "loss {loss} and {}", expected.loss);
         // What a gradient is before parts of it cancel, by the normalisation or among classes: no larger than the residuals

@@ -1,6 +1,8 @@
 //! The streaming kernel against the explicit forward and backward.
 
-use super::case::{Arrays, Case, LastRow, is_on_sphere, loss_size, moments, rows_by_name, spec, with_centres};
+use super::case::{
+    Arrays, Case, LastRow, choice_factor, is_on_sphere, loss_size, moments, rows_by_name, spec, with_centres,
+};
 use super::objective_case::{EVERYTHING, Settings, settings};
 use arcos::heads::{BatchStatistics, Geometry, Gradients, Loss, NormSoftmax};
 use arcos::metrics::accuracy::top_k_correct;
@@ -190,7 +192,7 @@ proptest! {
         // Logits of this size are rounded to this much, and the gradient near a pole, a small difference of unit vectors, to that much.
         assert_equals_explicit::<f32>(&case, setting, |scale, arrays| {
             let pole = if is_on_sphere(&arrays.head) { arrays.pole_factor() } else { 1.0 };
-            f64::from(f32::EPSILON) * (64.0 * (1.0 + scale)).max(4.0 * pole)
+            f64::from(f32::EPSILON) * (64.0 * (1.0 + scale) * choice_factor(&arrays.head)).max(4.0 * pole)
         })?;
     }
 }

@@ -1,6 +1,6 @@
 //! Gradients against finite differences, with more class vectors than one block of them.
 
-use arcos::penalties::{center_loss, inter, intra, regularface, triplet};
+use arcos::penalties::{center_loss, centre_distance, inter, intra, regularface, triplet};
 use arcos::{Result, init};
 use ndarray::{Array1, Array2};
 use proptest::prelude::*;
@@ -87,33 +87,36 @@ proptest! {
     }
 }
 
-/// Whether anything was compared, of both.
+/// Whether anything was compared, of each.
 fn of_class_vectors_alone(
     count: usize,
     classes: usize,
     dimension: usize,
     rng: &mut ChaCha8Rng,
-) -> std::result::Result<[bool; 2], TestCaseError> {
+) -> std::result::Result<[bool; 3], TestCaseError> {
     let w = rows(classes, dimension, rng);
     let y = labels(count, classes, rng);
     let gradient = inter::backward(&inter::forward(w.view(), y.view())?.1);
     let of_inter = check(&w, &gradient, rng, |w| Ok(inter::forward(w.view(), y.view())?.0))?;
     let gradient = regularface::backward(&regularface::forward(w.view())?.1);
     let of_regularface = check(&w, &gradient, rng, |w| Ok(regularface::forward(w.view())?.0))?;
-    Ok([of_inter, of_regularface])
+    let of_class = rows(3 * classes, dimension, rng);
+    let gradient = centre_distance::backward(&centre_distance::forward(of_class.view(), 3)?.1);
+    let of_distance = check(&of_class, &gradient, rng, |w| Ok(centre_distance::forward(w.view(), 3)?.0))?;
+    Ok([of_inter, of_regularface, of_distance])
 }
 
 /// A check that compares nothing cannot fail: here most do.
 #[test]
 fn most_cases_are_compared() -> std::result::Result<(), TestCaseError> {
-    let mut compared = [0, 0, 0];
+    let mut compared = [0; 4];
     for seed in 0..20 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let of_classes = of_class_vectors_alone(20, 30, 8, &mut rng)?;
         let (x, y) = (rows(20, 8, &mut rng), labels(20, 4, &mut rng));
         let gradient = triplet::backward(&triplet::forward(x.view(), y.view(), 0.5)?.1);
         let of_triplets = check(&x, &gradient, &mut rng, |x| Ok(triplet::forward(x.view(), y.view(), 0.5)?.0))?;
-        for (count, was_compared) in compared.iter_mut().zip([of_classes[0], of_classes[1], of_triplets]) {
+        for (count, was_compared) in compared.iter_mut().zip(of_classes.into_iter().chain([of_triplets])) {
             *count += usize::from(was_compared);
         }
     }

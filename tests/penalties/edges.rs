@@ -1,7 +1,7 @@
 //! Poles, batches without what a penalty is of, and what is refused.
 
 use arcos::Error;
-use arcos::penalties::{center_loss, inter, intra, regularface, triplet};
+use arcos::penalties::{center_loss, centre_distance, inter, intra, regularface, triplet};
 use ndarray::{Array1, Array2, array};
 use std::f64::consts::PI;
 
@@ -47,6 +47,21 @@ fn gradients_are_finite_at_the_poles_and_of_the_right_length_beside_them() -> ar
     let [of_inter, of_regularface] =
         [inter::forward(opposite.view(), array![0, 1].view())?.0, regularface::forward(opposite.view())?.0];
     assert_eq!((of_inter, of_regularface), (-1.0, -1.0));
+    Ok(())
+}
+
+/// Centres that are one have no direction from each other, and opposite ones are as far as can be.
+#[test]
+fn centres_that_are_one_pull_at_nothing() -> arcos::Result<()> {
+    let w = array![[1.0f32, 0.0], [2.0, 0.0], [0.0, 1.0], [0.0, -3.0]];
+    let (loss, cache) = centre_distance::forward(w.view(), 2)?;
+    assert_eq!(loss, 0.5);
+    let gradient = centre_distance::backward(&cache);
+    assert!(gradient.iter().all(|&value| value == 0.0), "{gradient}");
+    for centres in [0, 1, 3] {
+        let error = centre_distance::forward(w.view(), centres).expect_err("no pairs, or no whole classes").to_string();
+        assert!(error.starts_with("weights has shape [4, 2]; expected rows of whole classes"), "{error}");
+    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Values and gradients of an independent framework, reproduced: `tests/reference/make_penalties.py` made them.
 
 use super::archive::Archive;
-use arcos::penalties::{center_loss, inter, intra, regularface, triplet};
+use arcos::penalties::{center_loss, centre_distance, inter, intra, regularface, triplet};
 use ndarray::{Array0, Array1, Array2};
 
 const TOLERANCE: f64 = 1e-12;
@@ -34,6 +34,9 @@ fn every_penalty_agrees_with_automatic_differentiation() -> arcos::Result<()> {
         check("triplet", loss, Some(triplet::backward(&cache)), None);
         let (loss, cache) = regularface::forward(w)?;
         check("regularface", loss, None, Some(regularface::backward(&cache)));
+        let centres = if x.nrows() == 16 { 4 } else { 3 };
+        let (loss, cache) = centre_distance::forward(x, centres)?;
+        check("centre_distance", loss, Some(centre_distance::backward(&cache)), None);
         let (loss, cache) = center_loss::forward(x, w, y)?;
         // Centres move by the paper's rule; the framework's gradient of them is that of the same loss.
         let mut d_centres = Array2::zeros(w.dim());

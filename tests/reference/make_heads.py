@@ -128,6 +128,12 @@ def sub_center_arcface(x, w, labels, scale, m, centres, past_pi):
     return cross_entropy_of(cos, arcface(m, past_pi)(jnp.arccos(own_cosines(cos, labels))), cos, scale, labels)
 
 
+def soft_triple(x, w, labels, scale, delta, centres, gamma):
+    cos = cosines(x, w).reshape(len(labels), -1, centres)
+    mixture = (jax.nn.softmax(cos / gamma, axis=2) * cos).sum(axis=2)
+    return cross_entropy_of(mixture, own_cosines(mixture, labels) - delta, mixture, scale, labels)
+
+
 def sphereface_r(m, form, gradient):
     psi = sphereface(m) if form == "v0" else lambda theta: jnp.cos(jnp.minimum(m * theta, jnp.pi))
     return straight_through(psi) if gradient == "straight-through" else psi
@@ -189,6 +195,8 @@ def sphereface2(x, w, labels, scale, threshold, form, m, share, power, gradient)
     own = own_cosines(cos, labels)
     if form == "c":
         target, others = g(own) - m, g(cos) + m
+    elif form == "m":
+        target, others = g(jnp.cos(jnp.minimum(m * jnp.arccos(own), jnp.pi))), g(cos)
     else:
         target, others = g(jnp.cos(jnp.minimum(jnp.arccos(own) + m, jnp.pi))), g(cos)
     if gradient == "straight-through":
@@ -322,6 +330,12 @@ def cases():
             options = {"scale": scale, "margin": m, "centres": centres, "past-pi": past_pi}
             yield "sub-center-arcface", options, (x, w, y, b), loss, scale
 
+        for m, centres, gamma in [(0.01, 10, 0.1), (0.3, 3, 0.02), (0.1, 2, 2.0)]:
+            x, _, y, b = arrays(1160 + number + centres, 8, 4, 5, ignored=1, far=2)
+            w = np.random.default_rng(1180 + number + centres).normal(size=(5 * centres, 4))
+            loss = lambda x, w, b, a, y=y, s=scale, given=(m, centres, gamma): soft_triple(x, w, y, s, *given)
+            yield "soft-triple", {"scale": scale, "margin": m, "centres": centres, "gamma": gamma}, (x, w, y, b), loss, scale
+
         for m, form, gradient in [(1.5, "v1", "straight-through"), (1.5, "v0", "straight-through"), (2.2, "v1", "true"), (1.7, "v0", "true")]:
             x, w, y, b = arrays(1200 + number + int(10 * m), 8, 5, 4, ignored=1, far=2)
             options = {"scale": scale, "margin": m, "form": form, "gradient": gradient}
@@ -378,6 +392,7 @@ def cases():
             ("c", 0.2, 0.5, 2, "straight-through"),
             ("a", 0.4, 0.7, 3, "true"),
             ("a", 1.5, 0.9, 1, "straight-through"),
+            ("m", 1.7, 0.7, 3, "true"),
         ]:
             x, w, y, b = arrays(1900 + number + int(10 * m), 8, 4, 6, ignored=1, far=2)
             given = (form, m, share, power, gradient)

@@ -59,6 +59,15 @@ def regularface(x, w, labels):
     return jnp.mean(jnp.max(w @ w.T - 3.0 * jnp.eye(len(w)), axis=1))
 
 
+def centre_distance(x, w, labels):
+    """Of the rows of x as centres, three or four a class."""
+    centres = 4 if len(x) == 16 else 3
+    of_classes = unit(x).reshape(-1, centres, x.shape[1])
+    pairs = [(s, t) for s in range(centres) for t in range(s + 1, centres)]
+    sums = sum(jnp.sqrt(2.0 - 2.0 * (w[s] @ w[t])) for w in of_classes for s, t in pairs)
+    return sums / (len(x) * (centres - 1))
+
+
 def updated_centres(x, w, labels, alpha=0.5):
     """Wen et al., eq. 4, class by class."""
     w = w.copy()
@@ -78,7 +87,7 @@ def main():
         labels[3] = IGNORE
         put = lambda name, value: arrays.__setitem__(f"{case}/{name}", np.asarray(value))
         put("features", x), put("weights", w), put("labels", labels.astype(np.int64))
-        for penalty in (intra, inter, triplet, center_loss, regularface):
+        for penalty in (intra, inter, triplet, center_loss, regularface, centre_distance):
             value, (d_x, d_w) = jax.value_and_grad(penalty, argnums=(0, 1))(jnp.asarray(x), jnp.asarray(w), labels)
             name = penalty.__name__
             put(f"{name}.loss", value), put(f"{name}.d_features", d_x), put(f"{name}.d_weights", d_w)

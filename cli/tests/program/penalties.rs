@@ -89,7 +89,7 @@ fn what_is_no_penalty_is_refused() {
     let message = refused(&["--penalty", "intra", "--reduction", "none"]);
     assert!(message.contains("--reduction is none; expected mean or sum with --penalty"), "{message}");
     let sub_centers = ["grad", "--head", "sub-center-arcface", "--centres", "2"];
-    for (penalty, is_taken) in [("inter", false), ("intra", false), ("regularface", true)] {
+    for (penalty, is_taken) in [("inter", false), ("intra", false), ("regularface", true), ("centre-distance", true)] {
         let more = ["--features", "x.npy", "--weights", "w.npy", "--labels", "two.npy", "--out", penalty];
         write_npy(path.join("two.npy"), &array![0i64, 1, 0, -100, 1, 1]).expect("writable");
         let output = arcos(path, &[&sub_centers[..], &more, &["--penalty", penalty]].concat());
@@ -98,7 +98,8 @@ fn what_is_no_penalty_is_refused() {
             false => {
                 let message = complaint(&output, 2);
                 assert!(
-                    message.contains("a penalty of heads with 2 centres a class: triplet or regularface"),
+                    message
+                        .contains("a penalty of heads with 2 centres a class: triplet, regularface or centre-distance"),
                     "{message}"
                 );
             }

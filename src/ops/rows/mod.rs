@@ -6,12 +6,14 @@
 mod class_losses;
 mod columns;
 mod exponentials;
+mod mixture;
 mod nearest;
 mod others;
 
 pub(crate) use class_losses::{slopes_of_losses, sum_of_losses};
 pub(crate) use columns::{add_exp, raise, scaled_exp_down, weighted_sum_of_exp};
 pub(crate) use exponentials::{exp_weighted_sum, scaled_exp, scaled_exp_of, sum_of_exp};
+pub(crate) use mixture::{mix_centres, unmix_centres};
 pub(crate) use nearest::keep_largest;
 pub(crate) use others::{apply_into, subtract_slopes};
 

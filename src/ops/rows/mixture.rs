@@ -1,0 +1,96 @@
+//! Of each class's centres a mixture, in which the nearer ones weigh more.
+
+use super::{Arch, Real, Simd, WithSimd};
+
+/// Of each `centres` neighbours c the first becomes `S = Σ_k q_k c_k` with `q = softmax(c / temperature)`, and the rest -∞; `slopes` become
+/// `∂S/∂c_k = q_k (1 + (c_k - S) / temperature)`.
+pub(crate) fn mix_centres<F: Real>(row: &mut [F], slopes: &mut [F], centres: usize, temperature: F) {
+    Arch::new().dispatch(MixCentres { row, slopes, centres, temperature });
+}
+
+struct MixCentres<'a, F> {
+    row: &'a mut [F],
+    slopes: &'a mut [F],
+    centres: usize,
+    temperature: F,
+}
+
+impl<F: Real> MixCentres<'_, F> {
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let Self { row, slopes, centres, temperature } = self;
+        let inverse = temperature.recip();
+        for (of_class, slopes) in row.chunks_exact_mut(centres).zip(slopes.chunks_exact_mut(centres)) {
+            let largest = of_class.iter().fold(F::neg_infinity(), |largest, &c| if c > largest { c } else { largest });
+            let (mut sum, mut weighted) = (F::zero(), F::zero());
+            for (slope, &c) in slopes.iter_mut().zip(&*of_class) {
+                let exp = ((c - largest) * inverse).exp_of_nonpositive::<FUSED>();
+                *slope = exp;
+                sum += exp;
+                weighted += exp * (c - largest);
+            }
+            let mixture = largest + weighted / sum;
+            for (slope, c) in slopes.iter_mut().zip(&mut *of_class) {
+                *slope = *slope / sum * (F::one() + (*c - mixture) * inverse);
+                *c = F::neg_infinity();
+            }
+            of_class[0] = mixture;
+        }
+    }
+}
+
+impl<F: Real> WithSimd for MixCentres<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        if S::IS_SCALAR { self.run::<false>() } else { self.run::<true>() }
+    }
+}
+
+/// Turns the derivative by each class's mixture, at the first of its places, into those by its centres.
+pub(crate) fn unmix_centres<F: Real>(row: &mut [F], slopes: &[F], centres: usize) {
+    for (of_class, slopes) in row.chunks_exact_mut(centres).zip(slopes.chunks_exact(centres)) {
+        let of_mixture = of_class[0];
+        of_class.iter_mut().zip(slopes).for_each(|(derivative, &slope)| *derivative = of_mixture * slope);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The formula as it is written, and its difference quotients.
+    #[test]
+    fn mixtures_and_slopes_are_those_of_the_formula() {
+        let mixture = |c: &[f64], temperature: f64| {
+            let weights: Vec<_> = c.iter().map(|c| (c / temperature).exp()).collect();
+            weights.iter().zip(c).map(|(weight, c)| weight * c).sum::<f64>() / weights.iter().sum::<f64>()
+        };
+        for (centres, temperature) in [(1, 0.1), (2, 0.05), (3, 1.0), (10, 0.1), (7, 1e3)] {
+            let c: Vec<f64> =
+                (0..centres * 20).map(|number| ((number * number * 7) % 23) as f64 / 12.0 - 0.9).collect();
+            let (mut found, mut slopes) = (c.clone(), vec![0.0; c.len()]);
+            mix_centres(&mut found, &mut slopes, centres, temperature);
+            for ((c, found), slopes) in c.chunks(centres).zip(found.chunks(centres)).zip(slopes.chunks(centres)) {
+                assert!((found[0] - mixture(c, temperature)).abs() < 1e-14, "{found:?}");
+                assert!(found[1..].iter().all(|&rest| rest == f64::NEG_INFINITY));
+                for (place, slope) in slopes.iter().enumerate() {
+                    let at = |offset: f64| {
+                        let mut moved = c.to_vec();
+                        moved[place] += offset;
+                        mixture(&moved, temperature)
+                    };
+                    let step = 1e-4 * temperature.min(1.0);
+                    let quotient = (at(step) - at(-step)) / (2.0 * step);
+                    assert!((quotient - slope).abs() < 1e-7, "{slope} is not {quotient}");
+                }
+            }
+            let mut derivatives: Vec<f64> = (0..found.len()).map(|number| number as f64).collect();
+            unmix_centres(&mut derivatives, &slopes, centres);
+            for (place, derivative) in derivatives.iter().enumerate() {
+                assert_eq!(*derivative, (place - place % centres) as f64 * slopes[place]);
+            }
+        }
+    }
+}
