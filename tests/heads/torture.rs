@@ -1,6 +1,7 @@
 //! Inputs at the ends of what floats hold: every head gives finite numbers or an error, never a NaN passed on.
 
 use super::case::{head, is_whole, made, moments, with_centres, with_scale};
+use super::objective_case::{EVERYTHING, Owned, Settings};
 use arcos::heads::{BatchStatistics, Geometry, Gradients, Loss, OptionInfo, OptionRange, Scale};
 use arcos::ops::IGNORE_LABEL;
 use arcos::optim::{AdamW, Optimizer, RmsProp, Sgd};
@@ -157,17 +158,22 @@ fn sizes<F: Real>(relation: Relation) -> Vec<Case<F>> {
 
 /// Whether the outcome must be Ok or must be Err, so that errors alone do not pass: Ok is demanded wherever there is
 /// room for logits, of size x + w or w, and for gradients, of size w - x at most.
-fn demanded<F: Real>(head: &AnyHead, case: &Case<F>) -> Option<bool> {
+fn demanded<F: Real>(head: &AnyHead, case: &Case<F>, settings: Settings) -> Option<bool> {
     if matches!(head.scale(), Scale::AdaCos { .. } | Scale::FixedAdaCos) && case.weights.nrows() < 3 {
         return Some(false);
     }
     let (largest, furthest) = if size_of::<F>() == 4 { (32, 30) } else { (300, 200) };
+    // Weights, focal modulation and z-loss multiply gradients.
+    let room = if settings == Settings::default() { 0 } else { 10 };
+    let (largest, furthest) = (largest - room, furthest - room);
     let fits = |(x, w): (i32, i32)| match head.geometry() {
         Geometry::Plain | Geometry::Linear => x + w <= largest,
         Geometry::UnitFeatures => w - x <= largest,
         Geometry::Sphere => x.abs().max(w.abs()) <= furthest,
     };
-    case.sizes.is_some_and(fits).then_some(true)
+    // The square of a logit may not fit.
+    let is_square = settings.z_loss > 0.0 && head.geometry() != Geometry::Sphere;
+    (case.sizes.is_some_and(fits) && !is_square).then_some(true)
 }
 
 fn not_finite<'a, F: Real>(name: &str, mut values: impl Iterator<Item = &'a F>) -> Option<String> {
@@ -186,6 +192,36 @@ fn fault<F: Real>(head: &impl Head, loss: F, statistics: &BatchStatistics, gradi
         .or_else(|| not_finite("d_vectors", gradients.d_vectors.values().flatten()))
 }
 
+/// Objectives besides labels alone, of which every other case has one.
+const OBJECTIVES: [Settings; 6] = {
+    let none = Settings {
+        label_smoothing: 0.0,
+        focal: 0.0,
+        z_loss: 0.0,
+        class_weights: false,
+        sample_weights: false,
+        soft_targets: 0,
+        is_sum: false,
+    };
+    [
+        Settings { label_smoothing: 0.1, class_weights: true, ..none },
+        Settings { focal: 2.0, sample_weights: true, ..none },
+        Settings { z_loss: 0.01, is_sum: true, ..none },
+        Settings { soft_targets: 2, ..none },
+        Settings { focal: 0.5, is_sum: true, ..EVERYTHING },
+        EVERYTHING,
+    ]
+};
+
+/// What of `settings` the head's loss has.
+fn allowed(head: &impl Head, settings: Settings) -> Settings {
+    match head.loss() {
+        Loss::Softmax | Loss::Nca => settings,
+        Loss::EachClass(_) => settings.weights_alone(),
+        Loss::Anchors => Settings::default(),
+    }
+}
+
 /// They serve from case to case: nothing of a case that failed may be left in the next.
 fn kernels<F: Real>() -> [Streaming<F>; 4] {
     let (all, off, mass) = (StreamingOptions::default().workspace, GradientFilter::Off, GradientFilter::Mass(1e-7));
@@ -198,21 +234,25 @@ fn kernels<F: Real>() -> [Streaming<F>; 4] {
 fn outcomes<F: Real>(
     (head, previous): &(AnyHead, Option<f64>),
     case: &Case<F>,
+    settings: Settings,
     kernels: &mut [Streaming<F>],
 ) -> Result<Vec<(String, Result<Option<String>>)>> {
     let mut parameters = head.initial_parameters(with_centres(&case.weights, head.centres()))?;
     if let Some(previous) = previous {
         parameters = with_scale(parameters, F::of(*previous).to_double());
     }
-    let (features, labels) = (case.features.view(), case.labels.view());
-    let explicit = head.forward(features, &parameters, labels).map(|(loss, cache)| {
+    let features = case.features.view();
+    let classes = case.weights.nrows();
+    let objective = Owned::new(settings, case.labels.clone(), classes, classes as u64).converted::<F>();
+    let objective = objective.view();
+    let explicit = head.forward(features, &parameters, objective).map(|(loss, cache)| {
         let statistics = cache.statistics;
         fault(head, loss, &statistics, &head.backward(cache))
     });
     let logits = head.logits(features, &parameters).map(|logits| not_finite("logits", logits.iter()));
     let mut outcomes = vec![("explicit".into(), explicit), ("inference".into(), logits)];
     for kernel in kernels {
-        let streamed = kernel.forward_backward(head, features, &parameters, labels);
+        let streamed = kernel.forward_backward(head, features, &parameters, objective);
         let outcome = streamed.map(|(step, gradients)| fault(head, step.loss, &step.statistics, &gradients));
         outcomes.push((format!("{:?}", kernel.options()), outcome));
     }
@@ -229,18 +269,25 @@ struct Report {
 impl Report {
     fn run<F: Real>(&mut self, spec: &str, head: &(AnyHead, Option<f64>), cases: &[Case<F>]) {
         let (mut kernels, name) = (kernels::<F>(), head.0.name());
-        for case in cases {
-            let outcomes = outcomes(head, case, &mut kernels);
-            for (path, outcome) in outcomes.unwrap_or_else(|error| vec![("parameters".into(), Err(error))]) {
-                self.tally.entry(name).or_default()[usize::from(outcome.is_err())] += 1;
-                let failure = match (outcome, demanded(&head.0, case)) {
-                    (Ok(Some(fault)), _) => fault,
-                    (Ok(None), Some(false)) => "Ok, not an error".into(),
-                    (Err(error), Some(true)) => format!("not Ok: {error}"),
-                    (Err(error), _) if error.to_string().is_empty() => format!("no text: {error:?}"),
-                    _ => continue,
-                };
-                self.failures.push(format!("{spec}, f{}, {path}, {}: {failure}", 8 * size_of::<F>(), case.name));
+        for (number, case) in cases.iter().enumerate() {
+            let drawn = OBJECTIVES.get((number + spec.len()) % (2 * OBJECTIVES.len()));
+            let drawn = drawn.map(|&settings| allowed(&head.0, settings));
+            let mut objectives: Vec<_> = [Settings::default()].into_iter().chain(drawn).collect();
+            objectives.dedup();
+            for settings in objectives {
+                let outcomes = outcomes(head, case, settings, &mut kernels);
+                for (path, outcome) in outcomes.unwrap_or_else(|error| vec![("parameters".into(), Err(error))]) {
+                    self.tally.entry(name).or_default()[usize::from(outcome.is_err())] += 1;
+                    let failure = match (outcome, demanded(&head.0, case, settings)) {
+                        (Ok(Some(fault)), _) => fault,
+                        (Ok(None), Some(false)) => "Ok, not an error".into(),
+                        (Err(error), Some(true)) => format!("not Ok: {error}"),
+                        (Err(error), _) if error.to_string().is_empty() => format!("no text: {error:?}"),
+                        _ => continue,
+                    };
+                    let (bits, case) = (8 * size_of::<F>(), &case.name);
+                    self.failures.push(format!("{spec}, f{bits}, {path}, {case}, {settings:?}: {failure}"));
+                }
             }
         }
     }
