@@ -35,7 +35,7 @@
 //!
 //! # Floors
 //!
-//! A module uses only those below it: `ops`, `metrics`, `optim`, `penalties` and `init` (primitives), `heads` and `embedder`, `streaming`, `data`, `train` and `extract`. The
+//! A module uses only those below it: `ops`, `metrics`, `optim`, `penalties` and `init` (primitives), `heads` and `embedder`, `streaming`, `baselines`, `data`, `train` and `extract`. The
 //! program is a crate of its own, `arcos-cli`.
 //!
 //! # Features
@@ -51,6 +51,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod baselines;
 #[cfg(feature = "train")]
 pub mod data;
 pub mod embedder;

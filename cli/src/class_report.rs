@@ -17,11 +17,11 @@ pub(super) const FILES: [&str; 2] = ["class_accuracy.csv", "confusions.png"];
 /// Classes that the table on the terminal lists.
 const LISTED: usize = 10;
 
-/// Prints the hardest of classes with names, and leaves `class_accuracy.csv` and `confusions.png` in `out`. Outcomes without a confusion are left
-/// out.
+/// Prints the hardest of classes with names, and leaves `class_accuracy.csv` and `confusions.png` in `out`. Of each head this is its first run; outcomes
+/// without a confusion are left out.
 pub(super) fn report(classes: &ClassTable, outcomes: &[Outcome], out: &Path) -> Result<()> {
-    let heads: Vec<(&str, &Confusion)> =
-        outcomes.iter().filter_map(|outcome| Some((outcome.name.as_str(), outcome.confusion.as_ref()?))).collect();
+    let heads = outcomes.iter().filter_map(|outcome| Some((outcome.name.as_str(), outcome.confusion()?)));
+    let heads: Vec<(&str, &Confusion)> = heads.collect();
     let Some((_, first)) = heads.first() else { return Ok(()) };
     let row = |class: usize| {
         let accuracies = heads.iter().map(|(_, confusion)| confusion.accuracy(class)).collect::<Option<Vec<f64>>>()?;
@@ -40,8 +40,8 @@ pub(super) fn report(classes: &ClassTable, outcomes: &[Outcome], out: &Path) -> 
     ));
 
     let best = outcomes.iter().filter_map(|outcome| {
-        let accuracy = outcome.history.last()?.test_accuracy?;
-        Some((accuracy, &outcome.name, outcome.confusion.as_ref()?))
+        let accuracy = outcome.mean(|record| record.test_accuracy)?;
+        Some((accuracy, &outcome.name, outcome.confusion()?))
     });
     let Some((_, head, confusion)) = best.max_by(|a, b| a.0.total_cmp(&b.0)) else { return Ok(()) };
     let names: Vec<String> = (0..classes.len()).filter_map(|class| classes.name(class)).map(readable).collect();

@@ -1,5 +1,6 @@
 //! `arcos compare`
 
+use super::baselines::{self, Baselines};
 use super::checkpoint_every::CheckpointEvery;
 use super::class_report;
 use super::comparison::Comparison;
@@ -7,31 +8,34 @@ use super::data_args::{Data, DataArgs};
 use super::failure::Failure;
 use super::head_args::HeadArgs;
 use super::head_specs::named_heads;
-use super::plot::{self, Curve, Panel, X};
 use super::run_record::RunRecord;
-use super::table::{Outcome, open_set_table, table};
+use super::table::{Outcome, RunOutcome, open_set_table, table};
 use super::train::{remark_on_few_rows, remark_on_frozen_features, retrieve, train_to_end};
-use super::train_args::TrainArgs;
-use super::{complain, only_with, open_set, outputs, tell};
-use arcos::data::{ClassTable, Transform, cub};
-use arcos::heads::Scale;
-use arcos::train::{EpochRecord, TrainConfig, Trainer};
-use arcos::{AnyHead, Error, Head, Result};
+use super::train_args::{TrainArgs, at_least_one};
+use super::{comparison_plot, complain, only_with, open_set, outputs, plot, tell, verdicts};
+use arcos::data::{ClassTable, Dataset, Transform, TransformKind, cub};
+use arcos::train::{TrainConfig, Trainer};
+use arcos::{AnyHead, Error, Result};
 use std::path::{Path, PathBuf};
 
 /// The heads that are compared unless others are named: those of the Keras project that this one follows.
 pub(super) const CLASSIC_HEADS: [&str; 5] = ["softmax", "l2-softmax", "fixed-adacos", "adacos", "arcface"];
 
-/// The figures of a comparison.
+/// What a comparison leaves besides runs.
 const FIGURE: &str = "result.png";
+const TABLE: &str = "table.csv";
 const OPEN_SET_FIGURE: &str = "open_set.png";
 
 /// Arguments of `arcos compare`.
 #[derive(clap::Args)]
 #[command(after_help = "\
 A head is a name and, after colons, options of its own: arcface:margin=0.1:past-pi=easy. An option given as an argument \
-goes to every head that has it. Heads that need more classes than there are, are left out. Leaves result.png, comparison.json and a run for each head in the output directory; with --open-set also open_set.png; where classes have names \
+goes to every head that has it. Heads that need more classes than there are, are left out. Leaves result.png, table.csv, comparison.json and a run for each head and seed in the output directory; with --open-set also open_set.png; where classes have names \
 also class_accuracy.csv, and confusions.png of the classes that are most often taken for each other.
+
+The column \"vs best\" has how likely a difference from the best at least as large is by chance, by an exact sign test on the test rows with Holm's correction \
+for the number of heads; = marks those that the test rows do not tell from the best. Baselines are classifiers of the same transformed features: the nearest class mean \
+and a vote of the nearest rows, by angle, and logistic regression; what there is to choose in them is chosen on the training rows.
 
 Examples:
   arcos compare --data DIR
@@ -39,6 +43,7 @@ Examples:
   arcos compare --data DIR --heads all --scale 32 --epochs 60 --out by-head
   arcos compare --data DIR --heads arcface:margin=0.05,arcface:margin=0.1,arcface:margin=0.5 --scale 32
   arcos compare --data DIR --heads norm-softmax,adacos --transform none
+  arcos compare --data DIR --heads norm-softmax,cosface:margin=0.1 --scale 16 --seeds 5
   arcos compare --data DIR --open-set --embed 512 --optimizer sgd --scale 16")]
 pub(super) struct Args {
     #[arg(long, value_name = "HEAD[:OPTION=VALUE]...", value_delimiter = ',', default_values = CLASSIC_HEADS)]
@@ -53,6 +58,12 @@ pub(super) struct Args {
     cub: Option<PathBuf>,
     #[command(flatten)]
     train: TrainArgs,
+    /// Train each head so many times, with seeds from --seed: the table has means and standard deviations, the figure bands
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
+    seeds: usize,
+    /// Leave out class means, nearest rows and logistic regression, which show what the features alone are worth
+    #[arg(long)]
+    no_baselines: bool,
     /// Where figure and runs go; what is there of an earlier comparison, as its comparison.json lists it, is replaced once all heads are
     /// trained, in DIR/unfinished until then
     #[arg(long, value_name = "DIR", default_value = "arcos-compare")]
@@ -81,10 +92,37 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     tell(&title);
     remark_on_frozen_features(&data, args.train.embed.embed.is_some());
     let named_classes = Some(data.train.class_table()).filter(|table| table.has_names());
-    compare(configs, &data, Some(&args.data), &args.out, &title, named_classes).map_err(|failure| match failure {
+    let plan = Plan { configs, seeds: args.seeds, has_baselines: !args.no_baselines };
+    compare(plan, &data, Some(&args.data), &args.out, &title, named_classes).map_err(|failure| match failure {
         Failure::Library(error) => args.train.objective.located(error).into(),
         other => other,
     })
+}
+
+/// What is compared.
+pub(super) struct Plan {
+    /// By name.
+    pub configs: Vec<(String, TrainConfig)>,
+    /// How often each is trained, the seed one higher each time.
+    pub seeds: usize,
+    /// Whether classifiers that are no heads are beside them.
+    pub has_baselines: bool,
+}
+
+impl Plan {
+    /// The runs of a head, each by the name that its directory is called after.
+    fn runs<'a>(
+        &self,
+        name: &'a str,
+        config: &'a TrainConfig,
+    ) -> impl Iterator<Item = (String, TrainConfig)> + use<'a> {
+        let seeds = self.seeds;
+        (0..seeds).map(move |number| {
+            let config = TrainConfig { seed: config.seed + number as u64, ..config.clone() };
+            let name = if seeds == 1 { name.to_owned() } else { format!("{name}:seed={}", config.seed) };
+            (name, config)
+        })
+    }
 }
 
 /// Trains each configuration on the same data, prints the table, draws the figure; reports on unseen classes where there are some, and on
@@ -94,7 +132,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 /// # Errors
 /// What is wrong with the settings, the data or the directory; [`Failure::HeadsFailed`] where heads failed, once the others are compared.
 pub(super) fn compare(
-    configs: Vec<(String, TrainConfig)>,
+    plan: Plan,
     data: &Data,
     files: Option<&DataArgs>,
     out: &Path,
@@ -103,132 +141,138 @@ pub(super) fn compare(
 ) -> Result<(), Failure> {
     let Data { train, test, unseen } = data;
     let test = test.as_ref();
-    let Possible { configs, left_out } = possible(configs, train.classes())?;
+    let Possible { plan, left_out } = possible(plan, train.classes())?;
     let named_classes = named_classes.filter(|_| test.is_some());
     let of_unseen = unseen.iter().map(|_| OPEN_SET_FIGURE);
     let of_classes = named_classes.iter().flat_map(|_| class_report::FILES);
-    let figures: Vec<&str> = [FIGURE].into_iter().chain(of_unseen).chain(of_classes).collect();
-    let of_heads: Vec<_> = configs.iter().map(|(name, config)| (name.as_str(), config.epochs)).collect();
-    let heads = of_heads.len();
+    let figures: Vec<&str> = [FIGURE, TABLE].into_iter().chain(of_unseen).chain(of_classes).collect();
+    let runs: Vec<_> = plan.configs.iter().flat_map(|(name, config)| plan.runs(name, config)).collect();
+    let of_runs: Vec<_> = runs.iter().map(|(name, config)| (name.as_str(), config.epochs)).collect();
     let inputs = files.map(DataArgs::files).unwrap_or_default();
-    let mut comparison = Comparison::begin(out, &of_heads, &figures, &inputs)?;
-    let features = unseen.as_ref().zip(configs.first()).map(|(unseen, (_, config))| {
-        let transform = Transform::fit(config.transform, &train.features)?;
-        let features = transform.apply_to_all(&unseen.features)?;
+    let mut comparison = Comparison::begin(out, &of_runs, &figures, &inputs)?;
+    let transform = plan.configs.first().map_or(TransformKind::None, |(_, config)| config.transform);
+    let features = unseen.as_ref().map(|unseen| {
+        let features = Transform::fit(transform, &train.features)?.apply_to_all(&unseen.features)?;
         open_set::measure_unseen(features.view(), unseen)
     });
     let features = features.transpose()?;
 
     let record = RunRecord { data: files.cloned(), keep: 1, checkpoint_every: CheckpointEvery::default() };
-    let mut outcomes = Vec::new();
+    let mut outcomes: Vec<Outcome> = Vec::new();
     let mut failed: Vec<(String, Error)> = Vec::new();
-    for (name, config) in configs {
-        let (run, head) = (comparison.run(&name), config.head.clone());
-        let trainer = Trainer::new(config, train.clone(), test.cloned());
-        if outcomes.is_empty() && failed.is_empty() {
-            // What the first cannot begin with, none can.
-            let Ok(trainer) = &trainer else { return Ok(trainer.map(|_| ())?) };
-            comparison.start()?;
-            remark_on_few_rows(trainer);
-        }
-        let train_and_measure = || {
-            let trainer = train_to_end(&name, trainer?, &run, &record)?;
-            let test_of_classes = test.filter(|_| named_classes.is_some());
-            let confusion = test_of_classes.map(|test| trainer.model().confusion(test)).transpose()?;
-            let open_set = unseen.as_ref().map(|unseen| retrieve(trainer.model(), unseen, &run)).transpose()?;
-            Ok(Outcome { name: name.clone(), head, history: trainer.history().to_vec(), confusion, open_set })
-        };
-        match train_and_measure() {
-            Ok(outcome) => outcomes.push(outcome),
-            Err(error) => {
-                complain(format_args!("{name} failed: {error}"));
-                failed.push((name, error));
+    for (name, config) in &plan.configs {
+        let mut of_head = Vec::new();
+        for (run_name, config) in plan.runs(name, config) {
+            let run = comparison.run(&run_name);
+            let trainer = Trainer::new(config, train.clone(), test.cloned());
+            if of_head.is_empty() && outcomes.is_empty() && failed.is_empty() {
+                // What the first cannot begin with, none can.
+                let Ok(trainer) = &trainer else { return Ok(trainer.map(|_| ())?) };
+                comparison.start()?;
+                remark_on_few_rows(trainer);
             }
+            let outcome = trainer.and_then(|trainer| {
+                let trainer = train_to_end(&run_name, trainer, &run, &record)?;
+                let test_of_classes = test.filter(|_| named_classes.is_some());
+                measured(&trainer, test, test_of_classes, unseen.as_ref(), &run)
+            });
+            match outcome {
+                Ok(outcome) => of_head.push(outcome),
+                Err(error) => {
+                    complain(format_args!("{run_name} failed: {error}"));
+                    failed.push((run_name, error));
+                }
+            }
+        }
+        if !of_head.is_empty() {
+            outcomes.push(Outcome { name: name.clone(), head: config.head.clone(), runs: of_head });
         }
     }
     if outcomes.is_empty() {
         if let Some(place) = comparison.unfinished() {
             complain(format_args!("what the heads left is in {}, until the next comparison", place.display()));
         }
-        return Err(heads_failed(failed, heads));
+        return Err(runs_failed(failed, runs.len()));
     }
+    let baselines = match test.filter(|_| plan.has_baselines) {
+        Some(test) => Baselines::fit(train, test, transform)?,
+        None => Baselines::default(),
+    };
     comparison.finish()?;
     let failures = failed.iter().map(|(name, error)| (name.as_str(), format!("failed: {error}")));
     let left_out = left_out.iter().map(|(name, reason)| (name.as_str(), format!("left out: {reason}")));
-    let others: Vec<_> = failures.chain(left_out).collect();
-    tell(format_args!("\n{title}\n\n{}", table(&outcomes, &others)));
+    let others: Vec<_> = failures.chain(left_out).chain(baselines.left_out).collect();
+    let standings = verdicts::standings_of(&outcomes, &baselines.done);
+    tell(format_args!("\n{title}\n\n{}", table(&outcomes, &baselines.done, &standings, &others)));
+    if let Some(test) = test {
+        tell(format_args!("\n{}", verdicts::explained(test, &standings, plan.seeds)));
+    }
+    verdicts::write_csv(&out.join(TABLE), &outcomes, &baselines.done, &standings)?;
     if let Some(features) = &features {
         tell(format_args!("\nOn classes that were not trained on\n\n{}", open_set_table(&outcomes, features)));
-        let of_heads = outcomes.iter().filter_map(|outcome| Some((outcome.name.as_str(), outcome.open_set.as_ref()?)));
+        let of_heads = outcomes
+            .iter()
+            .filter_map(|outcome| Some((outcome.name.as_str(), outcome.runs.first()?.open_set.as_ref()?)));
         let measured: Vec<_> = of_heads.chain([("(features)", features)]).collect();
         open_set::draw_several(&out.join(OPEN_SET_FIGURE), title, &measured)?;
     }
     let figure = out.join(FIGURE);
-    plot::draw(&figure, title, &panels(&outcomes))?;
-    tell(format_args!("\nfigure in {}", figure.display()));
+    plot::draw(&figure, title, &comparison_plot::panels(&outcomes))?;
+    tell(format_args!("\nfigure in {}, table in {}", figure.display(), out.join(TABLE).display()));
     named_classes.map_or(Ok(()), |classes| class_report::report(classes, &outcomes, out))?;
     match failed.is_empty() {
         true => Ok(()),
-        false => Err(heads_failed(failed, heads)),
+        false => Err(runs_failed(failed, runs.len())),
     }
 }
 
-fn heads_failed(failed: Vec<(String, Error)>, heads: usize) -> Failure {
-    Failure::HeadsFailed { failed: failed.into_iter().map(|(name, _)| name).collect(), heads }
+/// What is looked at of a run that has come to its end.
+fn measured(
+    trainer: &Trainer,
+    test: Option<&Dataset>,
+    test_of_classes: Option<&Dataset>,
+    unseen: Option<&Dataset>,
+    run: &Path,
+) -> Result<RunOutcome> {
+    let model = trainer.model();
+    let right = test.map(|test| {
+        let labels = test.labels_as(&model.class_table)?;
+        Ok::<_, Error>(baselines::right(labels.view(), &model.predictions(test)?))
+    });
+    Ok(RunOutcome {
+        history: trainer.history().to_vec(),
+        right: right.transpose()?,
+        confusion: test_of_classes.map(|test| model.confusion(test)).transpose()?,
+        open_set: unseen.map(|unseen| retrieve(model, unseen, run)).transpose()?,
+    })
+}
+
+fn runs_failed(failed: Vec<(String, Error)>, runs: usize) -> Failure {
+    Failure::HeadsFailed { failed: failed.into_iter().map(|(name, _)| name).collect(), heads: runs }
 }
 
 /// What can be trained, and what cannot with so few classes, with the reason.
 struct Possible {
-    configs: Vec<(String, TrainConfig)>,
+    plan: Plan,
     left_out: Vec<(String, Error)>,
 }
 
 /// Checks every configuration before the first of them is trained.
-fn possible(configs: Vec<(String, TrainConfig)>, classes: usize) -> Result<Possible> {
-    let mut possible = Possible { configs: Vec::new(), left_out: Vec::new() };
-    for (name, config) in configs {
+fn possible(plan: Plan, classes: usize) -> Result<Possible> {
+    let (mut configs, mut left_out) = (Vec::new(), Vec::new());
+    for (name, config) in plan.configs {
         match config.check(classes) {
-            Ok(()) => possible.configs.push((name, config)),
+            Ok(()) => configs.push((name, config)),
             Err(reason @ Error::TooFewClasses { .. }) => {
                 complain(format_args!("{name} is left out: {reason}"));
-                possible.left_out.push((name, reason));
+                left_out.push((name, reason));
             }
             Err(error) => return Err(error),
         }
     }
-    if possible.configs.is_empty() {
-        let (_, reason) = possible.left_out.swap_remove(0);
+    if configs.is_empty() {
+        let (_, reason) = left_out.swap_remove(0);
         return Err(reason);
     }
-    Ok(possible)
-}
-
-/// The panels of the Keras project's figure: accuracy, the scale of AdaCos, the mean cosine of the correct label. A panel that no
-/// head has a curve for is left out.
-fn panels(outcomes: &[Outcome]) -> Vec<Panel> {
-    let panel = |title: &str, y_label: &str, value: &dyn Fn(&Outcome, &EpochRecord) -> Option<f64>| Panel {
-        title: title.into(),
-        x: X::Epochs,
-        y_label: y_label.into(),
-        curves: outcomes.iter().filter_map(|outcome| curve(outcome, value)).collect(),
-    };
-    let has_test = outcomes.iter().flat_map(|outcome| &outcome.history).any(|record| record.test_accuracy.is_some());
-    let is_adacos = |head: &AnyHead| matches!(head.scale(), Scale::AdaCos { .. } | Scale::FixedAdaCos);
-    let accuracy = if has_test { "test accuracy" } else { "training accuracy" };
-    let mut panels = vec![
-        panel("accuracy", accuracy, &|_, record| match has_test {
-            true => record.test_accuracy,
-            false => Some(record.train_accuracy),
-        }),
-        panel("scale of AdaCos", "scale s", &|outcome, record| is_adacos(&outcome.head).then_some(record.scale)),
-        panel("mean cosine of the correct label", "cosine, training rows", &|_, record| record.target_cosine),
-    ];
-    panels.retain(|panel| !panel.curves.is_empty());
-    panels
-}
-
-fn curve(outcome: &Outcome, value: &dyn Fn(&Outcome, &EpochRecord) -> Option<f64>) -> Option<Curve> {
-    let point = |record: &EpochRecord| Some((record.epoch as f64, value(outcome, record)?));
-    let points: Vec<_> = outcome.history.iter().filter_map(point).collect();
-    (!points.is_empty()).then(|| Curve { name: outcome.name.clone(), points })
+    Ok(Possible { plan: Plan { configs, ..plan }, left_out })
 }

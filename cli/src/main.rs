@@ -1,11 +1,13 @@
 //! The program `arcos`: argument parsing, progress, tables, plots. See `arcos --help`.
 
+mod baselines;
 mod bench;
 mod canvas;
 mod checkpoint_every;
 mod class_report;
 mod compare;
 mod comparison;
+mod comparison_plot;
 mod confusion_plot;
 mod csv_text;
 mod data_args;
@@ -42,6 +44,7 @@ mod terminal;
 mod train;
 mod train_args;
 mod training_plot;
+mod verdicts;
 
 use arcos::Error;
 use clap::{Parser, Subcommand};

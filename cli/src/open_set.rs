@@ -129,10 +129,10 @@ pub(super) fn json(measures: &OpenSet) -> Value {
 pub(super) fn draw_one(path: &Path, title: &str, measures: &OpenSet) -> Result<()> {
     let mut panels = shared_panels(&[("all pairs and rows", measures)]);
     if let Some((Ok(roc), _)) = &measures.given_pairs {
-        panels[0].curves.push(Curve { name: "given pairs".into(), points: roc_points(roc) });
+        panels[0].curves.push(Curve::line("given pairs", roc_points(roc)));
     }
     if let Some(Ok(cmc)) = &measures.among_distractors {
-        panels[1].curves.push(Curve { name: "among distractors".into(), points: cmc_points(cmc) });
+        panels[1].curves.push(Curve::line("among distractors", cmc_points(cmc)));
     }
     if let Ok(AllPairs { genuine, impostors, .. }) = &measures.all_pairs {
         let angles = [("genuine pairs", genuine), ("impostors", impostors)];
@@ -140,7 +140,7 @@ pub(super) fn draw_one(path: &Path, title: &str, measures: &OpenSet) -> Result<(
             title: "angles of pairs".into(),
             x: X::Angle,
             y_label: "share of pairs a degree".into(),
-            curves: angles.map(|(name, angles)| Curve { name: name.into(), points: angles.shares(1) }).into(),
+            curves: angles.map(|(name, angles)| Curve::line(name, angles.shares(1))).into(),
         });
     }
     panels.retain(|panel| !panel.curves.is_empty());
@@ -166,7 +166,7 @@ pub(super) fn draw_several(path: &Path, title: &str, measured: &[(&str, &OpenSet
 
 /// A curve for each embedding of which the measure is defined.
 fn curves(measured: &[(&str, &OpenSet)], points: &dyn Fn(&OpenSet) -> Vec<(f64, f64)>) -> Vec<Curve> {
-    let curves = measured.iter().map(|(name, measures)| Curve { name: (*name).into(), points: points(measures) });
+    let curves = measured.iter().map(|(name, measures)| Curve::line(*name, points(measures)));
     curves.filter(|curve| !curve.points.is_empty()).collect()
 }
 

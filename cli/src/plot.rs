@@ -62,6 +62,15 @@ pub(super) struct Curve {
     pub name: String,
     /// (x, y)
     pub points: Vec<(f64, f64)>,
+    /// (x, from, to) of a band around the curve; empty where there is none.
+    pub band: Vec<(f64, f64, f64)>,
+}
+
+impl Curve {
+    /// A curve without a band.
+    pub fn line(name: impl Into<String>, points: Vec<(f64, f64)>) -> Self {
+        Self { name: name.into(), points, band: Vec::new() }
+    }
 }
 
 const PANEL_WIDTH: u32 = 620;
@@ -120,8 +129,16 @@ fn draw_panel(area: &Area, panel: &Panel, style: &dyn Fn(&str) -> Line) -> DrawR
         points.filter(|(x, value)| x.is_finite() && value.is_finite()).collect()
     };
     let curves: Vec<_> = panel.curves.iter().map(|curve| (style(&curve.name), finite(curve))).collect();
+    let bands = || {
+        panel.curves.iter().map(|curve| {
+            let edges = curve.band.iter().map(|&(x, from, to)| (of_x(x), of_y(from), of_y(to)));
+            let edges = edges.filter(|(x, from, to)| [x, from, to].iter().all(|value| value.is_finite()));
+            (style(&curve.name), edges.collect::<Vec<_>>())
+        })
+    };
     let points = || curves.iter().flat_map(|(_, points)| points);
-    let values: Vec<_> = points().map(|&(_, value)| value).collect();
+    let of_bands = bands().flat_map(|(_, edges)| edges).flat_map(|(_, from, to)| [from, to]);
+    let values: Vec<_> = points().map(|&(_, value)| value).chain(of_bands).collect();
     let (left, right) = match panel.x {
         x if x.begins_at_0() => (0.0, points().map(|&(x, _)| x).fold(1.0, f64::max) * 1.02),
         _ => whole_range(points().map(|&(x, _)| x)),
@@ -161,6 +178,14 @@ fn draw_panel(area: &Area, panel: &Panel, style: &dyn Fn(&str) -> Line) -> DrawR
         .light_line_style(TRANSPARENT)
         .bold_line_style(RGBColor(225, 225, 225))
         .draw()?;
+    for (Line { colour, .. }, edges) in bands() {
+        let edge = |x: f64, y: f64| (x, y.clamp(bottom, top));
+        let upper = edges.iter().map(|&(x, _, to)| edge(x, to));
+        let outline: Vec<_> = upper.chain(edges.iter().rev().map(|&(x, from, _)| edge(x, from))).collect();
+        if edges.len() > 1 {
+            chart.draw_series([Polygon::new(outline, colour.mix(0.2))])?;
+        }
+    }
     for (Line { colour, dashed }, points) in curves {
         let stroke = colour.stroke_width(3);
         // A point below the axis would be drawn on it, and a line across the gap would be no curve of this head.
@@ -257,9 +282,11 @@ mod tests {
     #[test]
     fn draws_one_epoch_nine_heads_and_gaps() {
         let directory = tempfile::tempdir().expect("temporary directory");
-        let curve = |head: usize, epochs: usize| Curve {
-            name: format!("head {head}"),
-            points: (1..=epochs).map(|epoch| (epoch as f64, if epoch == 3 { f64::NAN } else { head as f64 })).collect(),
+        let curve = |head: usize, epochs: usize| {
+            let value = |epoch| if epoch == 3 { f64::NAN } else { head as f64 };
+            let points = (1..=epochs).map(|epoch| (epoch as f64, value(epoch)));
+            let band = points.clone().filter(|_| head == 1).map(|(x, y)| (x, y - 0.3, y + 0.3));
+            Curve { name: format!("head {head}"), points: points.collect(), band: band.collect() }
         };
         let panel = |heads: usize, epochs| Panel {
             title: "accuracy".into(),
@@ -282,7 +309,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("temporary directory");
         let path = directory.path().join("classes.png");
         let points = [1e3, 1e4, 1e6].map(|classes| (classes, classes / 1e5)).to_vec();
-        let curves = vec![Curve { name: "streaming".into(), points }];
+        let curves = vec![Curve::line("streaming", points)];
         let panel = Panel { title: "time".into(), x: X::Classes, y_label: "seconds".into(), curves };
         draw(&path, "a title", &[panel]).expect("drawn");
         assert!(std::fs::read(&path).expect("written").starts_with(b"\x89PNG"));

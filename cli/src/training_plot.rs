@@ -18,11 +18,9 @@ pub(super) fn draw(directory: &Path, title: &str) -> Result<()> {
     let distributions = shown
         .into_iter()
         .filter_map(|index| epochs.get(index))
-        .map(|(epoch, angles)| Curve { name: format!("epoch {epoch}"), points: angles.shares(degrees_a_step(angles)) });
-    let over_steps = |name: &str, value: &dyn Fn(&StepRecord) -> Option<f64>| Curve {
-        name: name.into(),
-        points: averaged(&steps, value),
-    };
+        .map(|(epoch, angles)| Curve::line(format!("epoch {epoch}"), angles.shares(degrees_a_step(angles))));
+    let over_steps =
+        |name: &str, value: &dyn Fn(&StepRecord) -> Option<f64>| Curve::line(name, averaged(&steps, value));
     let degrees = |angle: Option<f64>| angle.map(f64::to_degrees);
     let panel =
         |title: &str, x, y_label: &str, curves| Panel { title: title.into(), x, y_label: y_label.into(), curves };

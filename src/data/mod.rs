@@ -15,6 +15,7 @@ mod dataset;
 mod element;
 mod feature_file;
 mod features;
+mod folds;
 #[cfg(feature = "images")]
 mod image_set;
 mod labels;
@@ -30,6 +31,7 @@ pub use class_names::{names_by_label, read_class_names};
 pub use class_table::ClassTable;
 pub use dataset::Dataset;
 pub use features::{FeatureRows, Features, read_features};
+pub use folds::stratified_folds;
 #[cfg(feature = "images")]
 pub use image_set::{ImageSet, LabelledImage, PassedOver, Split};
 pub use labels::{Label, Labels};

@@ -1,5 +1,6 @@
 //! Which classes are taken for which.
 
+use crate::ops::Targets;
 use std::collections::BTreeMap;
 
 /// How many rows of each class were predicted to be of each class.
@@ -21,6 +22,13 @@ pub struct Mistake {
 }
 
 impl Confusion {
+    /// Counts the labelled rows of `targets`; `predicted` has the class that each row is taken for.
+    pub fn new(targets: &Targets, predicted: &[usize]) -> Self {
+        let mut confusion = Self::default();
+        targets.iter().for_each(|(row, class)| confusion.add(class, predicted[row]));
+        confusion
+    }
+
     /// Counts a row of `class`.
     pub fn add(&mut self, class: usize, predicted: usize) {
         *self.counts.entry((class, predicted)).or_default() += 1;

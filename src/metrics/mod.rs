@@ -16,8 +16,10 @@ pub mod mutual_information;
 pub mod open_set;
 pub mod retrieval;
 pub mod roc;
+pub mod significance;
 pub mod verification;
 
-mod neighbours;
 mod score_bins;
-mod similarity;
+
+pub(crate) mod neighbours;
+pub(crate) mod similarity;

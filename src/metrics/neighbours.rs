@@ -17,18 +17,16 @@ const CANDIDATES: usize = 1 << 30;
 const MOST_RESERVED: usize = 1 << 12;
 
 /// Another row: its similarity, on the grid of ties, and its number.
-pub(super) type Neighbour<F> = (F, u32);
+pub(crate) type Neighbour<F> = (F, u32);
 
 /// Calls `each` with every row of `unit` (N, D) that wants neighbours: those that it wants, the most similar first, of equally similar ones
 /// (on the grid of ties) the one with the lower number; never the row itself. `wanted` (N,). The results are in the order of rows, without those that want none.
-pub(super) fn map_nearest<F: Real, T: Send>(
+pub(crate) fn map_nearest<F: Real, T: Send>(
     unit: ArrayView2<F>,
     wanted: &[usize],
     each: impl Fn(usize, &[Neighbour<F>]) -> T + Sync,
 ) -> Vec<T> {
-    let largest = wanted.iter().max().map_or(1, |&most| most.max(1));
-    let bytes_of_block = BLOCK.saturating_mul(largest).saturating_mul(2 * size_of::<Neighbour<F>>());
-    let blocks_at_a_time = (CANDIDATES / bytes_of_block).max(1);
+    let blocks_at_a_time = blocks_at_a_time::<F>(wanted);
     if blocks_at_a_time >= blocks(unit.nrows()).count() {
         // Half the products: a pair's similarity is the same for both.
         let nearest: Vec<_> = blocks(unit.nrows()).map(|rows| Mutex::new(Nearest::new(&wanted[rows]))).collect();
@@ -41,16 +39,46 @@ pub(super) fn map_nearest<F: Real, T: Send>(
         });
         return results(nearest, 0, &each);
     }
-    let starts = (0..unit.nrows()).step_by(blocks_at_a_time * BLOCK);
+    some_rows_at_a_time(unit, unit, 0, wanted, blocks_at_a_time, &each)
+}
+
+/// As [`map_nearest`], with `wanted` of the rows of `references` (M, D) for each of `queries` (N, D), none of which is one of them; unit rows.
+pub(crate) fn map_nearest_among<F: Real, T: Send>(
+    queries: ArrayView2<F>,
+    references: ArrayView2<F>,
+    wanted: usize,
+    each: impl Fn(usize, &[Neighbour<F>]) -> T + Sync,
+) -> Vec<T> {
+    let wanted = vec![wanted; queries.nrows()];
+    some_rows_at_a_time(queries, references, references.nrows(), &wanted, blocks_at_a_time::<F>(&wanted), &each)
+}
+
+/// How many blocks of rows can look for their neighbours at a time.
+fn blocks_at_a_time<F>(wanted: &[usize]) -> usize {
+    let largest = wanted.iter().max().map_or(1, |&most| most.max(1));
+    let bytes_of_block = BLOCK.saturating_mul(largest).saturating_mul(2 * size_of::<Neighbour<F>>());
+    (CANDIDATES / bytes_of_block).max(1)
+}
+
+/// The nearest `references` of each of the `queries`, of which row r is reference `first + r`, if there is one.
+fn some_rows_at_a_time<F: Real, T: Send>(
+    queries: ArrayView2<F>,
+    references: ArrayView2<F>,
+    first: usize,
+    wanted: &[usize],
+    blocks_at_a_time: usize,
+    each: &(impl Fn(usize, &[Neighbour<F>]) -> T + Sync),
+) -> Vec<T> {
+    let starts = (0..queries.nrows()).step_by(blocks_at_a_time * BLOCK);
     let chunk = |start: usize| {
-        let queries = start..unit.nrows().min(start + blocks_at_a_time * BLOCK);
-        let wanted = &wanted[queries.clone()];
-        let nearest: Vec<_> = blocks(queries.len()).map(|rows| Mutex::new(Nearest::new(&wanted[rows]))).collect();
-        for_each_block(unit.slice(s![queries, ..]), unit, |block| {
-            let queries = start + block.queries.start..start + block.queries.end;
+        let rows = start..queries.nrows().min(start + blocks_at_a_time * BLOCK);
+        let wanted = &wanted[rows.clone()];
+        let nearest: Vec<_> = blocks(rows.len()).map(|rows| Mutex::new(Nearest::new(&wanted[rows]))).collect();
+        for_each_block(queries.slice(s![rows, ..]), references, |block| {
+            let queries = first + start + block.queries.start..first + start + block.queries.end;
             lock(&nearest[block.queries.start / BLOCK]).offer_references(&Block { queries, ..block });
         });
-        results(nearest, start, &each)
+        results(nearest, start, each)
     };
     starts.flat_map(chunk).collect()
 }

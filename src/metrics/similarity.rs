@@ -74,7 +74,7 @@ pub(super) fn unlocked<T>(mutex: Mutex<T>) -> T {
 ///
 /// # Errors
 /// [`Error::Shape`].
-pub(super) fn check_dimensions<F>(what: &'static str, rows: ArrayView2<F>, dimension: usize) -> Result<()> {
+pub(crate) fn check_dimensions<F>(what: &'static str, rows: ArrayView2<F>, dimension: usize) -> Result<()> {
     if rows.ncols() == dimension {
         return Ok(());
     }

@@ -4,6 +4,7 @@
 //! owns, so a tensor can be updated whole or block by block.
 
 pub mod adamw;
+pub mod lbfgs;
 pub mod rmsprop;
 pub mod schedule;
 pub mod sgd;
@@ -11,6 +12,7 @@ pub mod sgd;
 mod optimizer;
 
 pub use adamw::AdamW;
+pub use lbfgs::Lbfgs;
 pub use optimizer::{Moments, MomentsMut, Optimizer, Trained};
 pub use rmsprop::RmsProp;
 pub use schedule::{Decay, Schedule};

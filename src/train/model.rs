@@ -161,6 +161,20 @@ impl<H: Head> Model<H> {
         self.evaluate_with(&mut Streaming::default(), &data, Some(&self.transform))
     }
 
+    /// (N,) the class of each row of raw features that has the largest logit, labelled or not.
+    ///
+    /// # Errors
+    /// As [`logits`](Self::logits).
+    pub fn predictions(&self, data: &Dataset) -> Result<Vec<usize>> {
+        let mut classes = Vec::with_capacity(data.rows());
+        let predicted = self.for_logits(&data.features, |_, logits| {
+            classes.extend(predict(logits.view()));
+            Ok(())
+        });
+        predicted.map_err(|error| data.located(error, self.head_input(), |row| row))?;
+        Ok(classes)
+    }
+
     /// Which classes the labelled rows of raw features are taken for; labels as in [`evaluate`](Self::evaluate).
     ///
     /// # Errors
@@ -168,16 +182,7 @@ impl<H: Head> Model<H> {
     pub fn confusion(&self, data: &Dataset) -> Result<Confusion> {
         let labels = data.labels_as(&self.class_table)?;
         let targets = Targets::new(labels.view(), data.rows(), self.parameters.classes(&self.head))?;
-        let mut confusion = Confusion::default();
-        self.for_logits(&data.features, |first, logits| {
-            let classes = targets.class_of_row().iter().skip(first);
-            for (class, predicted) in classes.zip(predict(logits.view())) {
-                class.iter().for_each(|&class| confusion.add(class, predicted));
-            }
-            Ok(())
-        })
-        .map_err(|error| data.located(error, self.head_input(), |row| row))?;
-        Ok(confusion)
+        Ok(Confusion::new(&targets, &self.predictions(data)?))
     }
 
     /// Loss and accuracy on features after `transform`, if they are not transformed already; classes are counted as the head's.

@@ -13,9 +13,8 @@ pub(super) fn draw(path: &Path, reports: &[Report]) -> Result<()> {
     let Report { head, batch, dim, threads, product, .. } = fullest;
     let title = format!("{head}, B = {batch}, D = {dim}, {}, {product}", counted(*threads, "thread"));
     let panel = |title: &str, y_label: &str, value: fn(&Measured) -> Option<f64>| {
-        let curve = |result: &Measured| Curve {
-            name: result.name.into(),
-            points: reports.iter().filter_map(|report| point(report, result.name, value)).collect(),
+        let curve = |result: &Measured| {
+            Curve::line(result.name, reports.iter().filter_map(|report| point(report, result.name, value)).collect())
         };
         let curves = fullest.results.iter().map(curve).collect();
         Panel { title: title.into(), x: X::Classes, y_label: y_label.into(), curves }
