@@ -18,8 +18,15 @@ use arcos::train::{TrainConfig, Trainer};
 use arcos::{AnyHead, Error, Result};
 use std::path::{Path, PathBuf};
 
-/// The heads that are compared unless others are named: those of the Keras project that this one follows.
+/// The heads of the Keras project that this one follows.
 pub(super) const CLASSIC_HEADS: [&str; 5] = ["softmax", "l2-softmax", "fixed-adacos", "adacos", "arcface"];
+
+/// The heads that are compared unless others are named.
+const DEFAULT_HEADS: [&str; 7] =
+    ["softmax", "l2-softmax", "norm-softmax", "fixed-adacos", "adacos", "cosface", "arcface"];
+
+/// What suits features that do not move, for the default heads: the papers' settings ask for a network that learns.
+const OF_FROZEN_FEATURES: [(&str, &str); 2] = [("margin", "0.1"), ("scale", "16")];
 
 /// What a comparison leaves besides runs.
 const FIGURE: &str = "result.png";
@@ -46,9 +53,12 @@ Examples:
   arcos compare --data DIR --heads norm-softmax,cosface:margin=0.1 --scale 16 --seeds 5
   arcos compare --data DIR --open-set --embed 512 --optimizer sgd --scale 16")]
 pub(super) struct Args {
-    #[arg(long, value_name = "HEAD[:OPTION=VALUE]...", value_delimiter = ',', default_values = CLASSIC_HEADS)]
-    #[arg(help = format!("Heads, separated by commas, or all: {}", AnyHead::names().collect::<Vec<_>>().join(", ")))]
-    heads: Vec<String>,
+    #[arg(long, value_name = "HEAD[:OPTION=VALUE]...", value_delimiter = ',')]
+    #[arg(help = heads_help())]
+    heads: Option<Vec<String>>,
+    /// The default heads with their papers' scales and margins, rather than with those that suit frozen features: 16 and 0.1
+    #[arg(long, conflicts_with = "heads")]
+    paper: bool,
     #[command(flatten)]
     head_args: HeadArgs,
     #[command(flatten)]
@@ -70,13 +80,31 @@ pub(super) struct Args {
     out: PathBuf,
 }
 
+fn heads_help() -> String {
+    let (names, defaults) = (AnyHead::names().collect::<Vec<_>>().join(", "), DEFAULT_HEADS.join(", "));
+    format!("Heads, separated by commas, or all: {names} [default: {defaults}, with margin 0.1 and scale 16]")
+}
+
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let named = args.heads.iter().map(|spec| spec.trim()).filter(|spec| !spec.is_empty());
-    let names: Vec<&str> = match &named.collect::<Vec<_>>()[..] {
-        [all] if all.eq_ignore_ascii_case("all") => AnyHead::names().collect(),
-        named => named.to_vec(),
+    let mut given = args.head_args.given().to_vec();
+    let names: Vec<&str> = match &args.heads {
+        Some(heads) => {
+            match &heads.iter().map(|spec| spec.trim()).filter(|spec| !spec.is_empty()).collect::<Vec<_>>()[..] {
+                [all] if all.eq_ignore_ascii_case("all") => AnyHead::names().collect(),
+                named => named.to_vec(),
+            }
+        }
+        None => {
+            let has = |given: &[(&str, String)], option| given.iter().any(|(name, _)| *name == option);
+            for (option, value) in OF_FROZEN_FEATURES.into_iter().filter(|_| !args.paper) {
+                if !has(&given, option) {
+                    given.push((option, value.into()));
+                }
+            }
+            DEFAULT_HEADS.to_vec()
+        }
     };
-    let heads = named_heads(&names, args.head_args.given())?;
+    let heads = named_heads(&names, &given)?;
     let with_config = |(name, head)| Ok((name, args.train.config(head)?));
     let configs = heads.into_iter().map(with_config).collect::<Result<Vec<_>>>()?;
     outputs::check_places(&args.out, &[])?;
@@ -207,6 +235,7 @@ pub(super) fn compare(
     if let Some(test) = test {
         tell(format_args!("\n{}", verdicts::explained(test, &standings, plan.seeds)));
     }
+    verdicts::still_learning(&outcomes).iter().for_each(complain);
     verdicts::write_csv(&out.join(TABLE), &outcomes, &baselines.done, &standings)?;
     if let Some(features) = &features {
         tell(format_args!("\nOn classes that were not trained on\n\n{}", open_set_table(&outcomes, features)));

@@ -44,6 +44,7 @@ mod terminal;
 mod train;
 mod train_args;
 mod training_plot;
+mod tune;
 mod verdicts;
 
 use arcos::Error;
@@ -65,6 +66,7 @@ Examples:
   arcos demo                                           five heads on synthetic bird features
   arcos train --head arcface --scale 32 --data DIR     one head on your own features
   arcos compare --data DIR --heads all                 every head on the same features
+  arcos tune --data DIR --budget 2min                  which head and settings, by cross-validation
   arcos extract --cub CUB_200_2011 --model efficientnet_b0.onnx --out DIR
   arcos compare --data DIR --open-set --embed 128      heads ranked on classes that they have not seen
   arcos evaluate --run arcos-run --features X.npy --labels y.npy
@@ -80,6 +82,8 @@ enum Command {
     Train(train::Args),
     /// Train several heads on the same features, print one table, draw one figure
     Compare(compare::Args),
+    /// The best of many heads and settings, by cross-validation on the training rows
+    Tune(tune::Args),
     /// Features of photographs, by a frozen network, as .npy: what train and compare take
     Extract(extract::Args),
     /// Embeddings of features, as .npy
@@ -119,6 +123,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Demo(args) => demo::run(args),
         Command::Train(args) => train::run(args),
         Command::Compare(args) => compare::run(args),
+        Command::Tune(args) => tune::run(args),
         Command::Extract(args) => Ok(extract::run(args)?),
         Command::Embed(args) => Ok(embed::run(args)?),
         Command::Evaluate(args) => evaluate::run(args),
@@ -132,7 +137,7 @@ fn run(command: &Command) -> Result<(), Failure> {
 impl Command {
     /// Whether its output is what it is for, so that it ends with whoever reads that.
     fn writes_data(&self) -> bool {
-        !matches!(self, Self::Demo(_) | Self::Train(_) | Self::Compare(_) | Self::Extract(_))
+        !matches!(self, Self::Demo(_) | Self::Train(_) | Self::Compare(_) | Self::Tune(_) | Self::Extract(_))
     }
 }
 

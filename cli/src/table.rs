@@ -112,7 +112,7 @@ fn verdict(standing: &Standing) -> String {
 }
 
 /// Lines under a heading and a rule.
-fn ruled(heading: String, lines: impl Iterator<Item = String>) -> String {
+pub(super) fn ruled(heading: String, lines: impl Iterator<Item = String>) -> String {
     let rule = "-".repeat(heading.len());
     [heading, rule].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
 }

@@ -13,6 +13,9 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
+/// What training accuracy rises by over a tenth of the epochs where training is not at its end.
+const STILL_LEARNING: f64 = 0.01;
+
 /// How heads, and then baselines, stand beside the best of them; nothing without test rows.
 pub(super) fn standings_of(outcomes: &[Outcome], baselines: &[Baseline]) -> Vec<Standing> {
     let of_head = |outcome: &Outcome| outcome.runs.iter().map(|run| run.right.clone()).collect::<Option<Vec<_>>>();
@@ -46,6 +49,29 @@ pub(super) fn explained(test: &Dataset, standings: &[Standing], seeds: usize) ->
         ));
     }
     lines.join("\n")
+}
+
+/// A remark on each head that had not come to its end: whose accuracy on training rows still rose over the last tenth of the epochs.
+pub(super) fn still_learning(outcomes: &[Outcome]) -> Vec<String> {
+    let remark = |outcome: &Outcome| {
+        let epochs = outcome.runs.iter().map(|run| run.history.len()).min()?;
+        let last = (epochs / 10).max(1);
+        let before = epochs.checked_sub(last + 1)?;
+        let mean = |epoch: usize| {
+            let accuracies = outcome.runs.iter().map(|run| run.history[epoch].train_accuracy);
+            accuracies.sum::<f64>() / outcome.runs.len() as f64
+        };
+        let (from, to) = (mean(before), mean(epochs - 1));
+        (to - from > STILL_LEARNING).then(|| {
+            format!(
+                "{} was still learning: its training accuracy rose from {from:.3} to {to:.3} over the last {}; more --epochs or a higher \
+                 --learning-rate may change its place",
+                outcome.name,
+                counted(last, "epoch")
+            )
+        })
+    };
+    outcomes.iter().filter_map(remark).collect()
 }
 
 /// Writes the table for spreadsheets and papers.

@@ -218,9 +218,16 @@ impl Dataset {
     /// # Errors
     /// [`Error::Empty`] if there is none, [`Error::NothingLabelled`] if none has a label.
     pub fn select(&self, is_wanted: impl Fn(i64) -> bool) -> Result<Self> {
-        let rows: Vec<usize> = (0..self.rows()).filter(|&row| is_wanted(self.labels[row])).collect();
-        let features = self.features.select(&rows)?;
-        let labels = self.labels.select(Axis(0), &rows);
+        self.select_rows(&(0..self.rows()).filter(|&row| is_wanted(self.labels[row])).collect::<Vec<usize>>())
+    }
+
+    /// A copy of some rows.
+    ///
+    /// # Errors
+    /// As [`select`](Self::select).
+    pub fn select_rows(&self, rows: &[usize]) -> Result<Self> {
+        let features = self.features.select(rows)?;
+        let labels = self.labels.select(Axis(0), rows);
         let selected = Self::labelled(features, labels, self.class_table.clone())?;
         let origins = rows.iter().filter_map(|&row| self.origin(row)).collect::<Vec<_>>();
         let same_file = |a: &(&Origin, usize), b: &(&Origin, usize)| std::ptr::eq(a.0, b.0);
@@ -228,7 +235,7 @@ impl Dataset {
             let rows = Rows::Some(rows_of_file.iter().map(|&(_, row)| row).collect());
             Origin { rows, ..rows_of_file[0].0.clone() }
         });
-        let sample_weights = self.sample_weights.as_ref().map(|weights| weights.select(Axis(0), &rows));
+        let sample_weights = self.sample_weights.as_ref().map(|weights| weights.select(Axis(0), rows));
         Ok(Self { origins: origins.collect(), sample_weights, ..selected })
     }
 

@@ -23,6 +23,7 @@ mod penalties;
 mod program;
 mod resumption;
 mod row_numbers;
+mod selection;
 mod suspects;
 mod wrong_labels;
 

@@ -1,0 +1,105 @@
+//! What a search has tried, on disk: `search.json`, from which an interrupted one goes on.
+
+use super::space::Candidate;
+use arcos::data::{Dataset, without_byte_order_mark};
+use arcos::train::{DataChecksum, Search, Trial};
+use arcos::{Error, Result, files::atomic_file};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use std::{fs, io};
+
+/// The version of the format; files of another are refused.
+const FORMAT: &str = "arcos search 1";
+
+/// What may be lost where the program is killed.
+const BETWEEN_WRITES: Duration = Duration::from_secs(5);
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    format: String,
+    folds: usize,
+    repeats: usize,
+    seed: u64,
+    train: DataChecksum,
+    trials: Vec<StoredTrial>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredTrial {
+    candidate: String,
+    split: usize,
+    right: usize,
+    rows: usize,
+}
+
+/// The record of a search that is under way.
+pub(super) struct Record {
+    path: PathBuf,
+    stored: Stored,
+    written: Instant,
+}
+
+impl Record {
+    pub const FILE: &str = "search.json";
+
+    /// Begins a record in `directory`, or goes on with the one that is there: the trials of these candidates that it has come with it.
+    ///
+    /// # Errors
+    /// [`Error::File`] for one that is there and shall not be gone on with, or is of other folds or data; [`Error::Io`].
+    pub fn begin(
+        directory: &Path,
+        search: &Search,
+        train: &Dataset,
+        candidates: &[Candidate],
+        goes_on: bool,
+    ) -> Result<(Self, Vec<Trial>)> {
+        let path = directory.join(Self::FILE);
+        let &Search { folds, repeats, seed, .. } = search;
+        let train = DataChecksum::new(train)?;
+        let mut stored = Stored { format: FORMAT.into(), folds, repeats, seed, train, trials: Vec::new() };
+        let refused = |found: &str, expected: &str| Error::File {
+            path: path.clone(),
+            found: found.into(),
+            expected: expected.into(),
+        };
+        match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io("read", &path, error)),
+            Ok(_) if !goes_on => {
+                return Err(refused("is of an earlier search", "--resume to go on with it, or another --out"));
+            }
+            Ok(text) => {
+                let known: Stored = serde_json::from_slice(without_byte_order_mark(&text))
+                    .map_err(|error| refused(&error.to_string(), "what `arcos tune` left there"))?;
+                let same =
+                    |stored: &Stored| (stored.format.clone(), stored.folds, stored.repeats, stored.seed, stored.train);
+                if same(&known) != same(&stored) {
+                    return Err(refused("is of other data, folds, repeats or another seed", "those of this search"));
+                }
+                stored.trials = known.trials;
+            }
+        }
+        let number = |name: &str| candidates.iter().position(|candidate| candidate.options == name);
+        let known = stored.trials.iter().filter_map(|&StoredTrial { ref candidate, split, right, rows }| {
+            Some(Trial { candidate: number(candidate)?, split, right, rows })
+        });
+        let known = known.collect();
+        Ok((Self { path, stored, written: Instant::now() }, known))
+    }
+
+    /// Adds a trial, and writes the file if it has not been written for a while.
+    pub fn add(&mut self, trial: Trial, candidate: &Candidate) -> Result<()> {
+        let Trial { split, right, rows, .. } = trial;
+        self.stored.trials.push(StoredTrial { candidate: candidate.options.clone(), split, right, rows });
+        match self.written.elapsed() < BETWEEN_WRITES {
+            true => Ok(()),
+            false => self.write(),
+        }
+    }
+
+    pub fn write(&mut self) -> Result<()> {
+        self.written = Instant::now();
+        atomic_file::write(&self.path, |file| Ok(serde_json::to_writer(file, &self.stored)?))
+    }
+}
