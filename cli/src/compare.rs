@@ -235,7 +235,7 @@ pub(super) fn compare(
     if let Some(test) = test {
         tell(format_args!("\n{}", verdicts::explained(test, &standings, plan.seeds)));
     }
-    verdicts::still_learning(&outcomes).iter().for_each(complain);
+    verdicts::still_learning(&outcomes).iter().for_each(tell);
     verdicts::write_csv(&out.join(TABLE), &outcomes, &baselines.done, &standings)?;
     if let Some(features) = &features {
         tell(format_args!("\nOn classes that were not trained on\n\n{}", open_set_table(&outcomes, features)));

@@ -151,7 +151,7 @@ fn try_all(
         bar.finish_and_clear();
     }
     unwritten?;
-    record.write()?;
+    record.write_rest()?;
     if let Some(signal) = training.interrupted_by() {
         complain(format_args!("interrupted; `{} --resume` goes on", shell_command()));
         std::process::exit(interrupt::exit_status(signal));

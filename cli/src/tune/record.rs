@@ -98,7 +98,12 @@ impl Record {
         }
     }
 
-    pub fn write(&mut self) -> Result<()> {
+    /// Writes the file, if there is anything to write.
+    pub fn write_rest(&mut self) -> Result<()> {
+        if self.stored.trials.is_empty() { Ok(()) } else { self.write() }
+    }
+
+    fn write(&mut self) -> Result<()> {
         self.written = Instant::now();
         atomic_file::write(&self.path, |file| Ok(serde_json::to_writer(file, &self.stored)?))
     }

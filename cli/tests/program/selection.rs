@@ -66,9 +66,9 @@ fn the_nearest_class_mean_of_a_comparison_is_that_of_the_transformed_rows() {
     let base = ["compare", "--data", "data", "--heads", "softmax", "--epochs", "1", "--out", "out"];
     stdout(&arcos(directory.path(), &base));
     let read = |name: &str| -> Array2<f32> { read_npy(directory.path().join("data").join(name)).expect(name) };
-    let labels = |name: &str| -> Array1<i64> { read_npy(directory.path().join("data").join(name)).expect(name) };
     let (train, test) = (read("train_features.npy"), read("test_features.npy"));
-    let (train_labels, test_labels) = (labels("train_labels.npy"), labels("test_labels.npy"));
+    let train_labels: Array1<i64> = read_npy(directory.path().join("data/train_labels.npy")).expect("labels");
+    let test_labels: Array1<i32> = read_npy(directory.path().join("data/test_labels.npy")).expect("labels");
     let centre = train.mean_axis(ndarray::Axis(0)).expect("rows");
     let unit = |row: ndarray::ArrayView1<f32>| {
         let row = &row - &centre;
@@ -97,8 +97,9 @@ fn the_nearest_class_mean_of_a_comparison_is_that_of_the_transformed_rows() {
 fn a_search_goes_on_where_it_was_and_its_command_does_the_same() {
     let directory = with_data();
     let space = ["--heads", "norm-softmax,cosface", "--scales", "4,16", "--margins", "0.1", "--transforms", "centre"];
-    let more = ["--steps", "30", "--learning-rates", "0.01", "--folds", "3", "--repeats", "1", "--out", "out"];
-    let base = [&["tune", "--data", "data"], &space[..], &more].concat();
+    let more = ["--steps", "30", "--learning-rates", "0.01", "--folds", "3", "--repeats", "1"];
+    let search = [&["tune", "--data", "data"], &space[..], &more].concat();
+    let base = [&search[..], &["--out", "out"]].concat();
     let text = stdout(&arcos(directory.path(), &base));
     assert!(text.contains("4 combinations to be tried, 7 trainings at most"), "{text}");
     let out = directory.path().join("out");
@@ -128,9 +129,9 @@ fn a_search_goes_on_where_it_was_and_its_command_does_the_same() {
     let other = [&base[..], &["--resume", "--seed", "1"]].concat();
     assert!(complaint(&arcos(directory.path(), &other), 1).contains("another seed"));
 
-    let fewer = [&base[..], &["--candidates", "2", "--out", "fewer"]].concat();
+    let fewer = [&search[..], &["--candidates", "2", "--out", "fewer"]].concat();
     assert!(stdout(&arcos(directory.path(), &fewer)).contains("2 combinations"));
-    let open = [&base[..], &["--open-set", "--out", "open"]].concat();
+    let open = [&search[..], &["--open-set", "--out", "open"]].concat();
     assert!(complaint(&arcos(directory.path(), &open), 2).contains("--open-set is given"));
     assert!(!directory.path().join("open").exists());
 }
