@@ -121,12 +121,12 @@ mod tests {
     fn rows_speak_for_the_one_that_is_right_more_often() {
         let rows =
             |right: [usize; 3]| right.map(|right| (0..10).map(|row| row < right).collect::<Vec<bool>>()).to_vec();
-        let found = standings(&[rows([9, 9, 8]), rows([2, 2, 3]), rows([9, 8, 9])]);
+        let found = standings(&[rows([9, 9, 8]), rows([2, 2, 3]), rows([9, 8, 8])]);
         assert!((found[0].accuracy - 26.0 / 30.0).abs() < 1e-12 && found[0].p_value.is_none());
         assert!((found[0].deviation.expect("three runs") - 0.057735).abs() < 1e-6);
         // Rows 3 to 8 speak for the first, and of row 2 each has some: 7 to 0, corrected for two comparisons.
         assert_eq!(found[1].p_value, Some(2.0 * 2.0 / 128.0));
-        // One row, of which both have two of three, and no other.
+        // One row, and no other, speaks for the first.
         assert_eq!(found[2].p_value, Some(1.0));
         let single = standings(&[vec![vec![true, false]], vec![]]);
         assert_eq!((single[0].accuracy, single[0].deviation), (0.5, None));
