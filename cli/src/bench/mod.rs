@@ -30,6 +30,7 @@ taken beyond features, weights and gradients (resident memory of the process, wh
 Examples:
   arcos bench --head arcface --batch 512 --dim 512 --classes 50000
   arcos bench --regime concentrated --filter 1e-7 --workspace 0
+  arcos bench --regime late --filter 1e-7 --precision mixed
   arcos bench --classes 1000000 --update --json
   arcos bench --classes 1000000 --update --sample-rate 0.1
   arcos bench --classes 1000,10000,100000 --plot streaming.png")]
@@ -48,7 +49,7 @@ pub(super) struct Args {
     /// Classes C; several, separated by commas, run one after the other
     #[arg(long, value_name = "C", default_value = "50000", value_delimiter = ',', value_parser = at_least_one)]
     classes: Vec<usize>,
-    /// Random features, or features near their class vectors
+    /// How features lie to class vectors
     #[arg(long, value_enum, default_value_t = Regime::Dense)]
     regime: Regime,
     #[command(flatten)]

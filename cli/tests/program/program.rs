@@ -332,6 +332,8 @@ fn bench_measures_draws_and_hands_out_its_arrays() {
     {
         assert!(table.contains(text), "{text} is not in\n{table}");
     }
+    let late = run(&["--classes", "60", "--regime", "late", "--filter", "1e-7"]);
+    assert!(late.contains("C 60, f32, late"), "{late}");
     for (option, value, text) in [
         ("--filter", "2", "filter is 2"),
         ("--classes", "1000000000000000000", "size (batch, dim, classes) is (512, 512, 1000000000000000000)"),
