@@ -1,9 +1,9 @@
 //! What the instructions do, bit by bit, in plain Rust: for the tests.
 //!
-//! `vcvtne2ps2bf16` and `vdpbf16ps` (Intel's manual, volume 2) take denormal numbers for zeros and flush results that would be
+//! `vcvtne2ps2bf16`, `vdpbf16ps` and `tdpbf16ps` (Intel's manual, volume 2) take denormal numbers for zeros and flush results that would be
 //! denormal, whatever the thread's rounding and denormal modes are. A pair's second product is added first, and both with a single rounding each.
 
-use super::{DEPTH, PANEL, Pair, Panels, Rows, put};
+use super::{DEPTH, PANEL, Pair, Panels, Rows, TILE, put};
 
 /// `rows` becomes `matrix` (M, K), in row-major order.
 pub fn rows(matrix: &[f32], columns: usize, rows: &mut Rows) {
@@ -22,7 +22,9 @@ pub fn rows_of_transpose(matrix: &[f32], columns: usize, rows: &mut Rows) {
 fn of_pairs(rows: &mut Rows, element: impl Fn(usize, usize) -> f32) {
     for row in 0..rows.rows {
         for pair in 0..rows.pairs {
-            rows.elements[row * rows.pairs + pair] = pair_of(element(row, 2 * pair), element(row, 2 * pair + 1));
+            let pair_of_row = pair_of(element(row, 2 * pair), element(row, 2 * pair + 1));
+            let pairs = rows.pairs;
+            rows.all_mut()[row * pairs + pair] = pair_of_row;
         }
     }
 }
@@ -63,12 +65,35 @@ pub fn product(alpha: f32, a: &Rows, b: &Panels, accumulate: bool, c: &mut [f32]
     }
 }
 
+/// [`product`] in tiles: `tdpbf16ps` adds up the first products of 16 pairs and the second ones, then both, then that to what was there.
+pub fn product_in_tiles(alpha: f32, a: &Rows, b: &Panels, accumulate: bool, c: &mut [f32]) {
+    for row in 0..a.rows {
+        for column in 0..b.columns {
+            let pairs: Vec<_> =
+                a.row(row).iter().zip(b.panel(column / PANEL)).map(|(&a, b)| (a, b.0[column % PANEL])).collect();
+            let sum = pairs.chunks(TILE).fold(0.0, |sum, pairs| {
+                let sum_of = |place: usize| {
+                    let products = pairs.iter().map(|&(a, b)| (numbers(a)[place], numbers(b)[place]));
+                    products.fold(0.0, |sum: f32, (a, b)| flushed(a.mul_add(b, sum)))
+                };
+                flushed(sum + flushed(sum_of(0) + sum_of(1)))
+            });
+            let element = row * b.columns + column;
+            put(&[sum], alpha, accumulate, &mut c[element..=element]);
+        }
+    }
+}
+
 /// `vdpbf16ps`
 pub fn add_products(sum: f32, a: Pair, b: Pair) -> f32 {
-    let numbers = |pair: Pair| [pair << 16, pair & 0xffff_0000].map(|bits| flushed(f32::from_bits(bits)));
     let ([a_first, a_second], [b_first, b_second]) = (numbers(a), numbers(b));
     let sum = flushed(a_second.mul_add(b_second, flushed(sum)));
     flushed(a_first.mul_add(b_first, sum))
+}
+
+/// Both numbers of a pair.
+fn numbers(pair: Pair) -> [f32; 2] {
+    [pair << 16, pair & 0xffff_0000].map(|bits| flushed(f32::from_bits(bits)))
 }
 
 /// `vcvtne2ps2bf16`

@@ -89,9 +89,15 @@ proptest! {
         native.rows(&a, k, &mut rows);
         native.panels(&b, n, &mut panels);
         let (mut found, mut expected) = (vec![before; m * n], vec![before; m * n]);
-        native.product(alpha, &rows, &panels, accumulate, &mut found);
+        native.without_tiles().product(alpha, &rows, &panels, accumulate, &mut found);
         portable::product(alpha, &rows, &panels, accumulate, &mut expected);
         prop_assert_eq!(bits(&found), bits(&expected));
+        if native.has_tiles() {
+            let (mut found, mut expected) = (vec![before; m * n], vec![before; m * n]);
+            native.product(alpha, &rows, &panels, accumulate, &mut found);
+            portable::product_in_tiles(alpha, &rows, &panels, accumulate, &mut expected);
+            prop_assert_eq!(bits(&found), bits(&expected));
+        }
     }
 
     #[test]
@@ -110,15 +116,18 @@ proptest! {
         let (mut rows, mut panels) = (Rows::default(), Panels::default());
         portable::rows(&a, k, &mut rows);
         portable::panels(&b, n, &mut panels);
-        let mut c = vec![0.0; m * n];
+        let (mut c, mut in_tiles) = (vec![0.0; m * n], vec![0.0; m * n]);
         portable::product(1.0, &rows, &panels, false, &mut c);
+        portable::product_in_tiles(1.0, &rows, &panels, false, &mut in_tiles);
         for i in 0..m {
             for j in 0..n {
                 let terms = || (0..k).map(|l| f64::from(a[i * k + l]) * f64::from(b[l * n + j]));
                 let (exact, size) = (terms().sum::<f64>(), terms().map(f64::abs).sum::<f64>());
                 // Two factors are rounded to 8 bits each, sums to 24.
                 let bound = size * (2f64.powi(-7) + 2f64.powi(-16) + k as f64 * 2f64.powi(-23));
-                prop_assert!((f64::from(c[i * n + j]) - exact).abs() <= bound, "{} is not {exact} ± {bound}", c[i * n + j]);
+                for found in [c[i * n + j], in_tiles[i * n + j]] {
+                    prop_assert!((f64::from(found) - exact).abs() <= bound, "{found} is not {exact} ± {bound}");
+                }
             }
         }
     }
@@ -155,7 +164,7 @@ fn a_pair_is_added_with_two_roundings_its_second_product_first() {
         native.rows(&[before, 0.0, a[0], a[1]], 4, &mut rows);
         native.panels(&[1.0, 0.0, b[0], b[1]], 1, &mut panels);
         let mut found = [0.0];
-        native.product(1.0, &rows, &panels, false, &mut found);
+        native.without_tiles().product(1.0, &rows, &panels, false, &mut found);
         let sum = portable::add_products(0.0, portable::pair_of(before, 0.0), portable::pair_of(1.0, 0.0));
         let expected = portable::add_products(sum, portable::pair_of(a[0], a[1]), portable::pair_of(b[0], b[1]));
         assert_eq!(found[0].to_bits(), expected.to_bits(), "{a:?} {b:?} {before}");
