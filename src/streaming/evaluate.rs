@@ -56,7 +56,7 @@ impl<F: Real> Streaming<F> {
         let labelled = labelled_rows(inputs, prepared.operand.view(), weights, &prepared.objective.targets)?;
         let by_column = by_column(&labelled);
         let batch = prepared.batch(inputs, &by_column, &[], &[]);
-        prepared.begin(groups, 0);
+        prepared.begin(groups, 0, false);
         let own = own_classes(&batch, &labelled);
         let score =
             |group: &mut Group<F>, weights| group.score(&batch, weights, prepared.scale, Sums::OfLogits, Some(&own));

@@ -159,9 +159,7 @@ impl<F: Real> Group<F> {
     ) {
         let columns = batch.blocks.columns_of(block);
         let state = task.rows;
-        if !self.products.has(batch, block) {
-            self.compute_again(batch, weights, block);
-        }
+        self.bring_back(batch, weights, block);
         self.exponentiate(batch, state, block);
         let residual = self.products.of(batch, block);
         for &(column, row) in batch.targets_in(&columns) {

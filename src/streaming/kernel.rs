@@ -222,7 +222,7 @@ impl<F: Real> Streaming<F> {
             batch.mixed = Some(Mixed::new(native, batch.operand, longest, mixed_features, &own_products)?);
         }
         let batch = batch;
-        prepared.begin(groups, options.workspace);
+        prepared.begin(groups, options.workspace, batch.mixed.is_some());
 
         let weights = blocks.split(vectors.weights(), dimension);
         let sums = if scale_rule.follows_batch() { Sums::OfProducts } else { Sums::OfLogits };

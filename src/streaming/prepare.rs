@@ -102,17 +102,17 @@ impl<F: Real> Prepared<'_, F> {
         }
     }
 
-    /// Makes as many groups as there are tasks, ready for a step whose inner products may take `workspace` bytes.
-    pub fn begin(&self, groups: &mut Vec<Group<F>>, workspace: usize) {
+    /// Makes as many groups as there are tasks, ready for a step whose inner products may take `workspace` bytes, in mixed precision or not.
+    pub fn begin(&self, groups: &mut Vec<Group<F>>, workspace: usize, is_mixed: bool) {
+        let (rows, width) = (self.operand.nrows(), self.blocks.width());
         // Where centres are mixed, as many slopes are kept.
         let arrays = if self.centre_temperature.is_some() { 2 } else { 1 };
-        let block = arrays * self.operand.nrows() * self.blocks.width() * size_of::<F>();
-        let kept = (workspace / block / self.blocks.groups()).min(self.blocks.in_group());
+        let (bytes, are_rounded) = (workspace / self.blocks.groups() / arrays, is_mixed && arrays == 1);
         groups.resize_with(self.blocks.groups(), Group::default);
         for (number, group) in groups.iter_mut().enumerate() {
             group.number = number;
             group.unit.clear();
-            group.products.clear(kept);
+            group.products.clear(bytes, rows, width, are_rounded);
         }
     }
 }

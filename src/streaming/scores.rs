@@ -135,9 +135,7 @@ impl<F: Real> Group<F> {
     /// Finds the sums once more, at another scale.
     pub fn sum_again(&mut self, batch: &Batch<F>, weights: &[F], scale: F) {
         for block in self.blocks(&batch.blocks).rev() {
-            if !self.products.has(batch, block) {
-                self.compute_again(batch, &weights[self.vectors_of(batch, block)], block);
-            }
+            self.bring_back(batch, &weights[self.vectors_of(batch, block)], block);
             if batch.loss == Loss::Anchors {
                 self.share_out(batch, block, scale);
                 continue;
@@ -151,11 +149,19 @@ impl<F: Real> Group<F> {
         }
     }
 
-    /// The products of a block that was scored before; the labelled classes are left out. `weights` are those of the block.
-    pub fn compute_again(&mut self, batch: &Batch<F>, weights: &[F], block: usize) {
-        let operand = self.unit.operand(batch, weights, block).expect("checked in the first pass");
-        self.products.compute(batch, block, operand, &mut self.operands);
-        let products = self.products.choose_centres(batch, block);
+    /// Has the products of a block at hand that was scored before; the labelled classes are left out. `weights` are those of the block.
+    pub fn bring_back(&mut self, batch: &Batch<F>, weights: &[F], block: usize) {
+        if self.products.are_at_hand(batch, block) {
+            return;
+        }
+        let products = match self.products.has(batch, block) {
+            true => self.products.restore(batch, block),
+            false => {
+                let operand = self.unit.operand(batch, weights, block).expect("checked in the first pass");
+                self.products.compute(batch, block, operand, &mut self.operands);
+                self.products.choose_centres(batch, block)
+            }
+        };
         mask_targets(batch, block, products);
     }
 }

@@ -4,6 +4,7 @@
 //! set. A closure given to its `dispatch` is not inlined, and would get the oldest one.
 
 mod class_losses;
+mod codes;
 mod columns;
 mod exponentials;
 mod mixture;
@@ -11,6 +12,7 @@ mod nearest;
 mod others;
 
 pub(crate) use class_losses::{slopes_of_losses, sum_of_losses};
+pub(crate) use codes::{of_codes, round_to_codes};
 pub(crate) use columns::{add_exp, raise, scaled_exp_down, weighted_sum_of_exp};
 pub(crate) use exponentials::{exp_weighted_sum, scaled_exp, scaled_exp_of, sum_of_exp};
 pub(crate) use mixture::{mix_centres, unmix_centres};
