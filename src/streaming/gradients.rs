@@ -6,6 +6,7 @@ use super::blocks::Blocks;
 use super::group::Group;
 use super::merge::RowState;
 use super::unit_block::matrix;
+use super::visible::Visible;
 use crate::Real;
 use crate::heads::row::unit_row;
 use crate::ops::{ClassLoss, Loss, rows};
@@ -115,23 +116,20 @@ impl<F: Real> Group<F> {
     }
 
     fn block(&mut self, batch: &Batch<F>, task: &Task<F>, weights: &[F], d_weights: &mut [F], block: usize) {
-        let table = self.rows_of(batch, block);
         let columns = batch.blocks.columns_of(block);
-        let mass = || {
-            let (maxima, sums) = (&self.maxima[table.clone()], &self.sums[table]);
-            task.rows.largest_mass(batch.loss, columns.len(), maxima, sums) * task.steepest_others
-        };
         // What smoothing takes from each class is known without its product unless a rule or a choice of centres depends on that.
         let is_simple = !batch.objective.is_smoothed() || (batch.others.is_empty() && batch.blocks.centres() == 1);
         let may_leave_out = is_simple && task.rows.soft_residuals_in(&columns).is_empty();
-        let negligible = task.negligible_mass.is_some_and(|negligible| may_leave_out && mass() < negligible);
+        let negligible_mass = task.negligible_mass.filter(|_| may_leave_out);
+        let visible =
+            negligible_mass.map_or(Visible::Most, |mass| self.find_visible(batch, task, weights, block, mass));
         let first = block + 1 == self.blocks(&batch.blocks).end;
-        if negligible {
-            self.targets_alone(batch, task, weights, d_weights, block, first);
-            self.skipped += 1;
-        } else {
-            self.whole_block(batch, task, weights, d_weights, block, first);
+        match visible {
+            Visible::Most => self.whole_block(batch, task, weights, d_weights, block, first),
+            Visible::LabelsAlone | Visible::Few => self.entries_alone(batch, task, weights, d_weights, block, first),
         }
+        let negligible = visible == Visible::LabelsAlone;
+        self.skipped += usize::from(negligible);
         let (dimension, divisor) = (batch.dimension(), batch.objective.divisor);
         for &(column, row) in batch.targets_in(&columns) {
             let d_weight_norm = task.rows.d_weight_norms[row];
@@ -253,84 +251,6 @@ impl<F: Real> Group<F> {
             if has_scale {
                 self.mean_products[row] += weighted_sum;
             }
-        }
-    }
-
-    /// What remains of a block whose other probabilities are negligible: the residuals of the labelled classes, and what smoothing takes.
-    fn targets_alone(
-        &mut self,
-        batch: &Batch<F>,
-        task: &Task<F>,
-        weights: &[F],
-        d_weights: &mut [F],
-        block: usize,
-        first: bool,
-    ) {
-        let columns = batch.blocks.columns_of(block);
-        let dimension = batch.dimension();
-        d_weights.fill(F::zero());
-        if task.wants_d_features && first {
-            grow(&mut self.d_features, batch.rows() * dimension);
-            self.d_features[..batch.rows() * dimension].fill(F::zero());
-        }
-        if batch.objective.is_smoothed() {
-            self.smoothing_alone(batch, task, weights, d_weights, block);
-        }
-        for same_column in batch.targets_in(&columns).chunk_by(|(column, _), (other, _)| column == other) {
-            let centres = batch.own_centres(same_column[0].1).count();
-            for column in same_column[0].0..same_column[0].0 + centres {
-                let range = (column - columns.start) * dimension..(column - columns.start + 1) * dimension;
-                let (vector, norm) = self.unit.operand_of_column(batch, &weights[range.clone()], block, column);
-                let class = column / batch.blocks.centres();
-                for &(target, row) in same_column {
-                    let (_, share) = batch.own_centres(row).nth(column - target).expect("as many for each row");
-                    // What smoothing takes from every class was taken from this one, too.
-                    let residual = share * (task.rows.residuals[row] + task.rows.uniform[row]);
-                    let x = batch.operand.row(row);
-                    let x = x.to_slice().expect("x̃ is in row-major order");
-                    rows::add_scaled(&mut d_weights[range.clone()], task.factor * residual, x);
-                    if task.wants_d_features {
-                        rows::add_scaled(&mut self.d_features[row * dimension..][..dimension], residual, vector);
-                    }
-                    if let Some(d_bias) = self.d_bias.get_mut(class - batch.blocks.classes_of_group(self.number).start)
-                    {
-                        *d_bias += residual;
-                    }
-                }
-                // Through the normalisation all together where smoothing reaches all.
-                if batch.geometry.normalizes_weights() && !batch.objective.is_smoothed() {
-                    rows::normalization_backward(&mut d_weights[range], vector, norm);
-                }
-            }
-        }
-        if batch.objective.is_smoothed() {
-            self.unit.operand(batch, weights, block).expect("checked in the first pass");
-            self.unit.backward(batch, block, d_weights);
-        }
-    }
-
-    /// Takes `U_i` from every class of a block: `-U_i Σ_j w̃_j` from the gradient of each row, `-Σ_i U_i x̃_i` from that of each class.
-    fn smoothing_alone(&mut self, batch: &Batch<F>, task: &Task<F>, weights: &[F], d_weights: &mut [F], block: usize) {
-        let dimension = batch.dimension();
-        if task.wants_d_features {
-            let operand = self.unit.operand(batch, weights, block).expect("checked in the first pass");
-            let mut sum = vec![F::zero(); dimension];
-            operand
-                .rows()
-                .into_iter()
-                .for_each(|vector| rows::add(&mut sum, vector.to_slice().expect("in row-major order")));
-            for (gradient, &uniform) in self.d_features.chunks_exact_mut(dimension).zip(&task.rows.uniform) {
-                rows::add_scaled(gradient, -uniform, &sum);
-            }
-        }
-        for gradient in d_weights.chunks_exact_mut(dimension) {
-            rows::add_scaled(gradient, -task.factor, &task.uniform_features);
-        }
-        if !self.d_bias.is_empty() {
-            let classes = batch.blocks.classes_of(block);
-            let start = classes.start - batch.blocks.classes_of_group(self.number).start;
-            let taken: F = task.rows.uniform.iter().copied().sum();
-            self.d_bias[start..][..classes.len()].iter_mut().for_each(|d_bias| *d_bias -= taken);
         }
     }
 }

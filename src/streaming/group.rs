@@ -5,6 +5,7 @@ use super::block_products::Operands;
 use super::blocks::Blocks;
 use super::products::Products;
 use super::unit_block::UnitBlock;
+use super::visible::Entry;
 use crate::Real;
 use std::ops::Range;
 
@@ -72,6 +73,8 @@ pub(super) struct Group<F> {
     pub sum_of_residuals: F,
     /// The gradient of a block that is used up at once, (width, D).
     pub d_weights: Vec<F>,
+    /// The residuals of a block that count, where few do.
+    pub visible: Vec<Entry<F>>,
     /// The sum of `p - onehot(y)` over rows for each class of the group.
     pub d_bias: Vec<F>,
     /// ‖d_weights‖ of the group's classes.

@@ -195,16 +195,15 @@ impl<F: Real> RowState<F> {
         &self.soft_residuals[position(columns.start)..position(columns.end)]
     }
 
-    /// The largest share that a block of so many columns has in the probability of a row, times its A, from the rows' maxima and sums: the
-    /// derivatives by its logits have no larger sum.
-    pub fn largest_mass(&self, loss: Loss, columns: usize, maxima: &[F], sums: &[F]) -> F {
-        let rows = self.shifts.iter().zip(&self.factors);
-        let mass = |((&shift, &factor), (&maximum, &sum)): ((&F, &F), (&F, &F))| match loss {
+    /// The share that a block of so many columns has in the probability of each row, times its A, from the rows' maxima and sums: the derivatives by its logits have
+    /// no larger sum.
+    pub fn masses(&self, loss: Loss, columns: usize, maxima: &[F], sums: &[F]) -> impl Iterator<Item = F> {
+        let rows = self.shifts.iter().zip(&self.factors).zip(maxima.iter().zip(sums));
+        rows.map(move |((&shift, &factor), (&maximum, &sum))| match loss {
             Loss::Softmax | Loss::Nca => factor.abs() * sum * (self.scale * maximum - shift).exp(),
             Loss::EachClass(loss) => factor * loss.largest_sum_of_slopes(columns, sum),
             // exp(z - log_sum) is at most what is shared out for it.
             Loss::Anchors => factor * sum,
-        };
-        rows.zip(maxima.iter().zip(sums)).map(mass).fold(F::zero(), |largest, mass| largest.max(mass))
+        })
     }
 }

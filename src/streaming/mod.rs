@@ -65,6 +65,7 @@ pub(crate) mod sampled_classes;
 mod scores;
 mod targets;
 mod unit_block;
+mod visible;
 
 pub use evaluate::Evaluated;
 pub use kernel::{Step, Streaming, Update};
@@ -104,7 +105,8 @@ pub enum GradientFilter {
     /// None: the gradients are exact to rounding.
     #[default]
     Off,
-    /// `Mass(ε)`: blocks in which no row has more than `ε / blocks` of its probability, so that a row loses at most ε. Where the
+    /// `Mass(ε)`: blocks in which no row has more than `ε / blocks` of its probability, so that a row loses at most ε; and where few probabilities of a block are
+    /// larger than its share in that, divided by its classes, all others. Where the
     /// [objective](crate::ops::objective) multiplies probabilities by A, A times the probability counts. What smoothing takes from all classes is not left
     /// out, and no block with a soft target.
     ///

@@ -22,17 +22,33 @@ fn concentrated(batch: usize, dimension: usize, classes: usize, seed: u64) -> (A
     (features, weights, labels)
 }
 
+/// As [`concentrated`], and each row's class with two others like it, far from it and each other.
+fn late(batch: usize, dimension: usize, classes: usize, seed: u64) -> (Array2<f64>, Array2<f64>, Array1<i64>) {
+    let (mut features, mut weights, labels) = concentrated(batch, dimension, classes, seed);
+    for (mut x, &label) in features.rows_mut().into_iter().zip(&labels) {
+        let own = weights.row(label as usize).to_owned();
+        x.zip_mut_with(&own, |x, &own| *x = 0.5 * (*x + own));
+        for third in 1..=2 {
+            let other = (label as usize + third * classes / 3) % classes;
+            weights.row_mut(other).zip_mut_with(&own, |other, &own| *other = 0.4 * *other + own);
+        }
+    }
+    (features, weights, labels)
+}
+
 proptest! {
     #[test]
     fn the_filter_changes_gradients_by_no_more_than_its_bound(
         head in prop::sample::select(vec!["softmax", "l-softmax", "l2-softmax:alpha=8", "norm-softmax:scale=24", "arcface:margin=0.3:scale=32", "proxy-nca:scale=24", "soft-triple:centres=1:scale=24", "proxy-anchor:scale=24", "uniface:scale=32", "sphereface2:scale=32"]),
         (batch, classes, seed) in (1usize..=12, 200usize..=2000, 0..10_000u64),
         exponent in -8.0..-0.5f64,
+        is_late: bool,
         setting in setting(),
         settings in settings(),
     ) {
         let (head, _) = super::case::head(head);
-        let (features, weights, labels) = concentrated(batch, 24, classes, seed);
+        let (features, weights, labels) =
+            if is_late { late(batch, 24, classes, seed) } else { concentrated(batch, 24, classes, seed) };
         let parameters = head.initial_parameters(weights.clone()).expect("enough classes");
         let mass = 10f64.powf(exponent);
         let settings = match head.loss() {
@@ -97,6 +113,35 @@ fn the_filter_leaves_out_blocks_of_a_fitted_batch_and_none_of_a_random_one() {
     };
     assert_eq!(run(&features).filtered, 1.0);
     assert_eq!(run(&features.slice(ndarray::s![..;-1, ..;-1]).to_owned()).filtered, 0.0);
+}
+
+#[test]
+fn of_a_late_batch_the_filter_leaves_the_visible_classes() {
+    let (features, weights, labels) = late(16, 64, 1500, 0);
+    let head = NormSoftmax { scale: Scale::Learned { start: 64.0, max: 100.0 } };
+    let parameters = head.initial_parameters(weights).expect("enough classes");
+    for threads in [1, 3] {
+        let run = |filter| {
+            let mut kernel = kernel::<f64>(1 << 30, filter);
+            let run = || kernel.forward_backward(&head, features.view(), &parameters, labels.view());
+            pool(threads).install(run).expect("a good batch")
+        };
+        let ((_, expected), (step, found)) = (run(GradientFilter::Off), run(GradientFilter::ROUNDING));
+        assert_eq!(step.filtered, 0.0, "each block has a visible class");
+        let is_zero = |row: ndarray::ArrayView1<f64>| row.iter().all(|&value| value == 0.0);
+        let zeros =
+            |gradients: &Gradients<f64>| gradients.d_weights.rows().into_iter().filter(|row| is_zero(*row)).count();
+        let (left_out, of_exact) = (zeros(&found), zeros(&expected));
+        assert!(
+            (1400..1480).contains(&left_out) && of_exact == 0,
+            "{left_out} and {of_exact} of 1500 have no gradient"
+        );
+        let flat = |x: &Array2<f64>| x.iter().copied().collect::<Vec<_>>();
+        approx::assert_abs_diff_eq!(flat(&found.d_features)[..], flat(&expected.d_features)[..], epsilon = 1e-6);
+        approx::assert_abs_diff_eq!(flat(&found.d_weights)[..], flat(&expected.d_weights)[..], epsilon = 1e-6);
+        let [found, expected] = [&found, &expected].map(|gradients| gradients.d_vectors["log_scale"][0]);
+        approx::assert_abs_diff_eq!(found, expected, epsilon = 1e-5);
+    }
 }
 
 #[test]
