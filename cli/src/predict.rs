@@ -115,10 +115,13 @@ fn write(
 
 /// The `top` classes with the largest logits and their probabilities, the likeliest first.
 fn likeliest(logits: ArrayView1<f32>, top: usize) -> Vec<(usize, f64)> {
+    let largest = logits.iter().fold(f64::NEG_INFINITY, |largest, &logit| largest.max(f64::from(logit)));
+    let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum();
     let mut classes: Vec<_> = logits.iter().map(|&logit| f64::from(logit)).enumerate().collect();
-    classes.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let largest = classes[0].1;
-    let sum: f64 = classes.iter().map(|&(_, logit)| (logit - largest).exp()).sum();
+    // Of equal classes the one with the lower index comes first.
+    let likelier_first = |a: &(usize, f64), b: &(usize, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+    classes.select_nth_unstable_by(top - 1, likelier_first);
     classes.truncate(top);
+    classes.sort_unstable_by(likelier_first);
     classes.into_iter().map(|(class, logit)| (class, (logit - largest).exp() / sum)).collect()
 }
