@@ -80,8 +80,8 @@ use crate::optim::check_setting;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct StreamingOptions {
-    /// Bytes for inner products that are kept from the first pass to the second; all of them take B·C elements. Those past it are
-    /// computed twice.
+    /// Bytes for inner products that are kept from the first pass to the second; all of them take B·C elements, of two bytes in mixed
+    /// precision. Those past it are computed twice.
     pub workspace: usize,
     /// What is left out of the gradients.
     pub filter: GradientFilter,

@@ -15,8 +15,9 @@ pub enum Precision {
     /// Products of bf16 numbers with sums in f32: twice the speed, a cosine off by less than 2^-7, and by 1e-4 at 512 dimensions as a rule;
     /// for an x86 processor with AVX512-BF16
     ///
-    /// Features, class vectors and residuals of the other classes are rounded to 8 significant bits where they are multiplied. With u = 1/257
-    /// and ε = 2u + u² + `D · 2^-23`, an inner product of another class is off by at most `ε ‖x̃‖ ‖w̃‖`; one of magnitude below 1e-38 may become 0. Where s
+    /// Features, class vectors and residuals of the other classes are rounded to 8 significant bits where they are multiplied, inner products to 16 bits of the largest of a
+    /// row in a block. With u = 1/257, δ = 2u + u² + `D · 2^-23` and ε = δ + (1 + δ) / 32767, an inner product of another class is off by at most `ε ‖x̃‖ max‖w̃‖`; where all
+    /// are below 4e-34 they become 0. Where s
     /// multiplies cosines, the logits of other classes are off by `η = s ε` at most, a row's loss so by η, a probability `p_j` by
     /// `(exp(2η) - 1) p_j`, and with n labelled rows, r the sizes of the derivatives by the logits and `κ = exp(2η) (1 + ε) - 1`
     ///
