@@ -1,5 +1,6 @@
 //! The kernel as callers see it: a step with gradients, or with the optimizer's update at once.
 
+use super::StreamingOptions;
 use super::batch::Batch;
 use super::block_products::{Mixed, Operands};
 use super::gradients::{
@@ -11,7 +12,6 @@ use super::prepare::{Inputs, in_parallel, in_pool};
 use super::scores::{Sums, correct, ln_b_avg};
 use super::targets::{by_column, labelled_rows, rows_of, slopes_of_own_centres};
 use super::unit_block::matrix;
-use super::{Precision, StreamingOptions};
 use crate::heads::checked::Checked;
 use crate::heads::gradient_bound::{Lengths, Residuals, check_gradients};
 use crate::heads::rules::{rules_of, steepest};
@@ -19,7 +19,6 @@ use crate::heads::{BatchStatistics, Gradients, Head, Parameters, State, THRESHOL
 use crate::ops::{Objective, rows};
 use crate::optim::{Moments, Optimizer};
 use crate::real::SingleThreaded;
-use crate::real::bf16::Native;
 use crate::{Error, Real, Result};
 use ndarray::{Array1, Array2, ArrayView2};
 use std::collections::BTreeMap;
@@ -216,7 +215,7 @@ impl<F: Real> Streaming<F> {
         let slopes_of_own_centres = slopes_of_own_centres(&labelled, inputs.features.nrows());
         let own_products;
         let mut batch = prepared.batch(inputs, &by_column, &others, &slopes_of_own_centres);
-        if let (Precision::Mixed, Some(native)) = (options.precision, Native::detect()) {
+        if let Some(native) = options.precision.native() {
             own_products = batch.own_products(&labelled);
             let longest = batch.longest_operand;
             batch.mixed = Some(Mixed::new(native, batch.operand, longest, mixed_features, &own_products)?);

@@ -36,9 +36,17 @@ impl Precision {
     /// # Errors
     /// [`Error::Setting`].
     pub fn check(self) -> Result<()> {
-        match (self, Native::detect()) {
-            (Self::Mixed, None) => Err(refused("full: this processor has no AVX512-BF16")),
-            _ => Ok(()),
+        match self == Self::Mixed && self.native().is_none() {
+            true => Err(refused("full: this processor has no AVX512-BF16")),
+            false => Ok(()),
+        }
+    }
+
+    /// The instructions that this precision takes, if it takes any and the processor has them; without need the system is not asked for them.
+    pub(super) fn native(self) -> Option<Native> {
+        match self {
+            Self::Full => None,
+            Self::Mixed => Native::detect(),
         }
     }
 

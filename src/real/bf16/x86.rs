@@ -207,7 +207,7 @@ mod tiles {
         const ARCH_PRCTL: u64 = 158;
         const ARCH_REQ_XCOMP_PERM: u64 = 0x1023;
         const XTILEDATA: u64 = 18;
-        // Before Rust 1.92 these were not safe.
+        // They are safe, but not yet in the oldest Rust that this is for.
         #[allow(unused_unsafe)]
         // SAFETY: every processor with AVX-512 has the instruction.
         let features = unsafe { if __cpuid(0).eax < 7 { 0 } else { __cpuid_count(7, 0).edx } };
