@@ -3,19 +3,20 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test check suite full demo-small kills valgrind efficientnet peers plot-streaming clean
+.PHONY: demo test check suite full demo-small python kills valgrind efficientnet peers plot-streaming clean
 
 demo:
 	@features=$$(./scripts/openblas-feature); set -x; $(CARGO) run --release $$features -- demo
 
 # What decides whether a change lands.
-test: check suite full demo-small
+test: check suite full demo-small python
 
 check:
 	$(CARGO) fmt --check
 	@if command -v python3 > /dev/null; then ./scripts/check-dependencies; else echo "no python3: dependencies not checked"; fi
 	$(CARGO) clippy --all-targets -- --deny warnings
 	$(CARGO) clippy --package arcos -- --deny warnings
+	$(CARGO) clippy --package arcos-python -- --deny warnings
 	$(CARGO) clippy --package arcos --features images -- --deny warnings
 	@for features in "" train images; do (set -x; RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --no-deps --package arcos --features "$$features") || exit 1; done
 	@rust=$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml); \
@@ -40,6 +41,10 @@ demo-small:
 	$(CARGO) run -- demo --classes 20 --train-rows 600 --test-rows 600 --dimension 64 \
 		--epochs 10 --batch-size 16 --out target/demo-small
 	test -s target/demo-small/result.png
+
+# The wheel of the Python bindings, its types and its tests; says so where Python or its packages cannot be had.
+python:
+	@if command -v python3 > /dev/null; then ./scripts/python-bindings; else echo "no python3: the Python bindings are not tested"; fi
 
 # A run that is killed 60 times: a minute.
 kills:

@@ -2,7 +2,7 @@
 
 use super::range::check_hyper_parameter;
 use super::scale::SCALE_STATE;
-use super::{Geometry, Head, Loss, OptionRange, Parameters, State, THRESHOLD};
+use super::{Geometry, Head, Loss, OptionRange, ParametersView, State, THRESHOLD};
 use crate::ops::linear;
 use crate::ops::softmax_cross_entropy::check_classes;
 use crate::{Error, Real, Result};
@@ -39,10 +39,10 @@ impl<'a, F: Real> Checked<'a, F> {
     pub fn new(
         head: &impl Head,
         features: ArrayView2<F>,
-        parameters: &'a Parameters<F>,
+        parameters: &'a ParametersView<F>,
         sampled_from: Option<usize>,
     ) -> Result<Self> {
-        let Parameters { weights, vectors, state } = parameters;
+        let ParametersView { weights, vectors, state } = parameters;
         Self::of_parts(head, features, weights.view(), vectors, state, sampled_from)
     }
 

@@ -22,7 +22,7 @@ use super::gradient_bound::{Lengths, Residuals, check_gradients};
 use super::row::unit_row;
 use super::rules::{RowRules, rules_of, steepest};
 use super::scale::ln_b_avg;
-use super::{BatchStatistics, Geometry, Gradients, Head, Logit, Loss, Parameters, Row, Scale, State, THRESHOLD};
+use super::{BatchStatistics, Geometry, Gradients, Head, Logit, Loss, ParametersView, Row, Scale, State, THRESHOLD};
 use crate::metrics::accuracy;
 use crate::ops::checked_objective::CheckedObjective;
 use crate::ops::l2_normalize::{self, Normalized, check_finite};
@@ -61,7 +61,7 @@ pub struct Cache<F> {
     pub scale_rule: Scale,
     /// The scale of the logits.
     pub scale: F,
-    /// What to put into [`Parameters::state`] once the step is taken.
+    /// What to put into [`Parameters::state`](super::Parameters::state) once the step is taken.
     pub state: State,
     /// For logs; the backward pass does not use them.
     pub statistics: BatchStatistics,
@@ -157,10 +157,10 @@ fn mixed_centres<F: Real>(products: &Array2<F>, centres: usize, temperature: F) 
 pub(super) fn forward<F: Real, H: Head>(
     head: &H,
     features: ArrayView2<F>,
-    parameters: &Parameters<F>,
+    parameters: ParametersView<F>,
     objective: &Objective<F>,
 ) -> Result<(F, Cache<F>)> {
-    let checked = Checked::new(head, features, parameters, objective.sampled_from)?;
+    let checked = Checked::new(head, features, &parameters, objective.sampled_from)?;
     checked.loss.check_objective(head.name(), objective)?;
     let (geometry, scale_rule) = (checked.geometry, head.scale());
     let Products { features, weights, products, nearest, slopes_of_centres } =
@@ -371,9 +371,9 @@ fn add_along<F: Real>(mut gradient: ArrayViewMut1<F>, d_norm: F, row: ArrayView1
 pub(super) fn logits<F: Real>(
     head: &impl Head,
     features: ArrayView2<F>,
-    parameters: &Parameters<F>,
+    parameters: ParametersView<F>,
 ) -> Result<Array2<F>> {
-    let checked = Checked::new(head, features, parameters, None)?;
+    let checked = Checked::new(head, features, &parameters, None)?;
     let products = Products::forward(&checked, features, parameters.weights.view())?.products;
     let logits = checked.with_bias(products * checked.scale);
     check_finite("logits", logits.view())?;

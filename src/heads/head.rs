@@ -1,7 +1,7 @@
 //! What a head is: rules on one row, from which the engines make losses and gradients.
 
 use super::explicit::{self, Cache};
-use super::{Geometry, Gradients, Logit, Parameters, Penalty, Row, Scale};
+use super::{Geometry, Gradients, Logit, Parameters, ParametersView, Penalty, Row, Scale};
 use crate::ops::{Loss, Objective, OthersRule};
 use crate::{Real, Result};
 use ndarray::{Array2, ArrayView2};
@@ -107,16 +107,16 @@ pub trait Head: Sync {
     ///
     /// # Errors
     /// Whatever is wrong with hyper-parameters, shapes, labels or values, named as in [`Error`](crate::Error).
-    fn forward<'a, F: Real>(
+    fn forward<'a, 'p, F: Real>(
         &self,
         features: ArrayView2<F>,
-        parameters: &Parameters<F>,
+        parameters: impl Into<ParametersView<'p, F>>,
         objective: impl Into<Objective<'a, F>>,
     ) -> Result<(F, Cache<F>)>
     where
         Self: Sized,
     {
-        explicit::forward(self, features, parameters, &objective.into())
+        explicit::forward(self, features, parameters.into(), &objective.into())
     }
 
     /// The gradients of that loss.
@@ -131,10 +131,14 @@ pub trait Head: Sync {
     ///
     /// # Errors
     /// As [`forward`](Self::forward).
-    fn logits<F: Real>(&self, features: ArrayView2<F>, parameters: &Parameters<F>) -> Result<Array2<F>>
+    fn logits<'p, F: Real>(
+        &self,
+        features: ArrayView2<F>,
+        parameters: impl Into<ParametersView<'p, F>>,
+    ) -> Result<Array2<F>>
     where
         Self: Sized,
     {
-        explicit::logits(self, features, parameters)
+        explicit::logits(self, features, parameters.into())
     }
 }

@@ -27,6 +27,14 @@ macro_rules! any_head {
             /// The name and the training logits of every head.
             pub const LIST: &'static [(&'static str, &'static str)] = &[$(($Name::NAME, <$Name as NamedHead>::FORMULA)),*];
 
+            /// The name of the type of the head called `name`; `None` if there is no such head.
+            pub fn type_of(name: &str) -> Option<&'static str> {
+                match name {
+                    $($Name::NAME => Some(stringify!($Name)),)*
+                    _ => None,
+                }
+            }
+
             /// The options that the head called `name` takes; `None` if there is no such head.
             pub fn options_of(name: &str) -> Option<Vec<OptionInfo>> {
                 match name {

@@ -83,14 +83,14 @@ pub use head::Head;
 pub use margin_gradient::MarginGradient;
 pub use mv_softmax::{MvForm, Reweighting};
 pub use options::{Choice, HeadOption, NamedHead, OptionInfo, OptionRange, OptionValue};
-pub use parameters::{Gradients, Parameters, State};
+pub use parameters::{Gradients, Parameters, ParametersMut, ParametersView, State};
 pub use row::{Logit, Penalty, Row};
 pub use scale::Scale;
 pub use sphereface_r::SphereFaceForm;
 pub use sphereface2::SphereFace2Form;
 pub use statistics::BatchStatistics;
 
-pub(crate) use parameters::{THRESHOLD, is_trained};
+pub(crate) use parameters::{THRESHOLD, is_trained, make_standard};
 
 use crate::{Error, Real, Result};
 

@@ -91,6 +91,11 @@ pub trait OptionValue {
         None
     }
 
+    /// Whether it is a number without fractions.
+    fn is_whole(&self) -> bool {
+        false
+    }
+
     /// The words that it may be, besides numbers.
     fn words(&self) -> Vec<&'static str> {
         Vec::new()
@@ -146,6 +151,10 @@ impl OptionValue for usize {
         Ok(())
     }
 
+    fn is_whole(&self) -> bool {
+        true
+    }
+
     fn text(&self) -> String {
         self.to_string()
     }
@@ -159,6 +168,10 @@ impl OptionValue for u64 {
     fn set(&mut self, text: &str) -> Result<(), String> {
         *self = text.parse().map_err(|_| "a whole number".to_owned())?;
         Ok(())
+    }
+
+    fn is_whole(&self) -> bool {
+        true
     }
 
     fn text(&self) -> String {
@@ -247,6 +260,8 @@ pub struct OptionInfo {
     pub range: Option<OptionRange>,
     /// The words that it may be.
     pub words: Vec<&'static str>,
+    /// Whether it is a number without fractions.
+    pub whole: bool,
 }
 
 /// Checks every number among a head's options against its range.
@@ -293,8 +308,8 @@ pub(super) fn options_of<H: NamedHead>() -> Vec<OptionInfo> {
     let mut head = H::default();
     let info = |option: &HeadOption<H>| {
         let value = (option.field)(&mut head);
-        let (default, words) = (value.text(), value.words());
-        OptionInfo { name: option.name, help: option.help, default, range: option.range, words }
+        let (default, words, whole) = (value.text(), value.words(), value.is_whole());
+        OptionInfo { name: option.name, help: option.help, default, range: option.range, words, whole }
     };
     H::OPTIONS.iter().map(info).collect()
 }

@@ -4,7 +4,7 @@ use super::Head;
 use super::checked::{check_centres, check_head};
 use crate::optim::Trained;
 use crate::{Real, Result};
-use ndarray::{Array1, Array2};
+use ndarray::{Array, Array1, Array2, ArrayView2, ArrayViewMut2, Dimension};
 use std::collections::BTreeMap;
 
 /// What a head remembers from step to step, by name: a scale that follows the batch is `scale`, the rest is named in [`Head::state`].
@@ -34,6 +34,35 @@ impl<F> From<Array2<F>> for Parameters<F> {
     }
 }
 
+/// [`Parameters`] where they are: class vectors may be in memory that is not this crate's.
+#[derive(Clone, Copy, Debug)]
+pub struct ParametersView<'a, F> {
+    /// As in [`Parameters`].
+    pub weights: ArrayView2<'a, F>,
+    /// As in [`Parameters`].
+    pub vectors: &'a BTreeMap<String, Array1<F>>,
+    /// As in [`Parameters`].
+    pub state: &'a State,
+}
+
+impl<'a, F> From<&'a Parameters<F>> for ParametersView<'a, F> {
+    fn from(parameters: &'a Parameters<F>) -> Self {
+        let Parameters { weights, vectors, state } = parameters;
+        Self { weights: weights.view(), vectors, state }
+    }
+}
+
+/// [`ParametersView`] of what a step is to change.
+#[derive(Debug)]
+pub struct ParametersMut<'a, F> {
+    /// As in [`Parameters`], in row-major order.
+    pub weights: ArrayViewMut2<'a, F>,
+    /// As in [`Parameters`].
+    pub vectors: &'a mut BTreeMap<String, Array1<F>>,
+    /// As in [`Parameters`].
+    pub state: &'a mut State,
+}
+
 impl<F: Real> Parameters<F> {
     pub(super) fn initial(head: &impl Head, weights: Array2<F>) -> Result<Self> {
         let classes = check_centres(head, weights.dim())?;
@@ -60,9 +89,7 @@ impl<F: Real> Parameters<F> {
     /// The tensors that an optimizer updates, by name and number of elements: weights, then those [vectors](Self::vectors) that are
     /// trained, in the order of their names.
     pub fn trained(&self, head: &impl Head) -> Vec<(&str, usize)> {
-        let vectors = self.vectors.iter().filter(|(name, _)| is_trained(head, name));
-        let vectors = vectors.map(|(name, vector)| (name.as_str(), vector.len()));
-        [("weights", self.weights.len())].into_iter().chain(vectors).collect()
+        ParametersView::from(self).trained(head)
     }
 
     /// The tensors of [`trained`](Self::trained), in its order, with their gradients.
@@ -76,12 +103,33 @@ impl<F: Real> Parameters<F> {
 
     /// Puts class vectors and all else in row-major order, if they are not.
     pub(crate) fn make_standard(&mut self) {
-        if !self.weights.is_standard_layout() {
-            self.weights = self.weights.as_standard_layout().into_owned();
-        }
-        for vector in self.vectors.values_mut().filter(|vector| !vector.is_standard_layout()) {
-            *vector = vector.as_standard_layout().into_owned();
-        }
+        make_standard(&mut self.weights);
+        self.vectors.values_mut().for_each(make_standard);
+    }
+}
+
+/// Puts an array in row-major order, if it is not.
+pub(crate) fn make_standard<F: Real, D: Dimension>(array: &mut Array<F, D>) {
+    if !array.is_standard_layout() {
+        *array = array.as_standard_layout().into_owned();
+    }
+}
+
+impl<'a, F> ParametersView<'a, F> {
+    /// As [`Parameters::trained`].
+    pub fn trained(self, head: &impl Head) -> Vec<(&'a str, usize)> {
+        let vectors = self.vectors.iter().filter(|(name, _)| is_trained(head, name));
+        let vectors = vectors.map(|(name, vector)| (name.as_str(), vector.len()));
+        [("weights", self.weights.len())].into_iter().chain(vectors).collect()
+    }
+}
+
+impl<F> ParametersMut<'_, F> {
+    /// The lengths of what an optimizer updates, as [`Parameters::trained`] has them.
+    pub fn trained_lengths(&self, head: &impl Head) -> Vec<usize> {
+        let Self { weights, vectors, state } = self;
+        let view = ParametersView { weights: weights.view(), vectors, state };
+        view.trained(head).into_iter().map(|(_, length)| length).collect()
     }
 }
 

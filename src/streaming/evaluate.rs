@@ -8,7 +8,7 @@ use super::prepare::{Inputs, in_parallel, in_pool};
 use super::scores::{OwnClass, Sums, correct, targets};
 use super::targets::{LabelledRow, by_column, labelled_rows};
 use crate::heads::checked::Checked;
-use crate::heads::{Head, Parameters};
+use crate::heads::{Head, ParametersView};
 use crate::real::SingleThreaded;
 use crate::{Real, Result};
 use ndarray::{ArrayView1, ArrayView2};
@@ -31,14 +31,15 @@ impl<F: Real> Streaming<F> {
     ///
     /// # Errors
     /// As [`Head::forward`].
-    pub fn evaluate(
+    pub fn evaluate<'p>(
         &mut self,
         head: &impl Head,
         features: ArrayView2<F>,
-        parameters: &Parameters<F>,
+        parameters: impl Into<ParametersView<'p, F>>,
         labels: ArrayView1<i64>,
     ) -> Result<Evaluated<F>> {
-        let checked = Checked::new(head, features, parameters, None)?;
+        let parameters = parameters.into();
+        let checked = Checked::new(head, features, &parameters, None)?;
         let weights = parameters.weights.as_standard_layout();
         let bias = checked.bias.as_ref().map(|bias| bias.as_standard_layout());
         let weights_in_order = weights.as_slice().expect("in standard layout");

@@ -15,7 +15,10 @@ use super::unit_block::matrix;
 use crate::heads::checked::Checked;
 use crate::heads::gradient_bound::{Lengths, Residuals, check_gradients};
 use crate::heads::rules::{rules_of, steepest};
-use crate::heads::{BatchStatistics, Gradients, Head, Parameters, State, THRESHOLD, is_trained};
+use crate::heads::{
+    BatchStatistics, Gradients, Head, Parameters, ParametersMut, ParametersView, State, THRESHOLD, is_trained,
+    make_standard,
+};
 use crate::ops::{Objective, rows};
 use crate::optim::{Moments, Optimizer};
 use crate::real::SingleThreaded;
@@ -96,11 +99,11 @@ impl<F: Real> Streaming<F> {
     ///
     /// # Errors
     /// As [`Head::forward`].
-    pub fn forward_backward<'a>(
+    pub fn forward_backward<'a, 'p>(
         &mut self,
         head: &impl Head,
         features: ArrayView2<F>,
-        parameters: &Parameters<F>,
+        parameters: impl Into<ParametersView<'p, F>>,
         objective: impl Into<Objective<'a, F>>,
     ) -> Result<(Step<F>, Gradients<F>)> {
         let mut gradients = Gradients::default();
@@ -113,16 +116,16 @@ impl<F: Real> Streaming<F> {
     ///
     /// # Errors
     /// As [`Head::forward`]; `gradients` are then of no use.
-    pub fn forward_backward_into<'a>(
+    pub fn forward_backward_into<'a, 'p>(
         &mut self,
         head: &impl Head,
         features: ArrayView2<F>,
-        parameters: &Parameters<F>,
+        parameters: impl Into<ParametersView<'p, F>>,
         objective: impl Into<Objective<'a, F>>,
         gradients: &mut Gradients<F>,
     ) -> Result<Step<F>> {
-        let objective = objective.into();
-        let checked = Checked::new(head, features, parameters, objective.sampled_from)?;
+        let (parameters, objective) = (parameters.into(), objective.into());
+        let checked = Checked::new(head, features, &parameters, objective.sampled_from)?;
         let weights = parameters.weights.as_standard_layout();
         let bias = checked.bias.as_ref().map(|bias| bias.as_standard_layout());
         let d_features = zeros_unless_of_shape(&mut gradients.d_features, features.dim());
@@ -149,9 +152,31 @@ impl<F: Real> Streaming<F> {
         objective: impl Into<Objective<'a, F>>,
         update: Update<F>,
     ) -> Result<Step<F>> {
-        let lengths: Vec<_> = parameters.trained(head).into_iter().map(|(_, length)| length).collect();
-        parameters.make_standard();
+        make_standard(&mut parameters.weights);
         let Parameters { weights, vectors, state } = parameters;
+        let parameters = ParametersMut { weights: weights.view_mut(), vectors, state };
+        self.train_step_in_place(head, features, parameters, objective, update)
+    }
+
+    /// [`train_step`](Self::train_step) on class vectors in any memory.
+    ///
+    /// # Errors
+    /// As there; [`Error::Shape`] unless the class vectors are in row-major order, without gaps.
+    pub fn train_step_in_place<'a>(
+        &mut self,
+        head: &impl Head,
+        features: ArrayView2<F>,
+        parameters: ParametersMut<F>,
+        objective: impl Into<Objective<'a, F>>,
+        update: Update<F>,
+    ) -> Result<Step<F>> {
+        let lengths = parameters.trained_lengths(head);
+        let ParametersMut { mut weights, vectors, state } = parameters;
+        if !weights.is_standard_layout() {
+            let expected = "this shape in row-major order, without gaps, to be updated in place".into();
+            return Err(Error::Shape { what: "weights", found: weights.shape().to_vec(), expected });
+        }
+        vectors.values_mut().for_each(make_standard);
         let objective = objective.into();
         let checked = Checked::of_parts(head, features, weights.view(), vectors, state, objective.sampled_from)?;
         update.check(&lengths)?;
@@ -160,7 +185,7 @@ impl<F: Real> Streaming<F> {
 
         let bias = checked.bias.as_ref().map(|bias| bias.to_slice().expect("made standard above"));
         let class_vectors = ClassVectors::Updated {
-            weights: weights.as_slice_mut().expect("made standard above"),
+            weights: weights.as_slice_mut().expect("checked above"),
             moments: of_weights.view_mut(),
             by: WeightUpdate { optimizer: *optimizer, step, learning_rate },
         };

@@ -421,7 +421,7 @@ impl<H: StoredHead> Trainer<H> {
                 Ok((step.loss.into(), step.statistics, step.gradient_norm))
             }
             Kernel::Explicit => {
-                let (loss, cache) = head.forward(embeddings, parameters, objective)?;
+                let (loss, cache) = head.forward(embeddings, &*parameters, objective)?;
                 let statistics = cache.statistics;
                 parameters.state = cache.state.clone();
                 let gradients = head.backward(cache);

@@ -1,11 +1,11 @@
 //! Optimizers refuse what they cannot work with, and leave the values as they were.
 
 use super::case::moments;
-use arcos::heads::{Gradients, NormSoftmax};
+use arcos::heads::{Gradients, NormSoftmax, ParametersMut, Softmax};
 use arcos::optim::{AdamW, Moments, Optimizer, RmsProp, Sgd, Trained};
 use arcos::streaming::{Streaming, Update};
 use arcos::{AnyHead, Error, Head, Parameters, Real};
-use ndarray::{Array2, ShapeBuilder, array};
+use ndarray::{Array2, ArrayViewMut2, ShapeBuilder, array};
 
 fn all() -> [Optimizer; 3] {
     [Optimizer::Sgd(Sgd::default()), Optimizer::RmsProp(RmsProp::default()), Optimizer::AdamW(AdamW::default())]
@@ -192,4 +192,39 @@ fn the_streaming_step_with_its_update_refuses_the_same() {
             assert_eq!(parameters, before);
         }
     }
+}
+
+#[test]
+fn class_vectors_in_any_memory_are_stepped_where_they_are() -> arcos::Result<()> {
+    let (features, labels) = (array![[0.3, -1.2, 0.8], [1.1, 0.4, -0.2]], array![2, 0]);
+    let head = Softmax {};
+    let weights = Array2::from_shape_fn((4, 3), |(class, column)| (class * 3 + column) as f64 / 7.0 - 0.8);
+    for optimizer in all() {
+        let mut owned = head.initial_parameters(weights.clone())?;
+        let (mut vectors, mut state) = (owned.vectors.clone(), owned.state.clone());
+        let mut memory = vec![9.0; 14];
+        memory[1..13].copy_from_slice(weights.as_slice().expect("in standard layout"));
+        let (mut of_owned, mut of_memory) = (moments(&optimizer, &head, &owned), moments(&optimizer, &head, &owned));
+        let mut kernel = Streaming::default();
+        for step in 1..=3 {
+            let update =
+                |moments| Update { optimizer: &optimizer, moments, step, learning_rate: 0.1, d_features: None };
+            kernel.train_step(&head, features.view(), &mut owned, labels.view(), update(&mut of_owned))?;
+            let weights = ArrayViewMut2::from_shape((4, 3), &mut memory[1..13]).expect("twelve elements");
+            let parameters = ParametersMut { weights, vectors: &mut vectors, state: &mut state };
+            kernel.train_step_in_place(&head, features.view(), parameters, labels.view(), update(&mut of_memory))?;
+        }
+        assert_eq!(memory[1..13], owned.weights.into_raw_vec_and_offset().0, "{optimizer:?}");
+        assert_eq!((memory[0], memory[13], vectors, state), (9.0, 9.0, owned.vectors, owned.state), "{optimizer:?}");
+
+        let (mut vectors, mut state) = (head.initial_parameters(weights.clone())?.vectors, Default::default());
+        let mut columns = Array2::from_elem((4, 3).f(), 0.5);
+        let parameters = ParametersMut { weights: columns.view_mut(), vectors: &mut vectors, state: &mut state };
+        let update =
+            Update { optimizer: &optimizer, moments: &mut of_memory, step: 4, learning_rate: 0.1, d_features: None };
+        let refused = kernel.train_step_in_place(&head, features.view(), parameters, labels.view(), update);
+        assert!(matches!(refused, Err(Error::Shape { what: "weights", .. })), "{refused:?}");
+        assert_eq!(columns, Array2::from_elem((4, 3), 0.5));
+    }
+    Ok(())
 }

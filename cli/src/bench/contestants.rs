@@ -216,12 +216,12 @@ impl<F: Real> Track<F> {
                 self.d_features = d_features;
             }
             Contestant::Explicit => {
-                let (loss, cache) = head.forward(features, parameters, labels)?;
+                let (loss, cache) = head.forward(features, &*parameters, labels)?;
                 black_box((loss, head.backward(cache)));
             }
             Contestant::Streaming => {
                 let (kernel, gradients) = (&mut self.kernel, &mut self.gradients);
-                let step = kernel.forward_backward_into(head, features, parameters, labels, gradients)?;
+                let step = kernel.forward_backward_into(head, features, &*parameters, labels, gradients)?;
                 (self.filtered, self.loss) = (step.filtered, step.loss.to_double());
             }
             Contestant::FusedUpdate | Contestant::FrozenUpdate => {
@@ -249,7 +249,7 @@ impl<F: Real> Track<F> {
             }
             Contestant::SeparateUpdate => {
                 let (kernel, gradients) = (&mut self.kernel, &mut self.gradients);
-                kernel.forward_backward_into(head, features, parameters, labels, gradients)?;
+                kernel.forward_backward_into(head, features, &*parameters, labels, gradients)?;
                 update_in_parallel(&self.optimizer, head, parameters, gradients, &mut self.moments);
             }
         }
