@@ -9,6 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -37,9 +38,6 @@ const ASTRAY: f64 = 1.3;
 /// How many classes are like a row's own, if there are so many.
 const LIKE_IT: RangeInclusive<usize> = 5..=50;
 
-/// Coprime to any number of classes that is not a multiple of it: multiples of it go through all classes, neighbours far apart.
-const STRIDE: usize = 7919;
-
 /// The arrays of a case.
 pub(super) const ARRAYS: [&str; 3] = ["features", "weights", "labels"];
 
@@ -58,7 +56,7 @@ impl<F: Real> Case<F> {
         let numbers = classes.checked_mul(centres).and_then(|rows| arrays(rows.checked_add(batch)?));
         memory::check::<F>("size (batch, dim, classes)", format!("({batch}, {dimension}, {classes})"), numbers)?;
         let mut weights = uniform_rows(classes * centres, dimension, 0);
-        let labels = Array1::from_shape_fn(batch, |row| (row * STRIDE % classes) as i64);
+        let labels = Array1::from_shape_fn(batch, |row| (row * 7919 % classes) as i64);
         let mut features = uniform_rows(batch, dimension, 1);
         let own: Vec<_> = labels.iter().map(|&label| label as usize * centres).collect();
         let alike = if regime == Regime::Late { make_alike(&mut weights, &own, centres) } else { Vec::new() };
@@ -97,11 +95,15 @@ fn make_alike<F: Real>(weights: &mut Array2<F>, own: &[usize], centres: usize) -
     let classes = weights.nrows() / centres;
     let each = (classes.saturating_sub(own.len()) / own.len()).min(*LIKE_IT.end());
     let mut rng = ChaCha8Rng::seed_from_u64(2);
-    let mut next = own.len();
+    // Multiples of a number that is coprime to theirs go through all classes, of this one so that a few neighbours are spread evenly.
+    let golden_section = (classes as f64 * 0.618) as usize;
+    let stride = (golden_section.max(1)..).find(|&stride| is_coprime(stride, classes)).expect("a prime, at the latest");
+    let is_labelled: HashSet<_> = own.iter().collect();
+    let places = (0..classes).map(|number| number * stride % classes * centres);
+    let mut free = places.filter(|place| !is_labelled.contains(place));
     let mut alike_to = |&own: &usize| {
         let count = rng.random_range(LIKE_IT).min(each);
-        let alike = (next..next + count).map(|number| number * STRIDE % classes * centres).collect::<Vec<_>>();
-        next += count;
+        let alike: Vec<_> = free.by_ref().take(count).collect();
         for &other in &alike {
             let likeness: f64 = rng.random_range(LIKENESS);
             let own = weights.row(own).to_owned();
@@ -111,6 +113,10 @@ fn make_alike<F: Real>(weights: &mut Array2<F>, own: &[usize], centres: usize) -
         alike
     };
     own.iter().map(&mut alike_to).collect()
+}
+
+fn is_coprime(a: usize, b: usize) -> bool {
+    if b == 0 { a == 1 } else { is_coprime(b, a % b) }
 }
 
 /// Rows of about norm 1, each element uniform around 0. Every row has its own random stream, so that threads can share the work.
