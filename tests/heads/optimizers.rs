@@ -202,7 +202,7 @@ fn class_vectors_in_any_memory_are_stepped_where_they_are() -> arcos::Result<()>
     for optimizer in all() {
         let mut owned = head.initial_parameters(weights.clone())?;
         let (mut vectors, mut state) = (owned.vectors.clone(), owned.state.clone());
-        let mut memory = vec![9.0; 14];
+        let mut memory = [9.0; 14];
         memory[1..13].copy_from_slice(weights.as_slice().expect("in standard layout"));
         let (mut of_owned, mut of_memory) = (moments(&optimizer, &head, &owned), moments(&optimizer, &head, &owned));
         let mut kernel = Streaming::default();
