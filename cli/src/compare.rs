@@ -59,15 +59,6 @@ pub(super) struct Args {
     /// The default heads with their papers' scales and margins, rather than with those that suit frozen features: 16 and 0.1
     #[arg(long, conflicts_with = "heads")]
     paper: bool,
-    #[command(flatten)]
-    head_args: HeadArgs,
-    #[command(flatten)]
-    data: DataArgs,
-    /// CUB-200-2011, for the names of its classes [default: as --class-names]
-    #[arg(long, value_name = "DIR", conflicts_with = "class_names", help_heading = "Data")]
-    cub: Option<PathBuf>,
-    #[command(flatten)]
-    train: TrainArgs,
     /// Train each head so many times, with seeds from --seed: the table has means and standard deviations, the figure bands
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
     seeds: usize,
@@ -78,6 +69,15 @@ pub(super) struct Args {
     /// trained, in DIR/unfinished until then
     #[arg(long, value_name = "DIR", default_value = "arcos-compare")]
     out: PathBuf,
+    #[command(flatten)]
+    head_args: HeadArgs,
+    #[command(flatten)]
+    data: DataArgs,
+    /// CUB-200-2011, for the names of its classes [default: as --class-names]
+    #[arg(long, value_name = "DIR", conflicts_with = "class_names", help_heading = "Data")]
+    cub: Option<PathBuf>,
+    #[command(flatten)]
+    train: TrainArgs,
 }
 
 fn heads_help() -> String {

@@ -40,17 +40,6 @@ pub(super) struct Args {
     /// The head; where it has no --scale of its own and its scale follows the batch, that is the scale of the step before
     #[arg(long, ignore_case = true, value_parser = head_names())]
     head: String,
-    #[command(flatten)]
-    head_args: HeadArgs,
-    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_number, help = head_state::help())]
-    state: Vec<(String, f64)>,
-    /// A number that the head trains: log_scale of --scale learned, alpha of l2-softmax, threshold of a loss that has one [default: where
-    /// training begins]
-    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_number)]
-    parameter: Vec<(String, f64)>,
-    /// Bias (C,) of softmax and l2-softmax [default: zero]
-    #[arg(long, value_name = "FILE")]
-    bias: Option<PathBuf>,
     /// Features (B, D): .npy, .npz or archive.npz:name; f32 or f64 set the precision, f16 and integers become f32
     #[arg(long, value_name = "FILE")]
     features: PathBuf,
@@ -64,6 +53,20 @@ pub(super) struct Args {
     /// The label of the first class
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     labels_start: i64,
+    /// Bias (C,) of softmax and l2-softmax [default: zero]
+    #[arg(long, value_name = "FILE")]
+    bias: Option<PathBuf>,
+    /// A number that the head trains: log_scale of --scale learned, alpha of l2-softmax, threshold of a loss that has one [default: where
+    /// training begins]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_number)]
+    parameter: Vec<(String, f64)>,
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_number, help = head_state::help())]
+    state: Vec<(String, f64)>,
+    /// Where the .npy files go
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    head_args: HeadArgs,
     #[command(flatten)]
     objective: ObjectiveArgs,
     /// How much each row counts (B,) [default: all alike]
@@ -82,9 +85,6 @@ pub(super) struct Args {
     /// several; not with --reduction none
     #[arg(long, value_name = "NAME[:WEIGHT]", value_parser = weighted_penalty, help_heading = "Objective")]
     penalty: Vec<WeightedPenalty>,
-    /// Where the .npy files go
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
 }
 
 #[derive(Clone, Copy, PartialEq, clap::ValueEnum)]

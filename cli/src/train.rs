@@ -47,12 +47,6 @@ pub(super) struct Args {
     /// The head
     #[arg(long, ignore_case = true, value_parser = head_names(), required_unless_present = "resume")]
     head: Option<String>,
-    #[command(flatten)]
-    head_args: HeadArgs,
-    #[command(flatten)]
-    pub data: DataArgs,
-    #[command(flatten)]
-    train: TrainArgs,
     /// Where the run goes
     #[arg(long, value_name = "DIR", default_value = "arcos-run")]
     out: PathBuf,
@@ -68,6 +62,12 @@ pub(super) struct Args {
     /// Epochs (5) or time (90s, 10min, 2h) between two checkpoints, at most so much is lost in a crash; the end and signals always leave one
     #[arg(long, value_name = "EPOCHS|TIME", default_value_t)]
     checkpoint_every: CheckpointEvery,
+    #[command(flatten)]
+    head_args: HeadArgs,
+    #[command(flatten)]
+    pub data: DataArgs,
+    #[command(flatten)]
+    train: TrainArgs,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {

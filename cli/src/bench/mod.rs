@@ -38,8 +38,6 @@ pub(super) struct Args {
     /// The head
     #[arg(long, ignore_case = true, value_parser = head_names(), default_value = "arcface")]
     head: String,
-    #[command(flatten)]
-    head_args: HeadArgs,
     /// Rows in the batch B
     #[arg(long, value_name = "B", default_value_t = 512, value_parser = at_least_one)]
     batch: usize,
@@ -52,8 +50,6 @@ pub(super) struct Args {
     /// How features lie to class vectors
     #[arg(long, value_enum, default_value_t = Regime::Dense)]
     regime: Regime,
-    #[command(flatten)]
-    kernel: KernelArgs,
     /// Element type, or f32 with the kernel's products in bf16; the bare products are in f32 then
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     precision: Precision,
@@ -78,6 +74,10 @@ pub(super) struct Args {
     /// Write features.npy, weights.npy and labels.npy (of the last number of classes), to time another framework on
     #[arg(long, value_name = "DIR")]
     save_arrays: Option<PathBuf>,
+    #[command(flatten)]
+    head_args: HeadArgs,
+    #[command(flatten)]
+    kernel: KernelArgs,
 }
 
 /// More threads than any machine has work for; some ten thousand times as many would never all be started.

@@ -46,10 +46,6 @@ Examples:
   arcos tune --data DIR --heads norm-softmax,cosface --scales 16,32,64 --margins 0.05,0.1 --steps 3000
   arcos tune --data DIR --resume --budget 10min")]
 pub(super) struct Args {
-    #[command(flatten)]
-    data: DataArgs,
-    #[command(flatten)]
-    space: SpaceArgs,
     /// Folds of training rows
     #[arg(long, value_name = "N", default_value_t = 5)]
     folds: usize,
@@ -68,6 +64,10 @@ pub(super) struct Args {
     /// Where all goes
     #[arg(long, value_name = "DIR", default_value = "arcos-tune")]
     out: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    space: SpaceArgs,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
