@@ -1,5 +1,6 @@
 //! `arcos tune`
 
+mod former_run;
 mod heat_map;
 mod record;
 mod report;
@@ -79,6 +80,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     let files = report::FILES.map(|name| args.out.join(name));
     outputs::refuse_inputs(files.iter().chain([&args.out.join(RUN)]), &args.data.files())?;
+    outputs::refuse_others(&files[0], &Record::KEYS, &files)?;
     outputs::check_places(&args.out, &files)?;
     let Data { train, test, .. } = args.data.read()?;
     let candidates = args.space.candidates(train.rows() - train.unlabelled_rows(), args.seed)?;
@@ -87,6 +89,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let _lock = lock(&args.out)?;
     let begun = Record::begin(&args.out, &search, &train, &candidates, args.resume);
     let (mut record, known) = begun.inspect_err(|_| new.remove())?;
+    former_run::check(&args.out.join(RUN), record.run_epochs())?;
     tell(format_args!(
         "{}: {} to be tried, {} trainings at most",
         counted(train.rows(), "training row"),
@@ -102,6 +105,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     report::leave(&args.out, &candidates, &found)?;
     tell(report::text(&candidates, &found));
     let chosen = &candidates[found.chosen];
+    former_run::remove(&args.out.join(RUN), record.run_epochs())?;
+    record.leaves_run(chosen.config.epochs)?;
     refit(args, chosen, train, test.as_ref())
 }
 
@@ -183,11 +188,6 @@ fn refit(args: &Args, chosen: &Candidate, train: Dataset, test: Option<&Dataset>
     let out = args.out.join(RUN);
     let record =
         RunRecord { data: Some(training_rows(&args.data)), keep: 1, checkpoint_every: CheckpointEvery::default() };
-    if out.exists() {
-        // Of this search's last end: what it had chosen then.
-        super::run_files::refuse_others(&out)?;
-        std::fs::remove_dir_all(&out).map_err(|error| Error::io("remove", &out, error))?;
-    }
     let trainer = train_to_end(&chosen.head, Trainer::new(chosen.config.clone(), train, None)?, &out, &record)?;
     tell(format_args!("trained on all training rows: {}", out.display()));
     if let Some(test) = test {

@@ -22,6 +22,9 @@ struct Stored {
     repeats: usize,
     seed: u64,
     train: DataChecksum,
+    /// Those of the run that is beside the file, or is being trained.
+    #[serde(default)]
+    run_epochs: Option<usize>,
     trials: Vec<StoredTrial>,
 }
 
@@ -42,6 +45,8 @@ pub(super) struct Record {
 
 impl Record {
     pub const FILE: &str = "search.json";
+    /// Fields by which it is known.
+    pub const KEYS: [&str; 2] = ["folds", "trials"];
 
     /// Begins a record in `directory`, or goes on with the one that is there: the trials of these candidates that it has come with it.
     ///
@@ -57,7 +62,8 @@ impl Record {
         let path = directory.join(Self::FILE);
         let &Search { folds, repeats, seed, .. } = search;
         let train = DataChecksum::new(train)?;
-        let mut stored = Stored { format: FORMAT.into(), folds, repeats, seed, train, trials: Vec::new() };
+        let mut stored =
+            Stored { format: FORMAT.into(), folds, repeats, seed, train, run_epochs: None, trials: Vec::new() };
         let refused = |found: &str, expected: &str| Error::File {
             path: path.clone(),
             found: found.into(),
@@ -78,6 +84,7 @@ impl Record {
                     return Err(refused("is of other data, folds, repeats or another seed", "those of this search"));
                 }
                 stored.trials = known.trials;
+                stored.run_epochs = known.run_epochs;
             }
         }
         let number = |name: &str| candidates.iter().position(|candidate| candidate.options == name);
@@ -96,6 +103,17 @@ impl Record {
             true => Ok(()),
             false => self.write(),
         }
+    }
+
+    /// The epochs of the run that an earlier end of the search has left, if there was one.
+    pub fn run_epochs(&self) -> Option<usize> {
+        self.stored.run_epochs
+    }
+
+    /// Notes that a run of so many epochs is about to be beside the file.
+    pub fn leaves_run(&mut self, epochs: usize) -> Result<()> {
+        self.stored.run_epochs = Some(epochs);
+        self.write()
     }
 
     /// Writes the file, if there is anything to write.

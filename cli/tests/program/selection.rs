@@ -129,6 +129,23 @@ fn a_search_goes_on_where_it_was_and_its_command_does_the_same() {
     let other = [&base[..], &["--resume", "--seed", "1"]].concat();
     assert!(complaint(&arcos(directory.path(), &other), 1).contains("another seed"));
 
+    // What is no search's, or has been worked on since, stays.
+    let refuses = |out: &str, more: &[&str], expected: &str| {
+        let message = complaint(&arcos(directory.path(), &[&search[..], &["--out", out], more].concat()), 1);
+        assert!(message.contains(expected), "{message}");
+    };
+    fs::write(out.join("run/thesis.txt"), "years").expect("writable");
+    refuses("out", &["--resume"], "out/run/thesis.txt: is no part of a run");
+    fs::remove_file(out.join("run/thesis.txt")).expect("there");
+    stdout(&arcos(directory.path(), &["train", "--resume", "--out", "out/run", "--epochs", "50"]));
+    refuses("out", &["--resume"], "past epoch");
+    fs::create_dir_all(directory.path().join("others/run")).expect("writable");
+    refuses("others", &[], "others/run: is in the way");
+    fs::create_dir(directory.path().join("figures")).expect("writable");
+    fs::write(directory.path().join("figures/candidates.csv"), "mine").expect("writable");
+    refuses("figures", &[], "figures/candidates.csv");
+    assert_eq!(fs::read_to_string(directory.path().join("figures/candidates.csv")).expect("there"), "mine");
+
     let fewer = [&search[..], &["--candidates", "2", "--out", "fewer"]].concat();
     assert!(stdout(&arcos(directory.path(), &fewer)).contains("2 combinations"));
     let open = [&search[..], &["--open-set", "--out", "open"]].concat();
