@@ -73,10 +73,10 @@ impl SpaceArgs {
     /// transforms, steps and rates.
     ///
     /// # Errors
-    /// What is wrong with one of the settings; [`Error::Setting`] for values that no head takes.
+    /// What is wrong with one of the settings; [`Error::Setting`] where no candidate is left.
     pub fn candidates(&self, rows: usize, seed: u64) -> Result<Vec<Candidate>> {
         let mut candidates = Vec::new();
-        for spec in self.specs()? {
+        for spec in self.specs() {
             let [(head, any_head)] = &named_heads(&[&spec], &[])?[..] else { continue };
             for &transform in &self.transforms {
                 for &steps in &self.steps {
@@ -100,26 +100,22 @@ impl SpaceArgs {
     }
 
     /// Every head with every margin and scale that it takes and has not been given.
-    fn specs(&self) -> Result<Vec<String>> {
+    fn specs(&self) -> Vec<String> {
         let mut specs = Vec::new();
-        let (mut takes_scale, mut takes_margin) = (false, false);
         for head in self.heads.iter().map(|head| head.trim().to_lowercase()).filter(|head| !head.is_empty()) {
             let name = head.split(':').next().unwrap_or_default().trim().to_owned();
             let free = |option: &str| AnyHead::takes(&name, option) && !head.contains(&format!(":{option}="));
-            let values = |option: &str, values: &[String], takes: &mut bool| match free(option) {
-                true => {
-                    *takes = true;
-                    values.iter().map(|value| format!(":{option}={}", value.trim())).collect()
-                }
+            let values = |option: &str, values: &[String]| match free(option) {
+                true => values.iter().map(|value| format!(":{option}={}", value.trim())).collect(),
                 false => vec![String::new()],
             };
-            for margin in values("margin", &self.margins, &mut takes_margin) {
-                for scale in values("scale", &self.scales, &mut takes_scale) {
+            for margin in values("margin", &self.margins) {
+                for scale in values("scale", &self.scales) {
                     specs.push(format!("{head}{margin}{scale}"));
                 }
             }
         }
-        Ok(specs)
+        specs
     }
 
     #[expect(clippy::too_many_arguments, reason = "one value of each thing that is varied")]
