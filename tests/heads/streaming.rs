@@ -189,10 +189,11 @@ proptest! {
 
     #[test]
     fn equals_the_explicit_step_in_single_precision(case in large_case(), setting in setting()) {
-        // Logits of this size are rounded to this much, and the gradient near a pole, a small difference of unit vectors, to that much.
+        // Logits of this size are rounded to this much, and the gradient near a pole, a small difference of unit vectors, to that much:
+        // two lengths, two divisions and a sum make up to four roundings of a cosine in either engine.
         assert_equals_explicit::<f32>(&case, setting, |scale, arrays| {
             let pole = if is_on_sphere(&arrays.head) { arrays.pole_factor() } else { 1.0 };
-            f64::from(f32::EPSILON) * (64.0 * (1.0 + scale) * choice_factor(&arrays.head)).max(4.0 * pole)
+            f64::from(f32::EPSILON) * (64.0 * (1.0 + scale) * choice_factor(&arrays.head)).max(8.0 * pole)
         })?;
     }
 }
