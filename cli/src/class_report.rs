@@ -79,7 +79,8 @@ fn write_csv(path: &Path, heads: &[&str], rows: &[ClassRow]) -> Result<()> {
         let heading = ["label", "class", "test_rows"].into_iter().chain(heads.iter().copied());
         writer.write_record(heading).map_err(io::Error::other)?;
         for row in rows {
-            let fields = [row.label.to_string(), csv_text(row.name).into_owned(), row.rows.to_string()];
+            let fields =
+                [csv_text(&row.label.to_string()).into_owned(), csv_text(row.name).into_owned(), row.rows.to_string()];
             let fields = fields.into_iter().chain(row.accuracies.iter().map(f64::to_string));
             writer.write_record(fields.collect::<Vec<_>>()).map_err(io::Error::other)?;
         }

@@ -55,7 +55,21 @@ pub(super) fn advice_on(error: &Error) -> &'static str {
         Error::OtherSettings { .. } => {
             "; what may differ is --epochs, --keep, --checkpoint-every, --class-names and where its data are"
         }
-        Error::MissingImages { .. } => "; --allow-missing leaves out those that are",
+        Error::MissingImages { missing, images, .. } if missing < images => {
+            "; --allow-missing leaves out those that are"
+        }
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaving_out_missing_images_is_advised_where_others_are_there() {
+        let missing = |missing| Error::MissingImages { path: "a.jpg".into(), missing, images: 3, split: "train" };
+        assert!(advice_on(&missing(2)).contains("--allow-missing"));
+        assert_eq!(advice_on(&missing(3)), "");
     }
 }

@@ -154,7 +154,7 @@ fn check_replaceable(manifest: &Manifest, before: Option<&Manifest>, options: &O
     Err(Error::File {
         path: out.into(),
         found: format!("holds {found}"),
-        expected: "another directory, or leave to overwrite them".into(),
+        expected: "another directory, or the option overwrite".into(),
     })
 }
 

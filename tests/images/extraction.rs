@@ -360,7 +360,7 @@ fn splits_of_one_kind_stand_side_by_side_and_others_are_refused() {
     other.preprocessing.normalisation = Normalisation::Imagenet;
     let message = place.extract(&other).expect_err("another normalisation").to_string();
     assert!(message.contains("holds features of another network, preprocessing or set of classes"), "{message}");
-    assert!(message.contains("expected another directory, or leave to overwrite them"), "{message}");
+    assert!(message.contains("expected another directory, or the option overwrite"), "{message}");
     assert_eq!(place.files(), before);
 
     // Whatever else the features of both splits should have in common.
