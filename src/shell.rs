@@ -1,5 +1,6 @@
 //! Paths as a shell takes them, in messages that hold commands.
 
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -7,12 +8,20 @@ use std::path::Path;
 /// text, are printed by the shell itself.
 pub fn word(path: &Path) -> String {
     let bytes = path.as_os_str().as_encoded_bytes();
-    let dashed = if bytes.starts_with(b"-") { [b"./", bytes].concat() } else { bytes.to_vec() };
+    quoted(&if bytes.starts_with(b"-") { [b"./", bytes].concat() } else { bytes.to_vec() })
+}
+
+/// One word of a POSIX shell that may be an option, otherwise as [`word`].
+pub fn argument(text: &OsStr) -> String {
+    quoted(text.as_encoded_bytes())
+}
+
+fn quoted(bytes: &[u8]) -> String {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./=+,:@%".contains(byte);
-    match str::from_utf8(&dashed) {
+    match str::from_utf8(bytes) {
         Ok(text) if !text.is_empty() && text.bytes().all(|byte| is_plain(&byte)) => text.into(),
         Ok(text) if !text.contains(steers_terminal) => format!("'{}'", text.replace('\'', "'\\''")),
-        _ => printed(&dashed),
+        _ => printed(bytes),
     }
 }
 
@@ -52,7 +61,6 @@ pub fn steers_terminal(letter: char) -> bool {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     use std::process::Command;
 
@@ -80,5 +88,7 @@ mod tests {
             let expected = if name.ends_with(b"\n") { [&dashed, &b"/"[..]].concat() } else { dashed };
             assert_eq!(output.stdout, expected, "{word}");
         }
+        assert_eq!(argument(OsStr::new("--two words")), "'--two words'");
+        assert_eq!(argument(OsStr::new("--resume")), "--resume");
     }
 }

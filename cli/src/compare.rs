@@ -1,17 +1,16 @@
 //! `arcos compare`
 
 use super::baselines::{self, Baselines};
-use super::checkpoint_every::CheckpointEvery;
 use super::class_report;
 use super::comparison::Comparison;
 use super::data_args::{Data, DataArgs};
 use super::failure::Failure;
 use super::head_args::HeadArgs;
 use super::head_specs::named_heads;
-use super::run_record::RunRecord;
+use super::run_record::{MadeBy, RunRecord};
 use super::table::{Outcome, RunOutcome, open_set_table, table};
 use super::train::{remark_on_few_rows, remark_on_frozen_features, retrieve, train_to_end};
-use super::train_args::{TrainArgs, at_least_one};
+use super::train_args::TrainArgs;
 use super::{comparison_plot, complain, only_with, open_set, outputs, plot, tell, verdicts};
 use arcos::data::{ClassTable, Dataset, Transform, TransformKind, cub};
 use arcos::train::{TrainConfig, Trainer};
@@ -60,8 +59,8 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "heads")]
     paper: bool,
     /// Train each head so many times, with seeds from --seed: the table has means and standard deviations, the figure bands
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
-    seeds: usize,
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: u64,
     /// Leave out class means, nearest rows and logistic regression, which show what the features alone are worth
     #[arg(long)]
     no_baselines: bool,
@@ -105,6 +104,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         }
     };
     let heads = named_heads(&names, &given)?;
+    if args.train.seed.checked_add(args.seeds - 1).is_none() {
+        let (value, expected) = (args.train.seed.to_string(), format!("at most 2^64 - {}", args.seeds));
+        return Err(Error::Setting { name: "seed", value, expected }.into());
+    }
     let with_config = |(name, head)| Ok((name, args.train.config(head)?));
     let configs = heads.into_iter().map(with_config).collect::<Result<Vec<_>>>()?;
     outputs::check_places(&args.out, &[])?;
@@ -132,7 +135,7 @@ pub(super) struct Plan {
     /// By name.
     pub configs: Vec<(String, TrainConfig)>,
     /// How often each is trained, the seed one higher each time.
-    pub seeds: usize,
+    pub seeds: u64,
     /// Whether classifiers that are no heads are beside them.
     pub has_baselines: bool,
 }
@@ -146,7 +149,7 @@ impl Plan {
     ) -> impl Iterator<Item = (String, TrainConfig)> + use<'a> {
         let seeds = self.seeds;
         (0..seeds).map(move |number| {
-            let config = TrainConfig { seed: config.seed + number as u64, ..config.clone() };
+            let config = TrainConfig { seed: config.seed + number, ..config.clone() };
             let name = if seeds == 1 { name.to_owned() } else { format!("{name}:seed={}", config.seed) };
             (name, config)
         })
@@ -175,7 +178,7 @@ pub(super) fn compare(
     let of_classes = named_classes.iter().flat_map(|_| class_report::FILES);
     let figures: Vec<&str> = [FIGURE, TABLE].into_iter().chain(of_unseen).chain(of_classes).collect();
     let runs: Vec<_> = plan.configs.iter().flat_map(|(name, config)| plan.runs(name, config)).collect();
-    let of_runs: Vec<_> = runs.iter().map(|(name, config)| (name.as_str(), config.epochs)).collect();
+    let of_runs: Vec<_> = runs.iter().map(|(name, _)| name.as_str()).collect();
     let inputs = files.map(DataArgs::files).unwrap_or_default();
     let mut comparison = Comparison::begin(out, &of_runs, &figures, &inputs)?;
     let transform = plan.configs.first().map_or(TransformKind::None, |(_, config)| config.transform);
@@ -185,7 +188,7 @@ pub(super) fn compare(
     });
     let features = features.transpose()?;
 
-    let record = RunRecord { data: files.cloned(), keep: 1, checkpoint_every: CheckpointEvery::default() };
+    let record = RunRecord::made_by(MadeBy::Comparison, files.cloned());
     let mut outcomes: Vec<Outcome> = Vec::new();
     let mut failed: Vec<(String, Error)> = Vec::new();
     for (name, config) in &plan.configs {

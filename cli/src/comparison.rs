@@ -1,16 +1,16 @@
 //! The directory of a comparison, and its manifest `comparison.json`: runs and figures of the comparison that is there. Only what it lists
 //! is replaced by another one, once that one's heads are trained: until then its runs are in `unfinished/`, which has such a manifest, too.
 
+use super::former_run::FormerRun;
 use super::head_specs::directory;
-use super::run_files::foreign_file;
+use super::run_record::MadeBy;
 use arcos::data::without_byte_order_mark;
 use arcos::files::NewPlaces;
 use arcos::files::directory_lock::lock;
-use arcos::train::{RunDirectory, RunPosition};
 use arcos::{Error, Result, files::atomic_file};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 const MANIFEST: &str = "comparison.json";
@@ -35,9 +35,6 @@ struct HeadRun {
     head: String,
     /// The directory of its run, in this directory.
     run: String,
-    /// Those that it is trained for; manifests from before this was noted have none.
-    #[serde(default)]
-    epochs: Option<usize>,
 }
 
 impl Manifest {
@@ -64,15 +61,11 @@ impl Manifest {
         }
     }
 
-    /// What this one and an `earlier` one list, each once; of a head that both have, for the more epochs of the two.
+    /// What this one and an `earlier` one list, each once.
     fn joined(&self, earlier: Self) -> Self {
         let mut both = self.clone();
-        for head in earlier.heads {
-            match both.heads.iter_mut().find(|known| known.run == head.run) {
-                Some(known) => known.epochs = known.epochs.max(head.epochs),
-                None => both.heads.push(head),
-            }
-        }
+        let is_other = |head: &HeadRun| self.heads.iter().all(|known| known.run != head.run);
+        both.heads.extend(earlier.heads.into_iter().filter(is_other));
         both.files.extend(earlier.files.into_iter().filter(|file| !self.files.contains(file)));
         both
     }
@@ -88,11 +81,11 @@ fn is_plain(name: &str) -> bool {
     matches!((components.next(), components.next()), (Some(Component::Normal(only)), None) if only == name)
 }
 
-/// What is there of an earlier comparison, its runs with their locks.
+/// What is there of an earlier comparison.
 #[derive(Default)]
 struct Earlier {
     listed: Option<Manifest>,
-    runs: Vec<(PathBuf, Option<File>)>,
+    runs: Vec<FormerRun>,
     files: Vec<PathBuf>,
 }
 
@@ -111,14 +104,9 @@ impl Earlier {
                 });
             }
         }
-        let mut runs = Vec::new();
-        for run in of_earlier.iter().map(|head| directory.join(&head.run)) {
-            if is_there(&run)? {
-                let lock = lock_run(&run, inputs)?;
-                runs.push((run, lock));
-            }
-        }
-        refuse_extended(directory, of_earlier)?;
+        let runs =
+            of_earlier.iter().map(|head| FormerRun::find(&directory.join(&head.run), MadeBy::Comparison, inputs));
+        let runs = runs.filter_map(Result::transpose).collect::<Result<_>>()?;
         let mut there = Vec::new();
         for file in figures.iter().map(|file| directory.join(file)) {
             if is_there(&file)? {
@@ -134,11 +122,9 @@ impl Earlier {
     }
 
     fn remove(&mut self) -> Result<()> {
-        let removed = |path: &Path, outcome: io::Result<()>| outcome.map_err(|error| Error::io("remove", path, error));
-        for (run, _lock) in self.runs.drain(..) {
-            removed(&run, fs::remove_dir_all(&run))?;
-        }
-        self.files.drain(..).try_for_each(|file| removed(&file, fs::remove_file(&file)))
+        self.runs.drain(..).try_for_each(FormerRun::remove)?;
+        let removed = |file: PathBuf| fs::remove_file(&file).map_err(|error| Error::io("remove", &file, error));
+        self.files.drain(..).try_for_each(removed)
     }
 }
 
@@ -155,20 +141,19 @@ pub(super) struct Comparison {
 }
 
 impl Comparison {
-    /// Looks at the directory `out`, which is made where it is not there, for a comparison of `heads`, each with its epochs, that leaves `files`.
+    /// Looks at the directory `out`, which is made where it is not there, for a comparison of `heads` that leaves `files`.
     /// Changes nothing in it.
     ///
     /// # Errors
     /// [`Error::File`] where another process is writing, where something is in the way that no earlier comparison lists, or where something
-    /// that one lists holds what it did not make, a head that has been trained further, or one of the `inputs`.
-    pub fn begin(out: &Path, heads: &[(&str, usize)], files: &[&str], inputs: &[PathBuf]) -> Result<Self> {
+    /// that one lists holds what it did not make, a run that somebody has gone on with, or one of the `inputs`; [`Error::Io`] where it could not
+    /// be removed.
+    pub fn begin(out: &Path, heads: &[&str], files: &[&str], inputs: &[PathBuf]) -> Result<Self> {
         let mut new = NewPlaces::default();
         new.directory(out)?;
         // Where another process has the lock, the directory is that one's.
         let own_lock = lock(out)?;
-        let head_run =
-            |&(head, epochs): &(&str, usize)| HeadRun { head: head.into(), run: directory(head), epochs: Some(epochs) };
-        let heads: Vec<_> = heads.iter().map(head_run).collect();
+        let heads: Vec<_> = heads.iter().map(|&head| HeadRun { head: head.into(), run: directory(head) }).collect();
         let files: Vec<String> = files.iter().map(|&file| file.into()).collect();
         let look = |files, directory: &Path| Earlier::look(directory, &heads, files, inputs);
         let unfinished = out.join(UNFINISHED);
@@ -236,24 +221,6 @@ impl Drop for Comparison {
     }
 }
 
-/// Refuses to remove heads that have been trained for more epochs than the comparison that lists them.
-fn refuse_extended(directory: &Path, heads: &[HeadRun]) -> Result<()> {
-    let mut extended = Vec::new();
-    for HeadRun { run, epochs, .. } in heads {
-        let newest = RunDirectory::newest_position(&directory.join(run))?;
-        if let (Some(newest), &Some(epochs)) = (newest, epochs)
-            && newest > (RunPosition { epochs, batches: 0 })
-        {
-            extended.push(format!("{run} has come to {newest}, past epoch {epochs} of the comparison"));
-        }
-    }
-    if extended.is_empty() {
-        return Ok(());
-    }
-    let expected = "heads that nobody has trained further, to be replaced; another --out, or move them away".into();
-    Err(Error::File { path: directory.into(), found: extended.join("; "), expected })
-}
-
 /// Refuses what is no directory, if it is there: runs in it could not be moved.
 fn check_is_directory(path: &Path) -> Result<()> {
     if !is_there(path)? || (path.is_dir() && !path.is_symlink()) {
@@ -272,44 +239,21 @@ fn is_there(path: &Path) -> Result<bool> {
     }
 }
 
-/// The lock of a run that can be removed.
-fn lock_run(run: &Path, inputs: &[PathBuf]) -> Result<Option<File>> {
-    let in_the_way = |path: &Path, found: String| Error::File {
-        path: path.into(),
-        found,
-        expected: "what an earlier comparison left here, and no more; another --out, or move it away".into(),
-    };
-    if run.is_symlink() || !run.is_dir() {
-        return Err(in_the_way(run, "is not a directory".into()));
-    }
-    let lock = lock(run)?;
-    if let Some(foreign) = foreign_file(run)? {
-        return Err(in_the_way(&foreign, "is no part of a run".into()));
-    }
-    let place = fs::canonicalize(run).map_err(|error| Error::io("look at", run, error))?;
-    let is_inside = |input: &&PathBuf| fs::canonicalize(input).is_ok_and(|input| input.starts_with(&place));
-    match inputs.iter().find(is_inside) {
-        Some(input) => Err(in_the_way(run, format!("holds {}, which this command reads", input.display()))),
-        None => Ok(lock),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_two_comparisons_list_is_listed_once() {
-        let manifest = |runs: &[(&str, usize)], files: &[&str]| {
-            let head =
-                |&(run, epochs): &(&str, usize)| HeadRun { head: run.into(), run: run.into(), epochs: Some(epochs) };
+        let manifest = |runs: &[&str], files: &[&str]| {
+            let heads = runs.iter().map(|&run| HeadRun { head: run.into(), run: run.into() }).collect();
             let files = files.iter().map(|&file| file.into()).collect();
-            Manifest { format: FORMAT.into(), heads: runs.iter().map(head).collect(), files }
+            Manifest { format: FORMAT.into(), heads, files }
         };
-        let earlier = manifest(&[("softmax", 9), ("cosface", 9)], &["result.png", "open_set.png"]);
-        let both = manifest(&[("softmax", 3), ("adacos", 3)], &["result.png"]).joined(earlier);
-        let runs: Vec<_> = both.heads.iter().map(|head| (head.run.as_str(), head.epochs)).collect();
-        assert_eq!(runs, [("softmax", Some(9)), ("adacos", Some(3)), ("cosface", Some(9))]);
+        let earlier = manifest(&["softmax", "cosface"], &["result.png", "open_set.png"]);
+        let both = manifest(&["softmax", "adacos"], &["result.png"]).joined(earlier);
+        let runs: Vec<_> = both.heads.iter().map(|head| head.run.as_str()).collect();
+        assert_eq!(runs, ["softmax", "adacos", "cosface"]);
         assert_eq!(both.files, ["result.png", "open_set.png"]);
     }
 }

@@ -21,7 +21,8 @@ pub(super) fn named_heads(specs: &[&str], shared: &[(&'static str, String)]) -> 
     let mut heads: Vec<(String, AnyHead)> = Vec::new();
     for spec in &specs {
         let shared = borrowed(shared).filter(|(option, _)| spec.borrows(option, shared));
-        let (text, head) = (spec.text(), head(&spec.name, shared.chain(spec.own()))?);
+        let text = spec.text();
+        let head = head(&spec.name, shared.chain(spec.own())).map_err(|error| of_head(error, &text))?;
         let same =
             |(known_text, known): &&(String, AnyHead)| *known == head || directory(known_text) == directory(&text);
         if let Some((known, _)) = heads.iter().find(same) {
@@ -34,6 +35,16 @@ pub(super) fn named_heads(specs: &[&str], shared: &[(&'static str, String)]) -> 
         return Err(Error::Setting { name: "--heads", value: "empty".into(), expected: "at least one head".into() });
     }
     Ok(heads)
+}
+
+/// An error about a setting as one about that of the head given by this spec.
+fn of_head(error: Error, spec: &str) -> Error {
+    match error {
+        Error::Setting { name, value, expected } => {
+            Error::Setting { name, value: format!("{value} in {spec}"), expected }
+        }
+        other => other,
+    }
 }
 
 /// The name of the run directory of a head given by this spec.

@@ -17,6 +17,7 @@ mod embed_args;
 mod evaluate;
 mod extract;
 mod failure;
+mod former_run;
 mod given;
 mod grad;
 mod head_args;

@@ -5,6 +5,7 @@ use super::data_args::DataArgs;
 use arcos::data::without_byte_order_mark;
 use arcos::{Error, Result, files::atomic_file};
 use serde::{Deserialize, Serialize};
+use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 use std::{fs, io};
 
@@ -16,12 +17,39 @@ pub(super) struct RunRecord {
     /// Newest checkpoints that stay.
     pub keep: usize,
     pub checkpoint_every: CheckpointEvery,
+    /// The command that made the run for itself and may replace it. None of one that `arcos train` has begun or gone on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<MadeBy>,
+}
+
+/// Commands that make runs beside `arcos train`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum MadeBy {
+    /// `compare` and `demo`.
+    Comparison,
+    /// `tune`.
+    Search,
+}
+
+impl Display for MadeBy {
+    fn fmt(&self, formatter: &mut Formatter) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Comparison => "an earlier comparison",
+            Self::Search => "this search",
+        })
+    }
 }
 
 impl RunRecord {
     pub const FILE: &str = "run.json";
-    /// The fields.
+    /// The fields that every one has.
     pub const KEYS: [&str; 3] = ["data", "keep", "checkpoint_every"];
+
+    /// That of a run that a comparison or a search makes for itself: of its checkpoints the last stays.
+    pub fn made_by(made_by: MadeBy, data: Option<DataArgs>) -> Self {
+        Self { data, keep: 1, checkpoint_every: CheckpointEvery::default(), made_by: Some(made_by) }
+    }
 
     /// That of the run in `directory`; runs from before there were such records have none.
     pub fn read(directory: &Path) -> Result<Option<Self>> {

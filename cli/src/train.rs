@@ -93,7 +93,12 @@ fn start(args: &Args) -> Result<()> {
     refuse_inputs(&args.data, &args.out)?;
     run_files::refuse_others(&args.out)?;
     outputs::check_places(&args.out, &[])?;
-    let record = RunRecord { data: Some(args.data.clone()), keep: args.keep, checkpoint_every: args.checkpoint_every };
+    let record = RunRecord {
+        data: Some(args.data.clone()),
+        keep: args.keep,
+        checkpoint_every: args.checkpoint_every,
+        made_by: None,
+    };
     let data = read(&args.data, &config)?;
     let trainer = Trainer::new(config, data.train, data.test).map_err(|error| args.train.objective.located(error))?;
     remark_on_few_rows(&trainer);
@@ -118,6 +123,7 @@ fn resume(args: &Args, checkpoint: Checkpoint) -> Result<(), Failure> {
         checkpoint_every: of_run
             .filter(|_| !args.given.has("checkpoint_every"))
             .map_or(args.checkpoint_every, |record| record.checkpoint_every),
+        made_by: None,
     };
     let before = checkpoint.config.clone();
     let epochs = if args.given.has("epochs") { args.train.epochs } else { before.epochs };

@@ -25,7 +25,7 @@ pub(super) fn standings_of(outcomes: &[Outcome], baselines: &[Baseline]) -> Vec<
 }
 
 /// How to read the table: how sure an accuracy is, and what guessing gives.
-pub(super) fn explained(test: &Dataset, standings: &[Standing], seeds: usize) -> String {
+pub(super) fn explained(test: &Dataset, standings: &[Standing], seeds: u64) -> String {
     let mut rows_of_class: HashMap<i64, usize> = HashMap::new();
     let labelled = test.labels.iter().filter(|&&label| label != IGNORE_LABEL);
     labelled.for_each(|&label| *rows_of_class.entry(label).or_default() += 1);

@@ -277,8 +277,11 @@ impl Dataset {
         Self { class_table: self.class_table.first(classes), ..self }
     }
 
-    /// Checks that features have the dimension of the training rows.
-    pub(crate) fn check_dimension(&self, dimension: usize) -> Result<()> {
+    /// Checks that features have the `dimension` of the training rows.
+    ///
+    /// # Errors
+    /// [`Error::Shape`], in the file if they are from one.
+    pub fn check_dimension(&self, dimension: usize) -> Result<()> {
         let found = self.features.rows().shape().to_vec();
         match self.dimension() == dimension {
             true => Ok(()),

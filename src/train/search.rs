@@ -10,18 +10,21 @@ use crate::data::{Dataset, Transform, TransformKind, stratified_folds};
 use crate::metrics::significance::mean_and_deviation;
 use crate::{Error, Result};
 use rand::SeedableRng;
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+const MOST_REPEATS: usize = 1000;
+
 /// How candidates are told from each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Search {
     /// Folds of a repeat, at least 2.
     pub folds: usize,
-    /// How often rows are drawn into folds anew, at least 1.
+    /// How often rows are drawn into folds anew, 1 to 1000.
     pub repeats: usize,
     /// One candidate in so many goes on after each round, at least 2.
     pub halving: usize,
@@ -43,10 +46,17 @@ pub struct Trial {
     pub candidate: usize,
     /// Fold f of repeat r is split r · folds + f.
     pub split: usize,
-    /// Rows of the fold that it has right; none where training fails.
-    pub right: usize,
+    /// Rows of the fold that it has right; `None` where training failed.
+    pub right: Option<usize>,
     /// Labelled rows of the fold.
     pub rows: usize,
+}
+
+impl Trial {
+    /// The share of rows that it has right: 0 where training failed.
+    pub fn accuracy(&self) -> f64 {
+        self.right.unwrap_or(0) as f64 / self.rows.max(1) as f64
+    }
 }
 
 /// What is known of a candidate.
@@ -56,6 +66,8 @@ pub struct CandidateScore {
     pub candidate: usize,
     /// Splits that it was tried on.
     pub splits: usize,
+    /// Those of them on which its training failed, each an accuracy of 0.
+    pub failed: usize,
     /// Mean accuracy over them.
     pub accuracy: f64,
     /// Standard error of that mean, from the spread over splits; `None` of one. Splits share training rows, so that it is somewhat too small.
@@ -67,6 +79,8 @@ pub struct CandidateScore {
 pub struct SearchResult {
     /// Every candidate that was tried, those with the most splits first, among these the most accurate.
     pub scores: Vec<CandidateScore>,
+    /// Whether it was stopped before its last trial.
+    pub is_stopped: bool,
     /// The first of the candidates that are within one standard error of the most accurate, among those with the most splits.
     pub chosen: usize,
 }
@@ -74,52 +88,65 @@ pub struct SearchResult {
 impl Search {
     /// How many splits each round's candidates have been tried on at its end: one, two, a repeat, all.
     fn rounds(&self) -> Vec<usize> {
-        let mut rounds = vec![1, 2, self.folds, self.folds * self.repeats];
+        let mut rounds = vec![1, 2, self.folds, self.folds.saturating_mul(self.repeats)];
         rounds.dedup();
         rounds
     }
 
     /// How many trainings a search among so many candidates takes.
     pub fn trainings(&self, candidates: usize) -> usize {
-        let (mut left, mut before, mut trainings) = (candidates, 0, 0);
+        let (mut left, mut before, mut trainings) = (candidates, 0, 0usize);
         for splits in self.rounds() {
-            trainings += left * (splits - before);
+            trainings = left.saturating_mul(splits - before).saturating_add(trainings);
             before = splits;
             left = left.div_ceil(self.halving);
         }
         trainings
     }
 
-    /// Tries `candidates`, the simplest first. `known` are trials of an earlier, interrupted search over the same candidates and rows, which are not
-    /// made again. `on_trial` is called after each new trial, on one thread at a time; once it breaks, no other is begun, and the result is of what
-    /// there is.
+    /// Tries `candidates`, the simplest first, in an order of the seed's. `known` are trials of an earlier, stopped search over the same candidates
+    /// and rows, which are not made again. `on_trial` is called after each new trial, on one thread at a time, with what ended a training that
+    /// failed. `is_over` is asked before every batch, on several threads; once it says so, trainings under way are given up, and the result is of the
+    /// trials that there are.
     ///
     /// # Errors
-    /// [`Error::Setting`]; those of [`TrainConfig::check`] and of the transforms. A training that fails is a trial with no row right.
+    /// [`Error::Setting`]; those of [`TrainConfig::check`] and of the transforms; where every training failed, what ended the first of them.
     pub fn run<H: StoredHead>(
         &self,
         candidates: &[TrainConfig<H>],
         train: &Dataset,
         known: &[Trial],
-        on_trial: impl FnMut(Trial) -> ControlFlow<()> + Send,
+        mut on_trial: impl FnMut(Trial, Option<&Error>) + Send,
+        is_over: impl Fn() -> bool + Sync,
     ) -> Result<SearchResult> {
         self.check(candidates.len())?;
         candidates.iter().try_for_each(|candidate| candidate.check(train.classes()))?;
-        let splits = self.splits(train)?;
         let known: BTreeMap<(usize, usize), Trial> =
             known.iter().map(|&trial| ((trial.split, trial.candidate), trial)).collect();
-        let on_trial = Mutex::new((on_trial, ControlFlow::Continue(())));
+        let first_failure = Mutex::new(None);
+        let on_trial = Mutex::new(|trial: Trial, failure: Option<Error>| {
+            on_trial(trial, failure.as_ref());
+            let mut first_failure = unlocked(&first_failure);
+            *first_failure = first_failure.take().or(failure);
+        });
         let mut trials: Vec<Trial> = Vec::new();
+        // A search that is stopped early has seen some of everything.
         let mut left: Vec<usize> = (0..candidates.len()).collect();
-        let mut from = 0;
-        for to in self.rounds() {
-            for (split, folds) in splits.iter().enumerate().take(to).skip(from) {
+        left.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
+        let (mut from, mut is_stopped) = (0, false);
+        'rounds: for to in self.rounds() {
+            for number in from..to {
                 let (old, new): (Vec<usize>, Vec<usize>) =
-                    left.iter().partition(|&&candidate| known.contains_key(&(split, candidate)));
-                trials.extend(old.iter().map(|&candidate| known[&(split, candidate)]));
-                trials.extend(tried(candidates, &new, train, folds, split, &on_trial)?);
-                if is_stopped(&on_trial) {
-                    return result(&trials);
+                    left.iter().partition(|&&candidate| known.contains_key(&(number, candidate)));
+                trials.extend(old.iter().map(|&candidate| known[&(number, candidate)]));
+                if !new.is_empty() {
+                    let split = self.split(train, number)?;
+                    let tried = tried(candidates, &new, train, &split, &on_trial, &is_over)?;
+                    is_stopped = tried.len() < new.len();
+                    trials.extend(tried);
+                }
+                if is_stopped {
+                    break 'rounds;
                 }
             }
             from = to;
@@ -128,10 +155,19 @@ impl Search {
             scores.truncate(left.len().div_ceil(self.halving));
             left = scores.iter().map(|score| score.candidate).collect();
         }
-        result(&trials)
+        if let Some(failure) = unlocked(&first_failure).take()
+            && trials.iter().all(|trial| trial.right.is_none())
+        {
+            return Err(failure);
+        }
+        result(&trials, is_stopped)
     }
 
-    fn check(&self, candidates: usize) -> Result<()> {
+    /// Checks the settings of a search among so many candidates.
+    ///
+    /// # Errors
+    /// [`Error::Setting`].
+    pub fn check(&self, candidates: usize) -> Result<()> {
         let at_least = |name, value: usize, least: usize| match value < least {
             true => Err(Error::Setting { name, value: value.to_string(), expected: format!("at least {least}") }),
             false => Ok(()),
@@ -139,33 +175,33 @@ impl Search {
         at_least("candidates", candidates, 1)?;
         at_least("folds", self.folds, 2)?;
         at_least("repeats", self.repeats, 1)?;
-        at_least("halving", self.halving, 2)
+        at_least("halving", self.halving, 2)?;
+        match self.repeats > MOST_REPEATS {
+            true => {
+                let expected = format!("at most {MOST_REPEATS}");
+                Err(Error::Setting { name: "repeats", value: self.repeats.to_string(), expected })
+            }
+            false => Ok(()),
+        }
     }
 
-    /// The fold of each row that is held out, by split: (the fold of each row, the fold that is held out).
-    fn splits(&self, train: &Dataset) -> Result<Vec<Split>> {
-        let mut splits = Vec::new();
-        for repeat in 0..self.repeats {
-            let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-            rng.set_stream(repeat as u64);
-            let fold_of_row = stratified_folds(train.labels.view(), self.folds, &mut rng)?;
-            for held_out in 0..self.folds {
-                let (inside, outside) = (0..fold_of_row.len()).partition(|&row| fold_of_row[row] == held_out);
-                splits.push(Split { inside, outside });
-            }
-        }
-        Ok(splits)
+    /// Which rows a split holds out.
+    fn split(&self, train: &Dataset, number: usize) -> Result<Split> {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        rng.set_stream((number / self.folds) as u64);
+        let fold_of_row = stratified_folds(train.labels.view(), self.folds, &mut rng)?;
+        let held_out = number % self.folds;
+        let (inside, outside) = (0..fold_of_row.len()).partition(|&row| fold_of_row[row] == held_out);
+        Ok(Split { number, inside, outside })
     }
 }
 
 /// Rows to try on, and rows to train on.
 struct Split {
+    number: usize,
     inside: Vec<usize>,
     outside: Vec<usize>,
 }
-
-/// What is called after a trial, and whether it has said to stop.
-type OnTrial<C> = Mutex<(C, ControlFlow<()>)>;
 
 /// The trials of some candidates on one split, side by side, each on one thread: their batches are small.
 fn tried<H: StoredHead>(
@@ -173,12 +209,9 @@ fn tried<H: StoredHead>(
     numbers: &[usize],
     train: &Dataset,
     split: &Split,
-    split_number: usize,
-    on_trial: &OnTrial<impl FnMut(Trial) -> ControlFlow<()> + Send>,
+    on_trial: &Mutex<impl FnMut(Trial, Option<Error>) + Send>,
+    is_over: &(impl Fn() -> bool + Sync),
 ) -> Result<Vec<Trial>> {
-    if numbers.is_empty() {
-        return Ok(Vec::new());
-    }
     let (outside, inside) = (train.select_rows(&split.outside)?, train.select_rows(&split.inside)?);
     // What candidates have in common is done once.
     let mut transformed: Vec<(TransformKind, Dataset, Dataset)> = Vec::new();
@@ -189,12 +222,12 @@ fn tried<H: StoredHead>(
             transformed.push((kind, outside.clone().transformed(&transform)?, inside.clone().transformed(&transform)?));
         }
     }
-    let trial = |number: usize| {
+    let rows = inside.rows() - inside.unlabelled_rows();
+    let rows_right = |number: usize| {
         let config = &candidates[number];
-        let (_, outside, inside) = transformed.iter().find(|(kind, ..)| *kind == config.transform)?;
-        // Diverged, or with a class vector of no direction: as bad as can be, but no reason to give up the others.
-        let right = rows_right(config, outside, inside).unwrap_or(0);
-        Some(Trial { candidate: number, split: split_number, right, rows: inside.rows() - inside.unlabelled_rows() })
+        let of_kind = transformed.iter().find(|(kind, ..)| *kind == config.transform);
+        let (_, outside, inside) = of_kind.expect("features of every candidate are transformed");
+        rows_right(config, outside, inside, is_over)
     };
     // Threads outside any pool: a worker of rayon's that waits for another pool would begin further trials meanwhile.
     let pool = || rayon::ThreadPoolBuilder::new().num_threads(1).build();
@@ -202,15 +235,15 @@ fn tried<H: StoredHead>(
     let pools = pools.map_err(|error| Error::io("start", "threads", std::io::Error::other(error)))?;
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || {
-        while let Some(&number) = numbers.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if is_stopped(on_trial) {
-                break;
-            }
-            let Some(trial) = trial(number) else { continue };
-            let mut on_trial = unlocked(on_trial);
-            if on_trial.0(trial).is_break() {
-                on_trial.1 = ControlFlow::Break(());
-            }
+        while let Some(&candidate) = numbers.get(next.fetch_add(1, Ordering::Relaxed)) {
+            // Diverged, or with a class vector of no direction: as bad as can be, but no reason to give up the others.
+            let (right, failure) = match rows_right(candidate) {
+                Ok(None) => break,
+                Ok(right) => (right, None),
+                Err(error) => (None, Some(error)),
+            };
+            let trial = Trial { candidate, split: split.number, right, rows };
+            unlocked(on_trial)(trial, failure);
             unlocked(&done).push(trial);
         }
     };
@@ -224,44 +257,47 @@ fn tried<H: StoredHead>(
     Ok(done)
 }
 
-fn is_stopped<C>(on_trial: &OnTrial<C>) -> bool {
-    unlocked(on_trial).1.is_break()
-}
-
 /// What a mutex holds, be it after another thread's panic: that is passed on by the scope.
 fn unlocked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Labelled rows of `inside` that a training on `outside` has right; both are transformed.
-fn rows_right<H: StoredHead>(config: &TrainConfig<H>, outside: &Dataset, inside: &Dataset) -> Result<usize> {
+/// Labelled rows of `inside` that a training on `outside` has right, or `None` once `is_over`; both are transformed.
+fn rows_right<H: StoredHead>(
+    config: &TrainConfig<H>,
+    outside: &Dataset,
+    inside: &Dataset,
+    is_over: &(impl Fn() -> bool + Sync),
+) -> Result<Option<usize>> {
     let config = TrainConfig { transform: TransformKind::None, ..config.clone() };
     let mut trainer = Trainer::new(config, outside.clone(), None)?;
     while !trainer.is_done() {
-        trainer.run_epoch(|_| {})?;
+        if is_over() {
+            return Ok(None);
+        }
+        trainer.run_epoch_or_pause(|_| if is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })?;
     }
     let predicted = trainer.model().predictions(inside)?;
-    Ok(inside.labels.iter().zip(predicted).filter(|&(&label, class)| label == class as i64).count())
+    Ok(Some(inside.labels.iter().zip(predicted).filter(|&(&label, class)| label == class as i64).count()))
 }
 
 /// Every candidate's score, those with the most splits first, among these the most accurate, of equals the first.
 fn scores(trials: &[Trial]) -> Vec<CandidateScore> {
-    let mut of_candidates: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
-    for trial in trials {
-        let accuracy = trial.right as f64 / trial.rows as f64;
-        of_candidates.entry(trial.candidate).or_default().push(accuracy);
-    }
-    let score = |(candidate, accuracies): (usize, Vec<f64>)| {
+    let mut of_candidates: BTreeMap<usize, Vec<Trial>> = BTreeMap::new();
+    trials.iter().for_each(|&trial| of_candidates.entry(trial.candidate).or_default().push(trial));
+    let score = |(candidate, trials): (usize, Vec<Trial>)| {
+        let accuracies: Vec<f64> = trials.iter().map(Trial::accuracy).collect();
         let (accuracy, deviation) = mean_and_deviation(&accuracies);
         let standard_error = deviation.map(|deviation| deviation / (accuracies.len() as f64).sqrt());
-        CandidateScore { candidate, splits: accuracies.len(), accuracy, standard_error }
+        let failed = trials.iter().filter(|trial| trial.right.is_none()).count();
+        CandidateScore { candidate, splits: accuracies.len(), failed, accuracy, standard_error }
     };
     let mut scores: Vec<_> = of_candidates.into_iter().map(score).collect();
     scores.sort_by(|a, b| b.splits.cmp(&a.splits).then(b.accuracy.total_cmp(&a.accuracy)));
     scores
 }
 
-fn result(trials: &[Trial]) -> Result<SearchResult> {
+fn result(trials: &[Trial], is_stopped: bool) -> Result<SearchResult> {
     let scores = scores(trials);
     let Some(best) = scores.first() else {
         let (name, expected) = ("trials", "at least one before the search is stopped".into());
@@ -270,7 +306,7 @@ fn result(trials: &[Trial]) -> Result<SearchResult> {
     let least = best.accuracy - best.standard_error.unwrap_or(0.0);
     let alike = scores.iter().filter(|score| score.splits == best.splits && score.accuracy >= least);
     let chosen = alike.map(|score| score.candidate).min().expect("the best is within an error of itself");
-    Ok(SearchResult { scores, chosen })
+    Ok(SearchResult { scores, is_stopped, chosen })
 }
 
 #[cfg(test)]
@@ -278,7 +314,7 @@ mod tests {
     use super::*;
 
     fn trial(candidate: usize, split: usize, right: usize) -> Trial {
-        Trial { candidate, split, right, rows: 10 }
+        Trial { candidate, split, right: Some(right), rows: 10 }
     }
 
     #[test]
@@ -288,11 +324,11 @@ mod tests {
             right.into_iter().enumerate().map(move |(s, r)| trial(candidate, s, r))
         };
         let trials: Vec<_> = of(0, [7, 8]).chain(of(1, [8, 8])).chain(of(2, [8, 9])).chain([trial(3, 0, 10)]).collect();
-        let found = result(&trials).expect("trials");
+        let found = result(&trials, false).expect("trials");
         assert_eq!(found.scores.iter().map(|score| score.candidate).collect::<Vec<_>>(), [2, 1, 0, 3]);
         assert_eq!(found.chosen, 1, "{found:?}");
         assert!((found.scores[0].standard_error.expect("two splits") - 0.05).abs() < 1e-12);
-        assert!(result(&[]).is_err());
+        assert!(result(&[], true).is_err());
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! `arcos tune`
 
-mod former_run;
 mod heat_map;
 mod record;
 mod report;
@@ -9,8 +8,9 @@ mod space;
 use super::checkpoint_every::CheckpointEvery;
 use super::data_args::{Data, DataArgs, FILES};
 use super::failure::Failure;
+use super::former_run::FormerRun;
 use super::interrupt::{self, Training};
-use super::run_record::RunRecord;
+use super::run_record::{MadeBy, RunRecord};
 use super::train::train_to_end;
 use super::train_args::at_least_one;
 use super::{complain, outputs, tell};
@@ -24,8 +24,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use record::Record;
 use space::{Candidate, SpaceArgs};
 use std::io::IsTerminal;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// The run of what was chosen, in the output directory.
@@ -55,7 +55,7 @@ pub(super) struct Args {
     repeats: usize,
     /// Stop after so much time (90s, 2min, 1h) and choose among what has been tried
     #[arg(long, value_name = "TIME", value_parser = budget)]
-    budget: Option<f64>,
+    budget: Option<Duration>,
     /// Seed of folds, first weights and orders of rows
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -83,13 +83,19 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     outputs::refuse_others(&files[0], &Record::KEYS, &files)?;
     outputs::check_places(&args.out, &files)?;
     let Data { train, test, .. } = args.data.read()?;
-    let candidates = args.space.candidates(train.rows() - train.unlabelled_rows(), args.seed)?;
+    if let Some(test) = &test {
+        // They are looked at when all is done.
+        test.check_dimension(train.dimension())?;
+        test.clone().with_classes_of(train.class_table())?;
+    }
+    let candidates = args.space.candidates(&train, args.seed)?;
+    search.check(candidates.len())?;
     let mut new = NewPlaces::default();
     new.directory(&args.out)?;
     let _lock = lock(&args.out)?;
     let begun = Record::begin(&args.out, &search, &train, &candidates, args.resume);
     let (mut record, known) = begun.inspect_err(|_| new.remove())?;
-    former_run::check(&args.out.join(RUN), record.run_epochs())?;
+    former_run(args, &record)?;
     tell(format_args!(
         "{}: {} to be tried, {} trainings at most",
         counted(train.rows(), "training row"),
@@ -105,9 +111,19 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     report::leave(&args.out, &candidates, &found)?;
     tell(report::text(&candidates, &found));
     let chosen = &candidates[found.chosen];
-    former_run::remove(&args.out.join(RUN), record.run_epochs())?;
-    record.leaves_run(chosen.config.epochs)?;
+    former_run(args, &record)?.map_or(Ok(()), FormerRun::remove)?;
+    record.leaves_run()?;
     refit(args, chosen, train, test.as_ref())
+}
+
+/// What is in the place of the search's run, if anything is: the run that an earlier end of it has left.
+fn former_run(args: &Args, record: &Record) -> Result<Option<FormerRun>> {
+    let run = args.out.join(RUN);
+    if !record.has_run() && run.symlink_metadata().is_ok() {
+        let (found, expected) = ("is in the way".into(), "nothing; another --out, or move it away".into());
+        return Err(Error::File { path: run, found, expected });
+    }
+    FormerRun::find(&run, MadeBy::Search, &args.data.files())
 }
 
 /// The search itself, with its progress; a signal ends the program.
@@ -131,14 +147,21 @@ fn try_all(
         bar.with_style(style).with_position(known.len() as u64)
     });
     let (begin, training) = (Instant::now(), Training::begin());
-    let deadline = args.budget.map(|seconds| begin + Duration::from_secs_f64(seconds));
+    let deadline = args.budget.and_then(|budget| begin.checked_add(budget));
+    let is_late = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
     let mut best: Option<(f64, usize)> = None;
-    let mut unwritten = Ok(());
-    let found = search.run(&configs, train, known, |trial| {
+    let (mut unwritten, is_unwritten) = (Ok(()), AtomicBool::new(false));
+    let (mut made, mut first_failure) = (0, None);
+    let on_trial = |trial: Trial, failure: Option<&Error>| {
+        made += 1;
         if unwritten.is_ok() {
             unwritten = record.add(trial, &candidates[trial.candidate]);
+            is_unwritten.store(unwritten.is_err(), Ordering::Relaxed);
         }
-        let accuracy = trial.right as f64 / trial.rows as f64;
+        if let (Some(failure), None) = (failure, &first_failure) {
+            first_failure = Some(format!("{}: {failure}", candidates[trial.candidate].options));
+        }
+        let accuracy = trial.accuracy();
         if best.is_none_or(|(most, _)| accuracy > most) {
             best = Some((accuracy, trial.candidate));
         }
@@ -146,48 +169,58 @@ fn try_all(
             bar.inc(1);
             bar.set_message(format!("best of one fold {accuracy:.4}: {}", candidates[candidate].head));
         }
-        let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        match unwritten.is_err() || is_late || training.interrupted_by().is_some() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        }
-    });
+    };
+    let is_over = || is_unwritten.load(Ordering::Relaxed) || is_late() || training.interrupted_by().is_some();
+    let found = search.run(&configs, train, known, on_trial, is_over);
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
     unwritten?;
     record.write_rest()?;
     if let Some(signal) = training.interrupted_by() {
-        complain(format_args!("interrupted; `{} --resume` goes on", shell_command()));
+        let goes_on = match record.is_empty() {
+            true => "before a training had come to its end".into(),
+            false => format!("`{}` goes on", shell_command()),
+        };
+        complain(format_args!("interrupted; {goes_on}"));
         std::process::exit(interrupt::exit_status(signal));
     }
+    if is_late() && record.is_empty() {
+        let expected = "time for one training at least".into();
+        let value = format!("{:?}", args.budget.unwrap_or_default());
+        return Err(Error::Setting { name: "--budget", value, expected }.into());
+    }
     let found = found?;
-    let seconds = begin.elapsed().as_secs_f64();
     let splits = found.scores.first().map_or(0, |score| score.splits);
-    if deadline.is_some() && splits < search.folds {
+    if found.is_stopped {
         complain(format_args!(
-            "the budget was spent when candidates had been tried on {} of {}: the choice is a guess; --resume with more goes on",
-            counted(splits, "fold"),
-            search.folds * search.repeats
+            "the budget was spent when {} of {} had been tried, the best on {} of {}; --resume with more goes on",
+            found.scores.len(),
+            counted(candidates.len(), "combination"),
+            splits,
+            counted(search.folds * search.repeats, "fold")
         ));
     }
-    let trials: usize = found.scores.iter().map(|score| score.splits).sum();
-    tell(format_args!("{} in {seconds:.1} s", counted(trials - known.len().min(trials), "training")));
+    if let Some(failure) = first_failure {
+        let failed: usize = found.scores.iter().map(|score| score.failed).sum();
+        complain(format_args!("{} failed, with nothing right; the first, {failure}", counted(failed, "training")));
+    }
+    tell(format_args!("{} in {:.1} s", counted(made, "training"), begin.elapsed().as_secs_f64()));
     Ok(found)
 }
 
-/// The command as it was given.
+/// The command that goes on with the search.
 fn shell_command() -> String {
-    let words: Vec<String> =
-        std::env::args_os().map(|word| shell::word(word.as_ref())).filter(|word| word != "--resume").collect();
-    words.join(" ")
+    let mut words = std::env::args_os();
+    let program = words.next().map_or_else(|| "arcos".into(), |program| shell::word(program.as_ref()));
+    let given = words.filter(|word| word != "--resume").map(|word| shell::argument(&word));
+    [program].into_iter().chain(given).chain(["--resume".into()]).collect::<Vec<_>>().join(" ")
 }
 
 /// Trains what was chosen on all rows, and looks at the test rows.
 fn refit(args: &Args, chosen: &Candidate, train: Dataset, test: Option<&Dataset>) -> Result<(), Failure> {
     let out = args.out.join(RUN);
-    let record =
-        RunRecord { data: Some(training_rows(&args.data)), keep: 1, checkpoint_every: CheckpointEvery::default() };
+    let record = RunRecord::made_by(MadeBy::Search, Some(training_rows(&args.data)));
     let trainer = train_to_end(&chosen.head, Trainer::new(chosen.config.clone(), train, None)?, &out, &record)?;
     tell(format_args!("trained on all training rows: {}", out.display()));
     if let Some(test) = test {
@@ -234,10 +267,12 @@ fn data_options(data: &DataArgs) -> String {
     files.chain(data.labels_start.map(|start| format!(" --labels-start {start}"))).collect()
 }
 
-/// Seconds, of a time such as `2min`.
-fn budget(text: &str) -> std::result::Result<f64, String> {
+/// A time such as `2min`.
+fn budget(text: &str) -> std::result::Result<Duration, String> {
     match text.parse() {
-        Ok(CheckpointEvery::Seconds(seconds)) => Ok(seconds),
+        Ok(CheckpointEvery::Seconds(seconds)) => {
+            Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+        }
         _ => Err("expected a time such as 90s, 10min or 2h".into()),
     }
 }

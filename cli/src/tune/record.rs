@@ -22,9 +22,9 @@ struct Stored {
     repeats: usize,
     seed: u64,
     train: DataChecksum,
-    /// Those of the run that is beside the file, or is being trained.
+    /// Whether the search has come so far that it makes a run beside the file.
     #[serde(default)]
-    run_epochs: Option<usize>,
+    has_run: bool,
     trials: Vec<StoredTrial>,
 }
 
@@ -32,7 +32,8 @@ struct Stored {
 struct StoredTrial {
     candidate: String,
     split: usize,
-    right: usize,
+    /// None where training failed.
+    right: Option<usize>,
     rows: usize,
 }
 
@@ -51,7 +52,7 @@ impl Record {
     /// Begins a record in `directory`, or goes on with the one that is there: the trials of these candidates that it has come with it.
     ///
     /// # Errors
-    /// [`Error::File`] for one that is there and shall not be gone on with, or is of other folds or data; [`Error::Io`].
+    /// [`Error::File`] for one that is there and shall not be gone on with, or is not there and shall, or is of other folds or data; [`Error::Io`].
     pub fn begin(
         directory: &Path,
         search: &Search,
@@ -63,14 +64,17 @@ impl Record {
         let &Search { folds, repeats, seed, .. } = search;
         let train = DataChecksum::new(train)?;
         let mut stored =
-            Stored { format: FORMAT.into(), folds, repeats, seed, train, run_epochs: None, trials: Vec::new() };
+            Stored { format: FORMAT.into(), folds, repeats, seed, train, has_run: false, trials: Vec::new() };
         let refused = |found: &str, expected: &str| Error::File {
             path: path.clone(),
             found: found.into(),
             expected: expected.into(),
         };
         match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !goes_on => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(refused("is not there", "that of a search to go on with; without --resume one begins"));
+            }
             Err(error) => return Err(Error::io("read", &path, error)),
             Ok(_) if !goes_on => {
                 return Err(refused("is of an earlier search", "--resume to go on with it, or another --out"));
@@ -83,8 +87,17 @@ impl Record {
                 if same(&known) != same(&stored) {
                     return Err(refused("is of other data, folds, repeats or another seed", "those of this search"));
                 }
+                let is_possible = |trial: &&StoredTrial| {
+                    trial.split < folds.saturating_mul(repeats)
+                        && trial.right.unwrap_or(0) <= trial.rows
+                        && trial.rows > 0
+                };
+                if let Some(trial) = known.trials.iter().find(|trial| !is_possible(trial)) {
+                    let found = format!("has a trial of {} that cannot be", trial.candidate);
+                    return Err(refused(&found, "one of these folds with rows, and no more right than there are"));
+                }
                 stored.trials = known.trials;
-                stored.run_epochs = known.run_epochs;
+                stored.has_run = known.has_run;
             }
         }
         let number = |name: &str| candidates.iter().position(|candidate| candidate.options == name);
@@ -105,20 +118,25 @@ impl Record {
         }
     }
 
-    /// The epochs of the run that an earlier end of the search has left, if there was one.
-    pub fn run_epochs(&self) -> Option<usize> {
-        self.stored.run_epochs
+    /// Whether an earlier end of the search has left a run.
+    pub fn has_run(&self) -> bool {
+        self.stored.has_run
     }
 
-    /// Notes that a run of so many epochs is about to be beside the file.
-    pub fn leaves_run(&mut self, epochs: usize) -> Result<()> {
-        self.stored.run_epochs = Some(epochs);
+    /// Notes that a run is about to be beside the file.
+    pub fn leaves_run(&mut self) -> Result<()> {
+        self.stored.has_run = true;
         self.write()
+    }
+
+    /// Whether no trial has come to its end.
+    pub fn is_empty(&self) -> bool {
+        self.stored.trials.is_empty()
     }
 
     /// Writes the file, if there is anything to write.
     pub fn write_rest(&mut self) -> Result<()> {
-        if self.stored.trials.is_empty() { Ok(()) } else { self.write() }
+        if self.is_empty() { Ok(()) } else { self.write() }
     }
 
     fn write(&mut self) -> Result<()> {

@@ -25,13 +25,13 @@ pub(super) fn leave(out: &Path, candidates: &[Candidate], found: &SearchResult) 
     atomic_file::write(&out.join(CANDIDATES), |file| {
         let mut writer = csv::Writer::from_writer(file);
         let of_candidate = ["head", "transform", "learning_rate", "batch_size", "epochs"];
-        let heading = of_candidate.into_iter().chain(["folds", "accuracy", "standard_error", "chosen"]);
+        let heading = of_candidate.into_iter().chain(["folds", "failed", "accuracy", "standard_error", "chosen"]);
         writer.write_record(heading).map_err(io::Error::other)?;
         for score in &found.scores {
             let error = score.standard_error.map_or(String::new(), |error| error.to_string());
             let Candidate { head, transform, config, .. } = &candidates[score.candidate];
             let chosen = (score.candidate == found.chosen).to_string();
-            let counts = [config.batch_size, config.epochs, score.splits].map(|count| count.to_string());
+            let counts = [config.batch_size, config.epochs, score.splits, score.failed].map(|count| count.to_string());
             let texts = [csv_text(head).into_owned(), (*transform).into(), number(config.learning_rate)];
             let cells = texts.into_iter().chain(counts).chain([score.accuracy.to_string(), error, chosen]);
             writer.write_record(cells.collect::<Vec<_>>()).map_err(io::Error::other)?;

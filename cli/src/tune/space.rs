@@ -1,7 +1,9 @@
 //! The configurations that a search tries.
 
+use super::super::complain;
 use super::super::head_specs::named_heads;
-use arcos::data::TransformKind;
+use super::super::train_args::at_least_one;
+use arcos::data::{Dataset, TransformKind};
 use arcos::train::TrainConfig;
 use arcos::wording::number;
 use arcos::{AnyHead, Error, Result};
@@ -27,16 +29,16 @@ pub(super) struct SpaceArgs {
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["centre", "standardise"])]
     transforms: Vec<TransformName>,
     /// Steps of the optimizer, rounded up to whole epochs
-    #[arg(long, value_name = "N", value_delimiter = ',', default_values = ["1000", "3000"])]
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values = ["1000", "3000"], value_parser = at_least_one)]
     steps: Vec<usize>,
     /// Learning rates of RMSprop
     #[arg(long, value_name = "RATE", value_delimiter = ',', default_values = ["0.001", "0.003"])]
     learning_rates: Vec<f64>,
     /// Rows in a batch
-    #[arg(long, value_name = "N", default_value_t = 32)]
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least_one)]
     batch_size: usize,
     /// Try so many, drawn from all combinations [default: all]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     candidates: Option<usize>,
 }
 
@@ -69,19 +71,51 @@ pub(super) struct Candidate {
 }
 
 impl SpaceArgs {
-    /// All combinations for so many training rows, or as many as were asked for; the simplest first: in the order of heads, then of margins, scales,
-    /// transforms, steps and rates.
+    /// All combinations for these training rows, or as many as were asked for; the simplest first: in the order of heads, then of margins, scales,
+    /// transforms, steps and rates. Heads that need more classes than there are, are left out and named.
     ///
     /// # Errors
-    /// What is wrong with one of the settings; [`Error::Setting`] where no candidate is left.
-    pub fn candidates(&self, rows: usize, seed: u64) -> Result<Vec<Candidate>> {
+    /// What is wrong with one of the settings; [`Error::Setting`] for a combination that is there twice.
+    pub fn candidates(&self, train: &Dataset, seed: u64) -> Result<Vec<Candidate>> {
+        let mut heads: Vec<(String, AnyHead)> = Vec::new();
+        let mut too_few = None;
+        for spec in self.specs()? {
+            let (text, head) = named_heads(&[&spec], &[])?.swap_remove(0);
+            if let Some((known, _)) = heads.iter().find(|(_, known)| *known == head) {
+                let expected = "each combination once: these are the same".into();
+                return Err(Error::Setting { name: "--heads", value: format!("{known} and {text}"), expected });
+            }
+            match TrainConfig::new(head.clone()).check(train.classes()) {
+                Err(reason @ Error::TooFewClasses { .. }) => {
+                    complain(format_args!("{text} is left out: {reason}"));
+                    too_few = Some(reason);
+                }
+                _ => heads.push((text, head)),
+            }
+        }
+        if let (true, Some(reason)) = (heads.is_empty(), too_few) {
+            return Err(reason);
+        }
+        let transforms = each_once("--transforms", &self.transforms, |transform| transform.kind().1.into())?;
+        let steps = each_once("--steps", &self.steps, usize::to_string)?;
+        let learning_rates = each_once("--learning-rates", &self.learning_rates, |rate| number(*rate))?;
+        let batches = (train.rows() - train.unlabelled_rows()).div_ceil(self.batch_size).max(1);
         let mut candidates = Vec::new();
-        for spec in self.specs() {
-            let [(head, any_head)] = &named_heads(&[&spec], &[])?[..] else { continue };
-            for &transform in &self.transforms {
-                for &steps in &self.steps {
-                    for &learning_rate in &self.learning_rates {
-                        candidates.push(self.candidate(head, any_head, transform, steps, learning_rate, rows, seed)?);
+        for (text, head) in &heads {
+            for &transform in transforms {
+                for steps in steps {
+                    for &learning_rate in learning_rates {
+                        let (transform, transform_name) = transform.kind();
+                        let config = TrainConfig {
+                            learning_rate,
+                            batch_size: self.batch_size,
+                            epochs: steps.div_ceil(batches),
+                            seed,
+                            transform,
+                            ..TrainConfig::new(head.clone())
+                        };
+                        config.check(train.classes())?;
+                        candidates.push(Candidate::new(text, transform_name, config));
                     }
                 }
             }
@@ -93,64 +127,65 @@ impl SpaceArgs {
             let mut place = 0..;
             candidates.retain(|_| order.contains(&place.next().expect("endless")));
         }
-        match candidates.is_empty() {
-            false => Ok(candidates),
-            true => Err(Error::Setting { name: "candidates", value: "none".into(), expected: "at least one".into() }),
-        }
+        Ok(candidates)
     }
 
     /// Every head with every margin and scale that it takes and has not been given.
-    fn specs(&self) -> Vec<String> {
+    fn specs(&self) -> Result<Vec<String>> {
+        let [heads, margins, scales] =
+            [("--heads", &self.heads), ("--margins", &self.margins), ("--scales", &self.scales)].map(
+                |(name, values)| {
+                    let values =
+                        values.iter().map(|value| value.trim().to_lowercase()).filter(|value| !value.is_empty());
+                    let values: Vec<_> = values.collect();
+                    match values.is_empty() {
+                        true => Err(Error::Setting { name, value: "empty".into(), expected: "at least one".into() }),
+                        false => Ok(values),
+                    }
+                },
+            );
+        let (margins, scales) = (margins?, scales?);
         let mut specs = Vec::new();
-        for head in self.heads.iter().map(|head| head.trim().to_lowercase()).filter(|head| !head.is_empty()) {
+        for head in heads? {
             let name = head.split(':').next().unwrap_or_default().trim().to_owned();
-            let free = |option: &str| AnyHead::takes(&name, option) && !head.contains(&format!(":{option}="));
-            let values = |option: &str, values: &[String]| match free(option) {
-                true => values.iter().map(|value| format!(":{option}={}", value.trim())).collect(),
-                false => vec![String::new()],
+            let options = |option: &str, values: &[String]| {
+                let is_free = AnyHead::takes(&name, option) && !head.contains(&format!(":{option}="));
+                let given = |value: &String| format!(":{option}={value}");
+                if is_free { values.iter().map(given).collect() } else { vec![String::new()] }
             };
-            for margin in values("margin", &self.margins) {
-                for scale in values("scale", &self.scales) {
-                    specs.push(format!("{head}{margin}{scale}"));
-                }
+            for margin in options("margin", &margins) {
+                specs.extend(options("scale", &scales).into_iter().map(|scale| format!("{head}{margin}{scale}")));
             }
         }
-        specs
+        Ok(specs)
     }
+}
 
-    #[expect(clippy::too_many_arguments, reason = "one value of each thing that is varied")]
-    fn candidate(
-        &self,
-        head: &str,
-        any_head: &AnyHead,
-        transform: TransformName,
-        steps: usize,
-        learning_rate: f64,
-        rows: usize,
-        seed: u64,
-    ) -> Result<Candidate> {
-        let batches = rows.div_ceil(self.batch_size.max(1)).max(1);
-        let epochs = steps.div_ceil(batches);
-        let (kind, transform) = transform.kind();
+impl Candidate {
+    fn new(head: &str, transform: &'static str, config: TrainConfig) -> Self {
         let mut of_head = head.split(':');
         let name = of_head.next().unwrap_or_default();
         let of_head: String = of_head
             .filter_map(|option| option.split_once('='))
             .map(|(key, value)| format!(" --{key} {value}"))
             .collect();
+        let TrainConfig { learning_rate, batch_size, epochs, seed, .. } = config;
         let options = format!(
-            "--head {name}{of_head} --transform {transform} --learning-rate {} --batch-size {} --epochs {epochs} --seed {seed}",
-            number(learning_rate),
-            self.batch_size
+            "--head {name}{of_head} --transform {transform} --learning-rate {} --batch-size {batch_size} --epochs {epochs} \
+             --seed {seed}",
+            number(learning_rate)
         );
-        let config = TrainConfig {
-            learning_rate,
-            batch_size: self.batch_size,
-            epochs,
-            seed,
-            transform: kind,
-            ..TrainConfig::new(any_head.clone())
-        };
-        Ok(Candidate { options, head: head.to_owned(), transform, config })
+        Self { options, head: head.to_owned(), transform, config }
+    }
+}
+
+/// The values of an option, of which no two may be written alike.
+fn each_once<'a, T>(name: &'static str, values: &'a [T], shown: impl Fn(&T) -> String) -> Result<&'a [T]> {
+    let texts: Vec<String> = values.iter().map(shown).collect();
+    match texts.iter().enumerate().find(|(place, text)| texts[..*place].contains(text)) {
+        Some((_, twice)) => {
+            Err(Error::Setting { name, value: format!("{twice}, twice"), expected: "each value once".into() })
+        }
+        None => Ok(values),
     }
 }

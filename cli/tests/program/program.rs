@@ -11,22 +11,26 @@ use std::path::Path;
 /// A directory with small training and test data in `data`, made by `arcos demo`'s model.
 pub fn with_data() -> tempfile::TempDir {
     let directory = tempfile::tempdir().expect("temporary directory");
+    write_data(&directory.path().join("data"), 8, 32);
+    directory
+}
+
+/// A new directory with 20 training and 10 test rows of each class.
+pub fn write_data(data: &Path, classes: usize, dimension: usize) {
     let birds = arcos::data::synthetic::SyntheticBirds {
-        classes: 8,
-        train_rows: 160,
-        test_rows: 80,
-        dimension: 32,
+        classes,
+        train_rows: 20 * classes,
+        test_rows: 10 * classes,
+        dimension,
         row_spread: 0.6,
         ..Default::default()
     };
     let ((train_features, train_labels), (test_features, test_labels)) = birds.generate().expect("sensible sizes");
-    let data = directory.path().join("data");
-    fs::create_dir(&data).expect("writable");
+    fs::create_dir(data).expect("writable");
     write_npy(data.join("train_features.npy"), &train_features).expect("writable");
     write_npy(data.join("train_labels.npy"), &train_labels).expect("writable");
     write_npy(data.join("test_features.npy"), &test_features).expect("writable");
     write_npy(data.join("test_labels.npy"), &(test_labels.mapv(|label| label as i32))).expect("writable");
-    directory
 }
 
 /// The tensors of a run's newest checkpoint, byte for byte.

@@ -1,12 +1,16 @@
 //! Comparing heads with error bars, and looking for the best settings.
 
-use super::command::{arcos, complaint, stdout};
-use super::program::with_data;
+use super::command::{arcos, command, complaint, stdout};
+use super::program::{with_data, write_data};
 use ndarray::{Array1, Array2};
 use ndarray_npy::read_npy;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+#[cfg(unix)]
+use std::process::{Command, Stdio};
+#[cfg(unix)]
+use std::time::Duration;
 
 /// The rows of a CSV file, each by the names of its columns.
 fn table(path: &Path) -> Vec<BTreeMap<String, String>> {
@@ -58,6 +62,19 @@ fn seeds_give_means_deviations_and_a_test_against_the_best() {
     assert!(!alone.contains("class means") && directory.path().join("alone/softmax/history.csv").exists(), "{alone}");
     assert_eq!(table(&directory.path().join("alone/table.csv")).len(), 2);
     assert!(complaint(&arcos(directory.path(), &[&base[..], &["--seeds", "0"]].concat()), 2).contains("--seeds"));
+}
+
+#[test]
+fn seeds_are_as_many_as_anybody_trains_and_none_is_past_the_last() {
+    let directory = with_data();
+    let base = ["compare", "--data", "data", "--heads", "softmax", "--epochs", "1", "--no-baselines"];
+    let compare = |more: &[&str]| arcos(directory.path(), &[&base[..], more].concat());
+    assert!(complaint(&compare(&["--seeds", "1001"]), 2).contains("1001 is not in 1..=1000"));
+    let last = ["--seed", "18446744073709551614", "--seeds"];
+    let message = complaint(&compare(&[&last[..], &["3"]].concat()), 2);
+    assert!(message.contains("seed is 18446744073709551614; expected at most 2^64 - 3"), "{message}");
+    stdout(&compare(&[&last[..], &["2"]].concat()));
+    assert!(directory.path().join("arcos-compare/softmax-seed-18446744073709551615").is_dir());
 }
 
 #[test]
@@ -138,7 +155,18 @@ fn a_search_goes_on_where_it_was_and_its_command_does_the_same() {
     refuses("out", &["--resume"], "out/run/thesis.txt: is no part of a run");
     fs::remove_file(out.join("run/thesis.txt")).expect("there");
     stdout(&arcos(directory.path(), &["train", "--resume", "--out", "out/run", "--epochs", "50"]));
-    refuses("out", &["--resume"], "past epoch");
+    refuses("out", &["--resume"], "out/run: is a run that `arcos train` has begun or gone on with");
+    fs::remove_dir_all(out.join("run")).expect("there");
+    let train = ["train", "--head", "adacos", "--data", "data", "--epochs", "1", "--seed", "9", "--out", "out/run"];
+    stdout(&arcos(directory.path(), &train));
+    refuses("out", &["--resume"], "out/run: is a run that `arcos train` has begun or gone on with");
+    refuses("nowhere", &["--resume"], "nowhere/search.json: is not there");
+    assert!(!directory.path().join("nowhere").exists());
+    let record = fs::read_to_string(out.join("search.json")).expect("written");
+    for (here, there) in [("\"split\":1", "\"split\":3"), ("\"right\":", "\"right\":9")] {
+        fs::write(out.join("search.json"), record.replace(here, there)).expect("writable");
+        refuses("out", &["--resume"], "out/search.json: has a trial of --head ");
+    }
     fs::create_dir_all(directory.path().join("others/run")).expect("writable");
     refuses("others", &[], "others/run: is in the way");
     fs::create_dir(directory.path().join("figures")).expect("writable");
@@ -156,14 +184,89 @@ fn a_search_goes_on_where_it_was_and_its_command_does_the_same() {
 #[test]
 fn a_search_whose_budget_is_spent_chooses_among_what_it_has_tried() {
     let directory = with_data();
-    let space = ["--heads", "norm-softmax", "--scales", "1,2,4,8,16,32", "--steps", "200", "--out", "out"];
-    let text = arcos(directory.path(), &[&["tune", "--data", "data", "--budget", "0.001s"], &space[..]].concat());
-    let said = String::from_utf8_lossy(&text.stderr).into_owned();
-    assert!(said.contains("the budget was spent") && said.contains("--resume with more goes on"), "{said}");
-    stdout(&text);
-    let candidates = table(&directory.path().join("out/candidates.csv"));
-    assert!((1..24).contains(&candidates.len()), "{candidates:?}");
+    // One of the three would take hours, and comes last in the order of this seed.
+    let space = ["--heads", "norm-softmax", "--scales", "4", "--transforms", "centre", "--learning-rates", "0.01"];
+    let steps = ["--steps", "20,40,1000000000", "--seed", "0", "--out", "out", "--budget", "5s"];
+    let output = arcos(directory.path(), &[&["tune", "--data", "data"], &space[..], &steps].concat());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let expected =
+        "the budget was spent when 2 of 3 combinations had been tried, the best on 1 of 10 folds; --resume with more";
+    assert!(said.contains(expected), "{said}");
+    assert!(stdout(&output).contains("\n2 trainings in"), "{output:?}");
+    assert_eq!(table(&directory.path().join("out/candidates.csv")).len(), 2);
+
+    let nothing = ["tune", "--data", "data", "--budget", "0.0001s"];
+    let message = complaint(&arcos(directory.path(), &nothing), 2);
+    assert!(message.contains("--budget is 100µs; expected time for one training at least"), "{message}");
     let message = complaint(&arcos(directory.path(), &["tune", "--data", "data", "--folds", "100000"]), 2);
     assert!(message.contains("the number of folds is 100000"), "{message}");
     assert!(!directory.path().join("arcos-tune").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_a_search_within_a_training_and_says_how_it_goes_on() {
+    let directory = with_data();
+    let space = ["--heads", "norm-softmax", "--scales", "4", "--transforms", "centre", "--learning-rates", "0.01"];
+    let steps = ["--steps", "20,1000000000", "--seed", "0", "--out", "with space"];
+    let mut search = command(directory.path(), &[&["tune", "--data", "data"], &space[..], &steps].concat());
+    let search = search.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program starts");
+    std::thread::sleep(Duration::from_secs(3));
+    let status = Command::new("kill").args(["-TERM", &search.id().to_string()]).status().expect("kill is there");
+    assert!(status.success());
+    let message = complaint(&search.wait_with_output().expect("it ends"), 143);
+    let command = message.split('`').nth(1).expect("a command");
+    assert!(
+        command.ends_with("--out 'with space' --resume") && command.contains(" tune --data data --heads "),
+        "{message}"
+    );
+    let again = ["-c", &format!("{command} --budget 0.1s")];
+    let again = Command::new("sh").args(again).current_dir(directory.path()).output().expect("a shell");
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(said.contains("1 of 2 combinations had been tried"), "{said}");
+}
+
+#[test]
+fn what_a_search_cannot_use_is_said_before_it_begins() {
+    let directory = with_data();
+    let tune = |more: &[&str]| arcos(directory.path(), &[&["tune", "--data", "data", "--steps", "20"], more].concat());
+    for (more, expected) in [
+        (["--heads", "softmax,softmax"], "--heads is softmax and softmax; expected each combination once"),
+        (["--margins", "0.1,0.10"], "and cosface:margin=0.10:scale=8; expected each combination once"),
+        (["--learning-rates", "0.01,1e-2"], "--learning-rates is 0.01, twice; expected each value once"),
+        (["--margins", ","], "--margins is empty; expected at least one"),
+        (["--heads", "sphereface"], "sphereface: margin is 0.05; expected a factor"),
+        (["--margins", "x"], "margin is x in cosface:margin=x:scale=8; expected a number"),
+        (["--steps", "0"], "invalid value '0' for '--steps"),
+        (["--repeats", "1001"], "repeats is 1001; expected at most 1000"),
+    ] {
+        let message = complaint(&tune(&more), 2);
+        assert!(message.contains(expected), "{message}");
+    }
+    write_data(&directory.path().join("others"), 8, 7);
+    let test = ["--test-features", "others/test_features.npy", "--test-labels", "others/test_labels.npy"];
+    let train = ["--train-features", "data/train_features.npy", "--train-labels", "data/train_labels.npy"];
+    let message = complaint(&arcos(directory.path(), &[&["tune"], &train[..], &test].concat()), 1);
+    assert!(message.contains("others/test_features.npy"), "{message}");
+    assert!(!directory.path().join("arcos-tune").exists());
+
+    // A trailing comma is no scale, and heads that need more classes are left out.
+    write_data(&directory.path().join("two"), 2, 8);
+    let few = ["--heads", "softmax,adacos,norm-softmax", "--scales", "8,", "--steps", "10", "--budget", "1e19s"];
+    let output = arcos(directory.path(), &[&["tune", "--data", "two"], &few[..]].concat());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("adacos is left out: adacos got 2 classes"), "{output:?}");
+    assert!(stdout(&output).contains("8 combinations to be tried"), "{output:?}");
+}
+
+#[test]
+fn a_training_that_fails_is_counted_and_said() {
+    let directory = with_data();
+    let space = ["--heads", "softmax", "--transforms", "none", "--learning-rates", "0.01,1e37", "--steps", "60"];
+    let output = arcos(directory.path(), &[&["tune", "--data", "data"], &space[..]].concat());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("1 training failed, with nothing right; the first, --head softmax "), "{said}");
+    let candidates = table(&directory.path().join("arcos-tune/candidates.csv"));
+    let failed: Vec<_> = candidates.iter().map(|row| row["failed"].as_str()).collect();
+    assert_eq!(failed, ["0", "1"], "{candidates:?}");
+    stdout(&output);
 }
