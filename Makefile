@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test check suite full demo-small python kills valgrind efficientnet peers plot-streaming clean
+.PHONY: demo test check suite full demo-small python python-torch kills valgrind efficientnet peers plot-streaming clean
 
 demo:
 	@features=$$(./scripts/openblas-feature); set -x; $(CARGO) run --release $$features -- demo
@@ -46,6 +46,15 @@ demo-small:
 python:
 	@if command -v python3 > /dev/null; then ./scripts/python-bindings; else echo "no python3: the Python bindings are not tested"; fi
 
+# The modules for PyTorch: some GB of packages.
+python-torch:
+	python3 -m venv target/python-torch
+	target/python-torch/bin/pip install --quiet --requirement bindings/python/requirements.txt torch
+	cd bindings/python && ../../target/python-torch/bin/maturin build --release --interpreter ../../target/python-torch/bin/python --out ../../target/python-torch/wheels
+	target/python-torch/bin/pip install --quiet --no-deps --force-reinstall target/python-torch/wheels/arcos-*.whl
+	cd bindings/python && ../../target/python-torch/bin/python -m mypy --config-file pyproject.toml --package arcos
+	cd bindings/python && ../../target/python-torch/bin/python -m pytest --quiet tests/test_torch.py tests/test_pages.py
+
 # A run that is killed 60 times: a minute.
 kills:
 	ARCOS_KILLS=60 $(CARGO) test --test program killed_again_and_again
@@ -67,7 +76,7 @@ efficientnet:
 # The tables of docs/benchmarks.md: three quarters of an hour, and some GB of packages from PyPI.
 peers:
 	python3 -m venv target/peers
-	target/peers/bin/pip install --quiet --requirement benches/peers/requirements.txt
+	target/peers/bin/pip install --quiet --requirement benches/peers/requirements.txt ./bindings/python
 	@features=$$(./scripts/openblas-feature); set -x; $(CARGO) build --release $$features
 	target/peers/bin/python benches/peers/peers.py
 	@features=$$(./scripts/openblas-feature); set -x; $(CARGO) build --release $$features --example retrieval

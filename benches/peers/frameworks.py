@@ -54,6 +54,24 @@ def torch_step(arrays, compiled):
     return step
 
 
+def arcos_step(arrays):
+    import arcos.torch
+    import torch
+
+    features, weights, labels = map(torch.from_numpy, arrays)
+    head = arcos.torch.ArcFace(weights.shape[1], len(weights), scale=SCALE, margin=MARGIN)
+    head.weight.data = weights
+    features.requires_grad_()
+
+    def step():
+        features.grad = head.weight.grad = None
+        loss = head(features, labels)
+        loss.backward()
+        return loss.item()
+
+    return step
+
+
 def metric_learning_step(arrays):
     import torch
     from pytorch_metric_learning.losses import ArcFaceLoss
@@ -126,6 +144,7 @@ def tensorflow_step(arrays, xla):
 
 # Name, the package whose version counts, and what makes the step.
 FRAMEWORKS = {
+    "arcos in PyTorch": ("arcos", arcos_step),
     "PyTorch": ("torch", lambda arrays: torch_step(arrays, compiled=False)),
     "PyTorch, torch.compile": ("torch", lambda arrays: torch_step(arrays, compiled=True)),
     "pytorch-metric-learning": ("pytorch-metric-learning", metric_learning_step),

@@ -1,5 +1,6 @@
 """What the pages show runs as it stands."""
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -13,9 +14,12 @@ PACKAGE = Path(__file__).parent.parent
 ROOT = PACKAGE.parent.parent
 
 
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+
+
 def run(page):
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    blocks = [block for block in blocks if "arcos" in block]
+    blocks = [block for block in blocks if "arcos" in block and (HAS_TORCH or "torch" not in block)]
     assert blocks
     names = {}
     exec("\n".join(blocks), names)

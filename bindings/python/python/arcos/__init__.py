@@ -9,9 +9,9 @@
     >>> step.d_weights.shape
     (4, 3)
 
-`arcos.heads` has the heads, `Streaming` the kernel for many classes, `arcos.optim` optimizers, `arcos.metrics` measures of embeddings, and
-`arcos.sklearn` estimators for scikit-learn. Arrays are read where they are if they are aligned and in native byte order; float32 or float64
-is the type of all of them. Losses are in nats, angles in radians. Rows labelled -100 take no part.
+`arcos.heads` has the heads, `Streaming` the kernel for many classes, `arcos.optim` optimizers, `arcos.metrics` measures of embeddings,
+`arcos.sklearn` estimators for scikit-learn and `arcos.torch` modules for PyTorch. Arrays are read where they are if they are aligned and in
+native byte order; float32 or float64 is the type of all of them. Losses are in nats, angles in radians. Rows labelled -100 take no part.
 """
 
 from . import heads, metrics, optim
