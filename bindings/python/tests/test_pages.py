@@ -19,7 +19,7 @@ HAS_TORCH = importlib.util.find_spec("torch") is not None
 
 def run(page):
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    blocks = [block for block in blocks if "arcos" in block and (HAS_TORCH or "torch" not in block)]
+    blocks = [block for block in blocks if "arcos" in block and (HAS_TORCH or "import torch" not in block)]
     assert blocks
     names = {}
     exec("\n".join(blocks), names)

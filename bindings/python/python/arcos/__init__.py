@@ -16,6 +16,7 @@ native byte order; float32 or float64 is the type of all of them. Losses are in 
 
 from . import heads, metrics, optim
 from ._arcos import Head, Step, Streaming, glorot_normal
+from ._loading import load_insightface, load_keras, load_pml
 from ._parameters import Objective, Parameters
 
 __all__ = [
@@ -26,6 +27,9 @@ __all__ = [
     "Streaming",
     "glorot_normal",
     "heads",
+    "load_insightface",
+    "load_keras",
+    "load_pml",
     "metrics",
     "optim",
 ]
