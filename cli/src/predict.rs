@@ -7,9 +7,9 @@ use super::terminal::escaped;
 use super::train_args::at_least_one;
 use super::{outputs, run_files};
 use arcos::data::{Features, Label, file_of, read_features};
+use arcos::streaming::Likeliest;
 use arcos::train::Model;
 use arcos::{Error, Result, files::atomic_file};
-use ndarray::ArrayView1;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 
@@ -89,14 +89,17 @@ fn write(
         false => csv_text(text).into_owned(),
     };
     let mut writer = csv::Writer::from_writer(writer);
-    let written = model.for_logits(features, |first, logits| {
+    let written = model.for_likeliest(features, args.top, |first, likeliest| {
         if first == 0 {
             let name = has_names.then_some("name");
             let heading = ["row", "rank", "label"].into_iter().chain(name).chain(["probability"]);
             writer.write_record(heading).map_err(of_csv)?;
         }
-        for (row, logits) in logits.rows().into_iter().enumerate() {
-            for (rank, (class, probability)) in likeliest(logits, args.top).into_iter().enumerate() {
+        let Likeliest { classes: found, logits, log_sums } = likeliest;
+        for (row, ((found, logits), log_sum)) in found.rows().into_iter().zip(logits.rows()).zip(&log_sums).enumerate()
+        {
+            for (rank, (&class, &logit)) in found.iter().zip(logits).enumerate() {
+                let probability = (f64::from(logit) - log_sum).exp();
                 let [row, rank] = [first + row, rank + 1].map(|number| number.to_string());
                 let name = classes.name(class).filter(|_| has_names).map(text);
                 let label = match classes.label(class) {
@@ -111,17 +114,4 @@ fn write(
     });
     written.map_err(|error| error.in_file(&args.features))?;
     writer.flush().map_err(failed)
-}
-
-/// The `top` classes with the largest logits and their probabilities, the likeliest first.
-fn likeliest(logits: ArrayView1<f32>, top: usize) -> Vec<(usize, f64)> {
-    let largest = logits.iter().fold(f64::NEG_INFINITY, |largest, &logit| largest.max(f64::from(logit)));
-    let sum: f64 = logits.iter().map(|&logit| (f64::from(logit) - largest).exp()).sum();
-    let mut classes: Vec<_> = logits.iter().map(|&logit| f64::from(logit)).enumerate().collect();
-    // Of equal classes the one with the lower index comes first.
-    let likelier_first = |a: &(usize, f64), b: &(usize, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-    classes.select_nth_unstable_by(top - 1, likelier_first);
-    classes.truncate(top);
-    classes.sort_unstable_by(likelier_first);
-    classes.into_iter().map(|(class, logit)| (class, (logit - largest).exp() / sum)).collect()
 }

@@ -3,6 +3,7 @@
 pub(crate) mod bf16;
 mod blas_threads;
 mod exp;
+pub(crate) mod int8;
 mod product;
 
 pub use blas_threads::SingleThreaded;

@@ -158,7 +158,7 @@ pub(super) fn merge<F: Real>(
 }
 
 /// Names the first logit of a row that is not finite: too large for the precision, or made so by the head's `rules`.
-fn logit_not_finite<F: Real>(
+pub(super) fn logit_not_finite<F: Real>(
     batch: &Batch<F>,
     weights: &[F],
     scale: F,

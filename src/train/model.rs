@@ -2,18 +2,14 @@
 
 use crate::data::{ClassTable, Dataset, FeatureRows, Transform, TransformKind};
 use crate::embedder::{Embedder, EmbedderParameters};
-use crate::metrics::accuracy::predict;
 use crate::metrics::confusion::Confusion;
 use crate::ops::{IGNORE_LABEL, Targets, l2_normalize};
-use crate::streaming::{Evaluated, Streaming};
+use crate::streaming::{Evaluated, Likeliest, Streaming};
 use crate::{AnyHead, Error, Head, Parameters, Result};
 use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2};
 
 /// Rows that are looked at at a time, at most.
 pub(super) const ROWS_AT_A_TIME: usize = 1024;
-
-/// Logits that are in memory at a time, at most, if one row has not more.
-const MOST_LOGITS: usize = 1 << 24;
 
 /// A trained head with its embedder, if there is one, and its feature transform.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,22 +128,27 @@ impl<H: Head> Model<H> {
         self.head.logits(self.embed(transformed.view())?.view(), &self.parameters)
     }
 
-    /// Calls `each` with the first row's number and the logits of a few rows of raw `features` at a time.
+    /// Calls `each` with the first row's number and the `count` likeliest classes of some rows of raw `features` at a time, by inference logits that are never all in
+    /// memory.
     ///
     /// # Errors
-    /// As [`logits`](Self::logits), and what `each` returns.
-    pub fn for_logits<'a>(
+    /// As [`logits`](Self::logits), and what `each` returns; [`Error::Setting`] unless `count` is from 1 to the number of classes.
+    pub fn for_likeliest<'a>(
         &self,
         features: impl Into<FeatureRows<'a>>,
-        mut each: impl FnMut(usize, Array2<f32>) -> Result<()>,
+        count: usize,
+        mut each: impl FnMut(usize, Likeliest<f32>) -> Result<()>,
     ) -> Result<()> {
         let features = features.into();
         self.check_shape(&features.shape())?;
-        let rows_at_a_time = (MOST_LOGITS / self.parameters.classes(&self.head)).clamp(1, ROWS_AT_A_TIME);
-        features.chunks(rows_at_a_time).try_for_each(|chunk| {
+        let mut kernel = Streaming::default();
+        features.chunks(ROWS_AT_A_TIME).try_for_each(|chunk| {
             let (first, rows) = chunk?;
-            let logits = self.logits(rows.view()).map_err(|error| error.of_row(self.head_input(), |row| first + row));
-            each(first, logits?)
+            let mut likeliest = || {
+                let transformed = self.transform.apply(rows.view())?;
+                kernel.likeliest(&self.head, self.embed(transformed.view())?.view(), &self.parameters, count)
+            };
+            each(first, likeliest().map_err(|error| error.of_row(self.head_input(), |row| first + row))?)
         })
     }
 
@@ -167,8 +168,8 @@ impl<H: Head> Model<H> {
     /// As [`logits`](Self::logits).
     pub fn predictions(&self, data: &Dataset) -> Result<Vec<usize>> {
         let mut classes = Vec::with_capacity(data.rows());
-        let predicted = self.for_logits(&data.features, |_, logits| {
-            classes.extend(predict(logits.view()));
+        let predicted = self.for_likeliest(&data.features, 1, |_, likeliest| {
+            classes.extend(likeliest.classes);
             Ok(())
         });
         predicted.map_err(|error| data.located(error, self.head_input(), |row| row))?;

@@ -10,6 +10,7 @@ mod extremes;
 mod faulty_heads;
 mod gradient_filter;
 mod gradients;
+mod likeliest;
 mod mixed_precision;
 mod objective;
 mod objective_case;

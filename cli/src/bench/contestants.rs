@@ -64,6 +64,8 @@ enum Contestant {
     SeparateUpdate,
     FrozenUpdate,
     SampledUpdate,
+    AllLogits,
+    Likeliest,
 }
 
 impl Contestant {
@@ -77,6 +79,8 @@ impl Contestant {
             Self::SeparateUpdate => "streaming, then SGD",
             Self::FrozenUpdate => "SGD inside, without d_features",
             Self::SampledUpdate => "SGD inside, on sampled classes",
+            Self::AllLogits => "inference: all logits",
+            Self::Likeliest => "inference: likeliest classes",
         }
     }
 }
@@ -87,6 +91,7 @@ struct Track<F> {
     kernel: Streaming<F>,
     partial_fc: PartialFc<F>,
     sample_rate: Option<f64>,
+    top: usize,
     rng: ChaCha8Rng,
     gradients: Gradients<F>,
     /// For the bare products, (B, C) and (B, D).
@@ -104,6 +109,7 @@ pub(super) fn race<F: Real>(
     options: StreamingOptions,
     update: bool,
     sample_rate: Option<f64>,
+    top: Option<usize>,
     runs: usize,
 ) -> Result<Outcome> {
     let (batch, dimension) = case.features.dim();
@@ -118,12 +124,14 @@ pub(super) fn race<F: Real>(
         (Contestant::SeparateUpdate, update),
         (Contestant::FrozenUpdate, update),
         (Contestant::SampledUpdate, sample_rate.is_some()),
+        (Contestant::AllLogits, top.is_some() && explicit_bytes <= MOST_EXPLICIT_BYTES),
+        (Contestant::Likeliest, top.is_some()),
     ]
     .into_iter()
     .filter_map(|(contestant, takes_part)| takes_part.then_some(contestant))
     .collect();
 
-    let mut track = Track::new(case, update, sample_rate);
+    let mut track = Track::new(case, update, sample_rate, top.unwrap_or(1));
     let mut extra = Vec::new();
     for &contestant in &contestants {
         // Nobody finds the memory that another has left.
@@ -153,7 +161,7 @@ pub(super) fn race<F: Real>(
 }
 
 impl<F: Real> Track<F> {
-    fn new(case: Case<F>, update: bool, sample_rate: Option<f64>) -> Self {
+    fn new(case: Case<F>, update: bool, sample_rate: Option<f64>, top: usize) -> Self {
         let optimizer = Optimizer::Sgd(Sgd::default());
         let touched = |shape| Array2::from_elem(shape, F::one());
         let (weights, features) = (case.parameters.weights.dim(), case.features.dim());
@@ -169,6 +177,7 @@ impl<F: Real> Track<F> {
             kernel: Streaming::default(),
             partial_fc: PartialFc::default(),
             sample_rate,
+            top,
             rng: ChaCha8Rng::seed_from_u64(0),
             gradients: Gradients { d_features: touched(features), d_weights: touched(weights), ..Gradients::default() },
             logits: Array2::zeros((features.0, weights.0)),
@@ -246,6 +255,12 @@ impl<F: Real> Track<F> {
                 let rate = self.sample_rate.expect("or it does not take part");
                 let classes = SampledClasses::draw(&objective, parameters.classes(head), rate, &mut self.rng)?;
                 self.partial_fc.train_step(head, features, parameters, objective, &classes, update)?;
+            }
+            Contestant::AllLogits => {
+                black_box(head.logits(features, &*parameters)?);
+            }
+            Contestant::Likeliest => {
+                black_box(self.kernel.likeliest(head, features, &*parameters, self.top)?);
             }
             Contestant::SeparateUpdate => {
                 let (kernel, gradients) = (&mut self.kernel, &mut self.gradients);

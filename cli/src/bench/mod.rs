@@ -33,6 +33,7 @@ Examples:
   arcos bench --regime late --filter 1e-7 --precision mixed
   arcos bench --classes 1000000 --update --json
   arcos bench --classes 1000000 --update --sample-rate 0.1
+  arcos bench --classes 1000000 --regime concentrated --top 5
   arcos bench --classes 1000,10000,100000 --plot streaming.png")]
 pub(super) struct Args {
     /// The head
@@ -65,6 +66,9 @@ pub(super) struct Args {
     /// With --update also a step of Partial FC on this share of the classes, drawn anew each time
     #[arg(long, value_name = "R", requires = "update", allow_negative_numbers = true)]
     sample_rate: Option<f64>,
+    /// Also time finding the K likeliest classes of each row, without labels, as predict does, and all logits
+    #[arg(long, value_name = "K", value_parser = at_least_one)]
+    top: Option<usize>,
     /// Print one JSON object a line, for each number of classes
     #[arg(long)]
     json: bool,
@@ -165,7 +169,7 @@ fn measure<F: Real + WritableElement>(args: &Args, classes: usize) -> Result<Rep
         Precision::F32 | Precision::F64 => streaming::Precision::Full,
         Precision::Mixed => streaming::Precision::Mixed,
     })?;
-    let outcome = contestants::race(case, kernel, args.update, args.sample_rate, args.runs)?;
+    let outcome = contestants::race(case, kernel, args.update, args.sample_rate, args.top, args.runs)?;
     Ok(Report {
         head: args.head.clone(),
         batch: args.batch,

@@ -68,7 +68,7 @@ fn a_file_that_is_cut_off_while_rows_are_read_is_an_error() {
         rows.select(&[3]).map(drop),
         rows.select(&[3, 159]).map(drop),
         model.embeddings(&data.features).map(drop),
-        model.for_logits(&data.features, |_, _| Ok(())),
+        model.for_likeliest(&data.features, 1, |_, _| Ok(())),
         model.transform.apply_to_all(&data.features).map(drop),
         arcos::data::Transform::fit(arcos::data::TransformKind::Centre, &data.features).map(drop),
         arcos::train::DataChecksum::new(&data).map(drop),
