@@ -125,6 +125,12 @@ impl<F: Real> CheckedObjective<F> {
         self.soft.as_ref().map_or(&[], |soft| &soft.others)
     }
 
+    /// Whether it is the cross-entropy of the labels alone, and all rows weigh as much.
+    pub fn is_plain(&self) -> bool {
+        let terms = [self.label_smoothing, self.focal, self.z_loss];
+        terms.into_iter().all(|term| term == F::zero()) && self.weights.is_empty() && self.soft.is_none()
+    }
+
     /// Whether [`row`](Self::row) needs the sum of the others' logits.
     pub fn is_smoothed(&self) -> bool {
         self.label_smoothing > F::zero()

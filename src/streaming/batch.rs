@@ -2,6 +2,7 @@
 
 use super::block_products::Mixed;
 use super::blocks::Blocks;
+use super::screening::Screening;
 use crate::Real;
 use crate::heads::Geometry;
 use crate::ops::checked_objective::{CheckedObjective, SoftTarget};
@@ -39,6 +40,8 @@ pub(super) struct Batch<'a, F> {
     pub soft_targets: &'a [SoftTarget<F>],
     /// In mixed precision alone.
     pub mixed: Option<Mixed<'a, F>>,
+    /// Where blocks without a visible probability may be told by it.
+    pub screening: Option<Screening<'a, F>>,
 }
 
 impl<F: Real> Batch<'_, F> {

@@ -70,6 +70,11 @@ impl<F: Real> Batch<'_, F> {
         self.mixed.map_or(Ok(()), |_| check_length("weights", first_row, vectors, longest))
     }
 
+    /// That of a labelled row in mixed precision.
+    pub fn exact_own_product(&self, row: usize) -> F {
+        self.mixed.as_ref().expect("precision is mixed").own_products[row]
+    }
+
     /// Puts the exact inner products of labelled rows in the place of those in mixed precision, the nearest of a class's centres alone.
     pub fn put_own_products(&self, block: usize, products: &mut [F]) {
         let Some(mixed) = &self.mixed else { return };

@@ -4,6 +4,7 @@ use super::batch::Batch;
 use super::block_products::Operands;
 use super::blocks::Blocks;
 use super::products::Products;
+use super::screening::CodedBlock;
 use super::unit_block::UnitBlock;
 use super::visible::Entry;
 use crate::Real;
@@ -44,6 +45,8 @@ pub(super) struct Group<F> {
     pub products: Products<F>,
     /// Of the block's products in mixed precision.
     pub operands: Operands,
+    /// Of the block's class vectors.
+    pub coded: CodedBlock,
     /// For each block and row, the largest inner product of the other classes, as the head changes it.
     pub maxima: Vec<F>,
     /// For each block and row, the sum of exponentials of the other classes' logits, relative to the largest, or of their losses, or what their losses share out

@@ -10,6 +10,7 @@ use super::group::Group;
 use super::merge::{RowState, merge};
 use super::prepare::{Inputs, in_parallel, in_pool};
 use super::scores::{Sums, correct, ln_b_avg};
+use super::screening::Screening;
 use super::targets::{by_column, labelled_rows, rows_of, slopes_of_own_centres};
 use super::unit_block::matrix;
 use crate::heads::checked::Checked;
@@ -22,6 +23,7 @@ use crate::heads::{
 use crate::ops::{Objective, rows};
 use crate::optim::{Moments, Optimizer};
 use crate::real::SingleThreaded;
+use crate::real::int8::Codes;
 use crate::{Error, Real, Result};
 use ndarray::{Array1, Array2, ArrayView2};
 use std::collections::BTreeMap;
@@ -35,6 +37,8 @@ pub struct Streaming<F> {
     pub(super) feature_norms: Vec<F>,
     /// x̂ for products in mixed precision.
     mixed_features: Operands,
+    /// x̂ for products in 8 bits, and what a block must reach to count.
+    coded_features: (Codes, Vec<F>),
     pub(super) groups: Vec<Group<F>>,
     pub(super) rows: RowState<F>,
 }
@@ -219,7 +223,8 @@ impl<F: Real> Streaming<F> {
         let geometry = checked.geometry;
         let dimension = inputs.features.ncols();
         let weight_rows = checked.classes * checked.centres;
-        let Self { options, unit_features, feature_norms, mixed_features, groups, rows: row_state } = self;
+        let Self { options, unit_features, feature_norms, mixed_features, coded_features, groups, rows: row_state } =
+            self;
         checked.loss.check_objective(head.name(), inputs.objective)?;
         let _single_threaded = SingleThreaded::begin();
         let prepared = inputs.prepare(unit_features, feature_norms)?;
@@ -244,6 +249,11 @@ impl<F: Real> Streaming<F> {
             own_products = batch.own_products(&labelled);
             let longest = batch.longest_operand;
             batch.mixed = Some(Mixed::new(native, batch.operand, longest, mixed_features, &own_products)?);
+        }
+        let (codes, bars) = coded_features;
+        if !scale_rule.follows_batch() && scale_rule.vector().is_none() {
+            let for_screening = (codes, bars);
+            batch.screening = Screening::new(&batch, options, prepared.scale, &labelled, &rules_by_row, for_screening);
         }
         let batch = batch;
         prepared.begin(groups, options.workspace, batch.mixed.is_some());

@@ -64,6 +64,7 @@ mod prepare;
 mod products;
 pub(crate) mod sampled_classes;
 mod scores;
+mod screening;
 mod search;
 mod targets;
 mod unit_block;
@@ -113,7 +114,8 @@ pub enum GradientFilter {
     /// [objective](crate::ops::objective) multiplies probabilities by A, A times the probability counts. What smoothing takes from all classes is not left
     /// out, and no block with a soft target.
     ///
-    /// Loss and labelled classes are exact in any case. With n labelled rows and scale s the filter changes a row of
+    /// Loss and labelled classes are exact, but in mixed precision: there the filter may leave out a block before it is multiplied, if products of rows in 8 bits, with what they are off by at
+    /// most, tell that it has no visible part. Then a row's loss is too small by ε at most, and the bounds below are twice what they were. With n labelled rows and scale s the filter changes a row of
     /// `d_features` by at most `s ε max_j‖w̃_j‖ / (n ‖x_i‖)` and a row of `d_weights` by at most
     /// `s ε max_i‖x̃_i‖ / (blocks ‖w_j‖)`, in Euclidean norm; without the division by `‖x_i‖` or `‖w_j‖` where the head does
     /// not normalise it. An element of `d_bias` changes by at most `ε / blocks`, the gradient of a scale by at most `ε max|φ|`.

@@ -99,6 +99,7 @@ impl<F: Real> Prepared<'_, F> {
             objective: &self.objective,
             soft_targets: &self.soft_targets,
             mixed: None,
+            screening: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::batch::{Batch, grow};
 use super::group::{Group, SoftScore, Target};
+use super::screening::Tried;
 use crate::heads::scale;
 use crate::metrics::accuracy;
 use crate::ops::l2_normalize::longest_row;
@@ -50,6 +51,7 @@ impl<F: Real> Group<F> {
         self.sums_of_products.clear();
         self.sums_of_products.resize(if batch.objective.is_smoothed() { batch.rows() } else { 0 }, F::zero());
         (self.weight_length, self.overflowed) = (0.0, None);
+        let mut tried = Tried::default();
         for block in self.blocks(&batch.blocks) {
             let weights = &weights[self.vectors_of(batch, block)];
             let columns = batch.blocks.columns_of(block);
@@ -60,6 +62,17 @@ impl<F: Real> Group<F> {
             };
             batch.check_vectors(columns.start, operand, longest)?;
             self.weight_length = self.weight_length.max(longest);
+            if let Some(maxima) = batch.screening.as_ref().and_then(|screening| {
+                let (coded, scratch) = (&mut self.coded, &mut self.changed);
+                screening.maxima_if_negligible(batch, block, operand, coded, scratch, &mut tried)
+            }) {
+                self.maxima.extend(maxima);
+                self.sums.resize(self.maxima.len(), F::zero());
+                let targets = batch.targets_in(&columns).iter();
+                let target = |&(_, row)| Target { row, block, score: batch.exact_own_product(row), rank_in_block: 0 };
+                self.targets.extend(targets.map(target));
+                continue;
+            }
             let products = self.products.compute(batch, block, operand, &mut self.operands);
             if !batch.holds_products(longest) {
                 let overflowed = products.chunks_exact(columns.len()).position(|row| !rows::all_finite(row));
@@ -189,7 +202,7 @@ fn own_product<F: Real>(batch: &Batch<F>, products: &[F], column: usize) -> (usi
 }
 
 /// Takes the labelled classes out of maxima and sums.
-fn mask_targets<F: Real>(batch: &Batch<F>, block: usize, products: &mut [F]) {
+pub(super) fn mask_targets<F: Real>(batch: &Batch<F>, block: usize, products: &mut [F]) {
     let (columns, centres) = (batch.blocks.columns_of(block), batch.blocks.centres());
     for &(column, row) in batch.targets_in(&columns) {
         let first = row * columns.len() + column - column % centres - columns.start;

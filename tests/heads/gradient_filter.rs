@@ -13,7 +13,12 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// A batch late in training: features near the vectors of their classes, and a scale that leaves other classes little.
-fn concentrated(batch: usize, dimension: usize, classes: usize, seed: u64) -> (Array2<f64>, Array2<f64>, Array1<i64>) {
+pub fn concentrated(
+    batch: usize,
+    dimension: usize,
+    classes: usize,
+    seed: u64,
+) -> (Array2<f64>, Array2<f64>, Array1<i64>) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let weights = Array2::from_shape_simple_fn((classes, dimension), || rng.random_range(-1.0..1.0));
     let labels = Array1::from_shape_simple_fn(batch, || rng.random_range(0..classes) as i64);
