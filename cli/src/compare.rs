@@ -170,7 +170,7 @@ pub(super) fn compare(
     title: &str,
     named_classes: Option<&ClassTable>,
 ) -> Result<(), Failure> {
-    let Data { train, test, unseen } = data;
+    let Data { train, test, unseen, .. } = data;
     let test = test.as_ref();
     let Possible { plan, left_out } = possible(plan, train.classes())?;
     let named_classes = named_classes.filter(|_| test.is_some());

@@ -59,6 +59,8 @@ pub(super) struct DataArgs {
 /// What there is to train and test on.
 pub(super) struct Data {
     pub train: Dataset,
+    /// Rows that say which epoch is best.
+    pub validation: Option<Dataset>,
     pub test: Option<Dataset>,
     /// Rows of classes that training does not see, with --open-set.
     pub unseen: Option<Dataset>,
@@ -68,10 +70,10 @@ impl Data {
     /// As they are, or split into known and unseen classes.
     pub fn new(train: Dataset, test: Option<Dataset>, open_set: bool) -> Result<Self> {
         if !open_set {
-            return Ok(Self { train, test, unseen: None });
+            return Ok(Self { train, validation: None, test, unseen: None });
         }
         let OpenSetSplit { train, test, unseen } = open_set_split(&train, test.as_ref())?;
-        Ok(Self { train, test, unseen: Some(unseen) })
+        Ok(Self { train, validation: None, test, unseen: Some(unseen) })
     }
 
     /// With the names in `path` for the classes; `start` is the label that the first of them is of.
@@ -123,13 +125,19 @@ impl Data {
                 counted(unseen.classes_present(), "other class")
             )
         });
+        let validation = self.validation.as_ref().map(|validation| rows(validation, "validation row") + ", ");
         let train = rows(&self.train, "training row");
-        format!("{train}, {test}, {}, {}{unseen}", counted(dimension, "dimension"), counted(classes, "class"))
+        format!(
+            "{train}, {}{test}, {}, {}{unseen}",
+            validation.unwrap_or_default(),
+            counted(dimension, "dimension"),
+            counted(classes, "class")
+        )
     }
 }
 
 /// A path that holds from any directory; none where JSON cannot hold it.
-fn absolute<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn absolute<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
     let absolute = path.as_ref().and_then(|path| std::path::absolute(path).ok());
     absolute.as_ref().and_then(|path| path.to_str()).serialize(serializer)
 }

@@ -18,7 +18,7 @@ Writes (N, E), f32: what the head of the run works on. Of a run without --embed 
 Example:
   arcos embed --run arcos-run --features X.npy --out embeddings.npy --normalize")]
 pub(super) struct Args {
-    /// A run directory (its newest checkpoint), or a checkpoint
+    /// A run directory (its newest checkpoint), or a checkpoint; of a run with validation rows the best epoch counts
     #[arg(long, value_name = "PATH", default_value = "arcos-run")]
     run: PathBuf,
     /// Features (N, D): .npy, .npz or archive.npz:name; as given to training, the run's transform is applied. The file must not change until

@@ -39,7 +39,7 @@ Examples:
   arcos evaluate --embeddings E.npy --pairs pairs.csv
   arcos evaluate --embeddings E.npy --labels y.npy --distractors megaface.npy --json")]
 pub(super) struct Args {
-    /// A run directory (its newest checkpoint), or a checkpoint
+    /// A run directory (its newest checkpoint), or a checkpoint; of a run with validation rows the best epoch counts
     #[arg(long, value_name = "PATH", default_value = "arcos-run")]
     run: PathBuf,
     /// Features (N, D): .npy, .npz or archive.npz:name; as given to training, the run's transform is applied. The file must not change until
@@ -294,12 +294,14 @@ fn class_range(text: &str) -> std::result::Result<Range<i64>, String> {
 
 /// The model of a run's newest checkpoint, or of the checkpoint itself.
 pub(super) fn read_model(path: &Path) -> Result<Model> {
-    Ok(read_checkpoint(path)?.model)
+    Ok(best_model(read_checkpoint(path)?))
 }
 
 /// The model of a run, of one that does not know its labels with those from `labels_start`; one that knows them takes no others.
 pub(super) fn read_model_with_labels(path: &Path, labels_start: Option<i64>) -> Result<Model, Failure> {
-    let Checkpoint { model, data, .. } = read_checkpoint(path)?;
+    let checkpoint = read_checkpoint(path)?;
+    let data = checkpoint.data;
+    let model = best_model(checkpoint);
     let Some(start) = labels_start else { return Ok(model) };
     // Runs from before labels were kept have no check sums of their data, either.
     if data.is_none() {
@@ -315,6 +317,11 @@ pub(super) fn read_model_with_labels(path: &Path, labels_start: Option<i64>) -> 
     };
     let error = Error::Setting { name: "--labels-start", value: start.to_string(), expected };
     Err(Failure::of_run(error, path))
+}
+
+/// The model of the best epoch where there were validation rows, else that of the last.
+fn best_model(checkpoint: Checkpoint) -> Model {
+    checkpoint.best.unwrap_or(checkpoint.model)
 }
 
 fn read_checkpoint(path: &Path) -> Result<Checkpoint> {

@@ -53,7 +53,7 @@ impl Failure {
 pub(super) fn advice_on(error: &Error) -> &'static str {
     match error {
         Error::OtherSettings { .. } => {
-            "; what may differ is --epochs, --keep, --checkpoint-every, --class-names and where its data are"
+            "; what may differ is --epochs, --patience, --keep, --checkpoint-every, --class-names and where its data are"
         }
         Error::MissingImages { missing, images, .. } if missing < images => {
             "; --allow-missing leaves out those that are"

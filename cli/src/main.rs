@@ -46,6 +46,7 @@ mod train;
 mod train_args;
 mod training_plot;
 mod tune;
+mod validation_args;
 mod verdicts;
 
 use arcos::Error;

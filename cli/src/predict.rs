@@ -19,7 +19,7 @@ use std::path::PathBuf;
 Writes CSV: row, rank, label, probability; a line for each row and rank. Labels are those of training; where they are numbers with \
 names, there is a column name after label. Probabilities are the softmax of the inference logits.")]
 pub(super) struct Args {
-    /// A run directory (its newest checkpoint), or a checkpoint
+    /// A run directory (its newest checkpoint), or a checkpoint; of a run with validation rows the best epoch counts
     #[arg(long, value_name = "PATH", default_value = "arcos-run")]
     run: PathBuf,
     /// Features (N, D): .npy, .npz or archive.npz:name; as given to training, the run's transform is applied. The file must not change until

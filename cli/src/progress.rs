@@ -73,6 +73,9 @@ fn describe(record: &EpochRecord, epochs: usize) -> String {
         figure(record.train_loss),
         record.train_accuracy
     );
+    if let (Some(loss), Some(accuracy)) = (record.validation_loss, record.validation_accuracy) {
+        line += &format!("  validation {} {accuracy:.4}", figure(loss));
+    }
     if let (Some(loss), Some(top1), Some(top5)) = (record.test_loss, record.test_accuracy, record.test_top5_accuracy) {
         line += &format!("  test {} {top1:.4} (top-5 {top5:.4})", figure(loss));
     }

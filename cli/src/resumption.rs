@@ -42,17 +42,25 @@ const SETTINGS: [(&str, &str); 28] = [
     ("dropout", "/embedder/block/e/dropout"),
 ];
 
-/// Checks that no option that is given differs from the run's, whose data were read by `of_run` and have these classes.
+/// Refuses to go on with a run where there are differences.
 ///
 /// # Errors
 /// [`Error::OtherSettings`].
-pub(super) fn check(
+pub(super) fn refuse(differences: impl Iterator<Item = String>) -> Result<()> {
+    match differences.collect::<Vec<_>>() {
+        none if none.is_empty() => Ok(()),
+        differences => Err(Error::OtherSettings { differences }),
+    }
+}
+
+/// In what options that are given differ from those of the run, whose data were read by `of_run` and have these classes.
+pub(super) fn differences(
     given: &Given,
     config: &TrainConfig,
     data: &DataArgs,
     of_run: Option<&DataArgs>,
     classes: &ClassTable,
-) -> Result<()> {
+) -> Vec<String> {
     let json = serde_json::to_value(config).expect("plain data");
     let mut differences: Vec<String> = given
         .iter()
@@ -64,7 +72,7 @@ pub(super) fn check(
     if let Some(of_run) = of_run {
         differences.extend(data.differences(given, of_run, classes));
     }
-    if differences.is_empty() { Ok(()) } else { Err(Error::OtherSettings { differences }) }
+    differences
 }
 
 /// What a run's configuration has for an option, `None` for options that are none of its settings.
@@ -121,16 +129,19 @@ mod tests {
     use clap::{Args as _, Command, FromArgMatches};
 
     /// Options that may differ from those of the run; of files, only where they are.
-    const MAY_DIFFER: [&str; 4] = ["epochs", "keep", "checkpoint_every", "class_names"];
+    const MAY_DIFFER: [&str; 5] = ["epochs", "patience", "keep", "checkpoint_every", "class_names"];
 
     /// Options that say which run and where its data are, or that are compared with its record of them.
-    const OTHERS: [&str; 11] = [
+    const OTHERS: [&str; 14] = [
         "data",
         "train_features",
         "train_labels",
         "test_features",
         "test_labels",
         "sample_weights",
+        "validation",
+        "validation_features",
+        "validation_labels",
         "labels_start",
         "open_set",
         "out",
@@ -158,13 +169,7 @@ mod tests {
     fn differences(run: &str, given: &str) -> Vec<String> {
         let config = parsed(run).new_config().expect("a configuration");
         let args = parsed(&format!("--resume {given}"));
-        match check(&args.given, &config, &args.data, None, &ClassTable::indices(0)) {
-            Err(Error::OtherSettings { differences }) => differences,
-            other => {
-                other.expect("no other error");
-                Vec::new()
-            }
-        }
+        super::differences(&args.given, &config, &args.data, None, &ClassTable::indices(0))
     }
 
     #[test]

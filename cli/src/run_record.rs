@@ -2,6 +2,7 @@
 
 use super::checkpoint_every::CheckpointEvery;
 use super::data_args::DataArgs;
+use super::validation_args::ValidationArgs;
 use arcos::data::without_byte_order_mark;
 use arcos::{Error, Result, files::atomic_file};
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,9 @@ use std::{fs, io};
 pub(super) struct RunRecord {
     /// None where they are made up.
     pub data: Option<DataArgs>,
+    /// Runs from before there were any have none.
+    #[serde(default)]
+    pub validation: ValidationArgs,
     /// Newest checkpoints that stay.
     pub keep: usize,
     pub checkpoint_every: CheckpointEvery,
@@ -48,7 +52,8 @@ impl RunRecord {
 
     /// That of a run that a comparison or a search makes for itself: of its checkpoints the last stays.
     pub fn made_by(made_by: MadeBy, data: Option<DataArgs>) -> Self {
-        Self { data, keep: 1, checkpoint_every: CheckpointEvery::default(), made_by: Some(made_by) }
+        let (validation, checkpoint_every) = (ValidationArgs::default(), CheckpointEvery::default());
+        Self { data, validation, keep: 1, checkpoint_every, made_by: Some(made_by) }
     }
 
     /// That of the run in `directory`; runs from before there were such records have none.

@@ -32,7 +32,7 @@ Example, Sub-center ArcFace and a second training without what it suspects:
   arcos suspects --run noisy --data DIR --out suspects.csv --sample-weights kept.npy
   arcos train --head arcface --data DIR --sample-weights kept.npy --out clean")]
 pub(super) struct Args {
-    /// A run directory (its newest checkpoint), or a checkpoint. Its features and class vectors are on the sphere
+    /// A run directory (its newest checkpoint), or a checkpoint; of a run with validation rows the best epoch counts. Its features and class vectors are on the sphere
     #[arg(long, value_name = "PATH", default_value = "arcos-run")]
     run: PathBuf,
     /// Directory with train_features.npy and train_labels.npy, and for --which test those of the test set

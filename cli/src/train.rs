@@ -9,14 +9,16 @@ use super::interrupt::{self, Training};
 use super::progress::Report;
 use super::run_files::{self, RUN_FILES};
 use super::run_record::RunRecord;
+use super::table::figure;
 use super::train_args::{TrainArgs, at_least_one};
+use super::validation_args::ValidationArgs;
 use super::{complain, open_set, outputs, resumption, tell, training_plot};
 use arcos::data::{Dataset, TransformKind};
 use arcos::files::{atomic_file, directory_lock::lock};
 use arcos::heads::Scale;
 use arcos::metrics::open_set::OpenSet;
 use arcos::optim::Decay;
-use arcos::train::{Checkpoint, Model, RunDirectory, TrainConfig, Trainer, has_logs};
+use arcos::train::{Checkpoint, HeldOut, Model, RunDirectory, TrainConfig, Trainer, best_epoch, has_logs};
 use arcos::wording::{counted, number};
 use arcos::{Error, Head, Result, shell};
 use std::ops::ControlFlow;
@@ -50,7 +52,7 @@ pub(super) struct Args {
     /// Where the run goes
     #[arg(long, value_name = "DIR", default_value = "arcos-run")]
     out: PathBuf,
-    /// Go on with the run in the output directory, as it was begun; only --epochs, --keep, --checkpoint-every, --class-names and where its data are may differ
+    /// Go on with the run in the output directory, as it was begun; only --epochs, --patience, --keep, --checkpoint-every, --class-names and where its data are may differ
     #[arg(long)]
     resume: bool,
     /// Go on with the run in the output directory, or begin it if there is none
@@ -66,6 +68,8 @@ pub(super) struct Args {
     head_args: HeadArgs,
     #[command(flatten)]
     pub data: DataArgs,
+    #[command(flatten)]
+    validation: ValidationArgs,
     #[command(flatten)]
     train: TrainArgs,
 }
@@ -90,17 +94,19 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 
 fn start(args: &Args) -> Result<()> {
     let config = args.new_config()?;
-    refuse_inputs(&args.data, &args.out)?;
-    run_files::refuse_others(&args.out)?;
-    outputs::check_places(&args.out, &[])?;
     let record = RunRecord {
         data: Some(args.data.clone()),
+        validation: args.validation.clone(),
         keep: args.keep,
         checkpoint_every: args.checkpoint_every,
         made_by: None,
     };
-    let data = read(&args.data, &config)?;
-    let trainer = Trainer::new(config, data.train, data.test).map_err(|error| args.train.objective.located(error))?;
+    refuse_inputs(&record, &args.out)?;
+    run_files::refuse_others(&args.out)?;
+    outputs::check_places(&args.out, &[])?;
+    let data = read(&args.data, &record.validation, &config)?;
+    let held_out = HeldOut { validation: data.validation, test: data.test };
+    let trainer = Trainer::new(config, data.train, held_out).map_err(|error| args.train.objective.located(error))?;
     remark_on_few_rows(&trainer);
     train(trainer, data.unseen, &record, &args.out)
 }
@@ -116,9 +122,14 @@ fn resume(args: &Args, checkpoint: Checkpoint) -> Result<(), Failure> {
     }
     let of_run_in_out = |error: Error| Failure::of_run(error, &args.out);
     let classes = &checkpoint.model.class_table;
-    resumption::check(&args.given, &checkpoint.config, &args.data, data_of_run, classes).map_err(of_run_in_out)?;
+    let differences = resumption::differences(&args.given, &checkpoint.config, &args.data, data_of_run, classes);
+    let of_validation = of_run.as_ref().and_then(|record| args.validation.difference(&args.given, &record.validation));
+    resumption::refuse(differences.into_iter().chain(of_validation)).map_err(of_run_in_out)?;
+    let validation =
+        of_run.as_ref().map_or_else(|| args.validation.clone(), |record| args.validation.resuming(&record.validation));
     let record = RunRecord {
         data: Some(data_of_run.map_or_else(|| args.data.clone(), |of_run| args.data.resuming(of_run.clone()))),
+        validation,
         keep: of_run.as_ref().filter(|_| !args.given.has("keep")).map_or(args.keep, |record| record.keep),
         checkpoint_every: of_run
             .filter(|_| !args.given.has("checkpoint_every"))
@@ -127,17 +138,20 @@ fn resume(args: &Args, checkpoint: Checkpoint) -> Result<(), Failure> {
     };
     let before = checkpoint.config.clone();
     let epochs = if args.given.has("epochs") { args.train.epochs } else { before.epochs };
-    let config = TrainConfig { epochs, ..before.clone() };
+    let config = TrainConfig { epochs, patience: args.validation.patience.or(before.patience), ..before.clone() };
     // Before there are data, which may take minutes to read.
     config.check(usize::MAX).map_err(of_run_in_out)?;
     checkpoint.check_epochs(epochs).map_err(of_run_in_out)?;
     let of_record = record.data.as_ref().unwrap_or(&args.data);
-    refuse_inputs(of_record, &args.out)?;
-    let data = read(of_record, &config)?;
+    refuse_inputs(&record, &args.out)?;
+    let data = read(of_record, &record.validation, &config)?;
     let (position, last) = (checkpoint.position(), checkpoint.history.last().map(|record| record.learning_rate));
-    let trainer = Trainer::resume(checkpoint, config, data.train, data.test).map_err(of_run_in_out)?;
+    let held_out = HeldOut { validation: data.validation, test: data.test };
+    let trainer = Trainer::resume(checkpoint, config, data.train, held_out).map_err(of_run_in_out)?;
     tell(format_args!("going on after {position}"));
-    if trainer.is_done() {
+    if let (true, Some(patience)) = (position.epochs < epochs && trainer.is_done(), trainer.config().patience) {
+        tell(format_args!("the run has stopped early; --patience with more than {patience} goes on"));
+    } else if trainer.is_done() {
         tell(format_args!("all epochs of the run are done; --epochs with more than {epochs} adds some"));
     } else if let (Decay::Cosine, true, Some(last)) = (before.schedule.decay, epochs != before.epochs, last) {
         tell(format_args!(
@@ -154,17 +168,20 @@ impl Args {
     pub fn new_config(&self) -> Result<TrainConfig> {
         // Only what goes on can do without a head.
         let name = self.head.as_deref().unwrap_or_default();
-        self.train.config(head(name, borrowed(self.head_args.given()))?)
+        let config = self.train.config(head(name, borrowed(self.head_args.given()))?)?;
+        self.validation.check()?;
+        Ok(TrainConfig { patience: self.validation.patience, ..config })
     }
 }
 
 /// Refuses data that the run in `out` would replace.
-fn refuse_inputs(data: &DataArgs, out: &Path) -> Result<()> {
-    outputs::refuse_inputs(RUN_FILES.map(|name| out.join(name)), &data.files())
+fn refuse_inputs(record: &RunRecord, out: &Path) -> Result<()> {
+    let data = record.data.iter().flat_map(DataArgs::files).chain(record.validation.files()).collect::<Vec<_>>();
+    outputs::refuse_inputs(RUN_FILES.map(|name| out.join(name)), &data)
 }
 
-fn read(data: &DataArgs, config: &TrainConfig) -> Result<Data> {
-    let data = data.read()?;
+fn read(data: &DataArgs, validation: &ValidationArgs, config: &TrainConfig) -> Result<Data> {
+    let data = validation.hold_out(data.read()?, config.seed)?;
     tell(data.describe());
     remark_on_frozen_features(&data, config.embedder.is_some());
     Ok(data)
@@ -181,12 +198,30 @@ fn train(trainer: Trainer, unseen: Option<Dataset>, record: &RunRecord, out: &Pa
             ));
         }
     })?;
+    tell_best(&trainer);
     if let Some(unseen) = unseen {
-        let measures = retrieve(trainer.model(), &unseen, out)?;
+        let measures = retrieve(trainer.best_model(), &unseen, out)?;
         tell(format_args!("\n{}\n", open_set::text(&measures)));
     }
     tell(format_args!("run in {}", out.display()));
     Ok(())
+}
+
+/// Says which epoch is the run's result, where validation rows say so.
+fn tell_best(trainer: &Trainer) {
+    let history = trainer.history();
+    let Some(best) = best_epoch(history) else { return };
+    let record = &history[best - 1];
+    let figures = |name: &str, loss: Option<f64>, accuracy: Option<f64>| match (loss, accuracy) {
+        (Some(loss), Some(accuracy)) => format!("  {name} {} {accuracy:.4}", figure(loss)),
+        _ => String::new(),
+    };
+    tell(format_args!(
+        "epoch {best} of {} is the best on the validation rows, and the run's result:{}{}",
+        history.len(),
+        figures("validation", record.validation_loss, record.validation_accuracy),
+        figures("test", record.test_loss, record.test_accuracy)
+    ));
 }
 
 /// Runs all epochs that are left, reports each under `name`, and leaves the run in `out`.
@@ -265,6 +300,9 @@ fn run_epochs(
         if let (Some(signal), false) = (signal, trainer.is_done()) {
             stop(signal, &report, trainer, out, record);
         }
+    }
+    if let (Some(patience), true) = (trainer.config().patience, trainer.history().len() < trainer.config().epochs) {
+        report.remark(&format!("no epoch of the last {patience} was better on the validation rows: training stops"));
     }
     report.finish();
     Ok(())

@@ -226,7 +226,16 @@ impl Dataset {
     /// # Errors
     /// As [`select`](Self::select).
     pub fn select_rows(&self, rows: &[usize]) -> Result<Self> {
-        let features = self.features.select(rows)?;
+        self.with_features_of(self.features.select(rows)?, rows)
+    }
+
+    /// Some rows, which stay in their file, if they are in one.
+    pub(super) fn part(&self, rows: &[usize]) -> Result<Self> {
+        self.with_features_of(self.features.part(rows)?, rows)
+    }
+
+    /// Some rows, whose `features` those are.
+    fn with_features_of(&self, features: Features, rows: &[usize]) -> Result<Self> {
         let labels = self.labels.select(Axis(0), rows);
         let selected = Self::labelled(features, labels, self.class_table.clone())?;
         let origins = rows.iter().filter_map(|&row| self.origin(row)).collect::<Vec<_>>();

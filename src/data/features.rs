@@ -19,6 +19,8 @@ pub struct Features(Storage);
 enum Storage {
     Memory(ArcArray2<f32>),
     File(Arc<FeatureFile>),
+    /// Those rows of a file.
+    RowsOfFile(Arc<FeatureFile>, Arc<[usize]>),
 }
 
 impl std::fmt::Debug for Features {
@@ -40,7 +42,19 @@ impl Features {
         FeatureRows(match &self.0 {
             Storage::Memory(features) => Source::Memory(features.view()),
             Storage::File(file) => Source::File(file),
+            Storage::RowsOfFile(file, rows) => Source::RowsOfFile(file, rows),
         })
+    }
+
+    /// Some rows: of a file they stay there, of memory they are copied.
+    pub(super) fn part(&self, rows: &[usize]) -> Result<Self> {
+        Ok(Self(match &self.0 {
+            Storage::Memory(_) => return self.select(rows),
+            Storage::File(file) => Storage::RowsOfFile(file.clone(), rows.into()),
+            Storage::RowsOfFile(file, of_file) => {
+                Storage::RowsOfFile(file.clone(), rows.iter().map(|&row| of_file[row]).collect())
+            }
+        }))
     }
 
     /// A copy of some rows.
@@ -53,7 +67,7 @@ impl Features {
 
     /// Whether rows are read from their file as they are used.
     pub fn is_in_file(&self) -> bool {
-        matches!(self.0, Storage::File(_))
+        matches!(self.0, Storage::File(_) | Storage::RowsOfFile(..))
     }
 
     /// Calls `each` with the first row's number and a few rows at a time. Of a file a check sum is remembered, by which it is known not to have
@@ -64,10 +78,10 @@ impl Features {
     pub(super) fn look_through(&self, mut each: impl FnMut(usize, ArrayView2<f32>) -> Result<()>) -> Result<()> {
         match &self.0 {
             Storage::File(file) => file.look_through(each),
-            Storage::Memory(features) => features
-                .axis_chunks_iter(Axis(0), ROWS_AT_A_TIME)
-                .enumerate()
-                .try_for_each(|(chunk, rows)| each(chunk * ROWS_AT_A_TIME, rows)),
+            _ => self.rows().chunks(ROWS_AT_A_TIME).try_for_each(|chunk| {
+                let (first, rows) = chunk?;
+                each(first, rows.view())
+            }),
         }
     }
 }
@@ -80,6 +94,7 @@ pub struct FeatureRows<'a>(Source<'a>);
 enum Source<'a> {
     Memory(ArrayView2<'a, f32>),
     File(&'a FeatureFile),
+    RowsOfFile(&'a FeatureFile, &'a [usize]),
 }
 
 impl<'a> From<ArrayView2<'a, f32>> for FeatureRows<'a> {
@@ -100,6 +115,7 @@ impl<'a> FeatureRows<'a> {
         match &self.0 {
             Source::Memory(features) => features.dim(),
             Source::File(file) => file.shape(),
+            Source::RowsOfFile(file, rows) => (rows.len(), file.shape().1),
         }
     }
 
@@ -130,6 +146,9 @@ impl<'a> FeatureRows<'a> {
         let features = match &self.0 {
             Source::Memory(features) => features,
             Source::File(file) => return file.gather(rows),
+            Source::RowsOfFile(file, of_file) => {
+                return file.gather(&rows.iter().map(|&row| of_file[row]).collect::<Vec<_>>());
+            }
         };
         let mut gathered = Array2::zeros((rows.len(), features.ncols()));
         let pairs = gathered.axis_iter_mut(Axis(0)).into_par_iter().zip(rows);
@@ -150,6 +169,7 @@ impl<'a> FeatureRows<'a> {
         match self.0 {
             Source::Memory(features) => Ok(features.slice_move(s![first..first + count, ..]).into()),
             Source::File(file) => Ok(file.read(first, count)?.into()),
+            Source::RowsOfFile(file, rows) => Ok(file.gather(&rows[first..first + count])?.into()),
         }
     }
 }

@@ -24,6 +24,7 @@ mod open_set;
 mod pairs;
 mod text;
 mod transform;
+mod validation;
 
 pub use arrays::{Matrix, read_class_labels, read_labels, read_matrix, read_vector};
 pub use arrays::{file_of, read_f32_vector};
@@ -40,3 +41,4 @@ pub use pairs::{PhotographRows, read_pairs};
 pub use text::read_text;
 pub use text::without_byte_order_mark;
 pub use transform::{Transform, TransformKind};
+pub use validation::{ValidationSplit, validation_split};

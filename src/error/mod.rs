@@ -251,7 +251,7 @@ pub enum Error {
     Training {
         /// The epoch, counted from 1.
         epoch: usize,
-        /// The batch of the epoch, counted from 1; `None` for the test rows after it.
+        /// The batch of the epoch, counted from 1; `None` for the evaluation after it.
         batch: Option<usize>,
         /// What the head, the optimizer or the model said.
         cause: Box<Error>,
@@ -354,7 +354,7 @@ pub enum Error {
 }
 
 fn place_in_epoch(batch: Option<usize>) -> String {
-    batch.map_or("test rows".into(), |batch| format!("batch {batch}"))
+    batch.map_or("evaluation".into(), |batch| format!("batch {batch}"))
 }
 
 /// What helps where training diverged; nothing does where a file is at fault.

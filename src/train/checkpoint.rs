@@ -1,15 +1,16 @@
 //! A run at the end of an epoch, or paused inside one, on disk: tensors as safetensors, the rest as JSON.
 //!
 //! `NAME.safetensors` holds `weights`, the head's other [vectors](Parameters::vectors) by their names, the feature transform (`transform.*`), the
-//! embedder (`embedder.*`) and the optimizer's moments (`moments.<tensor>.first`, `moments.<tensor>.second`); all are f32. `NAME.json` holds the
-//! configuration, the head's [state](Parameters::state), the history, what tells the data from others, and check sums of the tensors and of itself. The JSON is put in its place last: a
+//! embedder (`embedder.*`) and the optimizer's moments (`moments.<tensor>.first`, `moments.<tensor>.second`), and of a run that has gone on since its best
+//! epoch what was trained then (`best.*`); all are f32. `NAME.json` holds the
+//! configuration, the head's [state](Parameters::state), that of the best epoch, the history, what tells the data from others, and check sums of the tensors and of itself. The JSON is put in its place last: a
 //! checkpoint without one is not whole and is not found.
 
 use super::checksum::DataChecksum;
 use super::config::difference;
-use super::stored_model::{from_tensors, with_names};
+use super::stored_model::{BEST, from_tensors, with_names};
 use super::tensor_file::{self, Tensor, checksum};
-use super::{EpochRecord, Model, PausedEpoch, RunPosition, StoredHead, TrainConfig, TrainedEmbedder};
+use super::{EpochRecord, Model, PausedEpoch, RunPosition, StoredHead, TrainConfig, TrainedEmbedder, best_epoch};
 use crate::data::{ClassTable, Dataset, without_byte_order_mark};
 use crate::files::atomic_file::{Written, directory_of, flush_directory};
 use crate::heads::State;
@@ -31,6 +32,8 @@ pub struct Checkpoint<H = AnyHead> {
     pub config: TrainConfig<H>,
     /// The head, its parameters, the feature transform and the embedder.
     pub model: Model<H>,
+    /// The model after the [best epoch](best_epoch), where that is not `model`; see [`best_model`](Self::best_model).
+    pub best: Option<Model<H>>,
     /// What the optimizer remembers of each trained tensor, in the order of [`Model::trained`].
     pub moments: Vec<Moments<f32>>,
     /// The epochs done.
@@ -48,6 +51,9 @@ pub struct Checkpoint<H = AnyHead> {
 pub struct RunData {
     /// The training set.
     pub train: DataChecksum,
+    /// The validation set, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<DataChecksum>,
     /// The test set, if there is one.
     pub test: Option<DataChecksum>,
 }
@@ -67,6 +73,9 @@ struct Description<H> {
     /// What the head remembers.
     #[serde(default, skip_serializing_if = "State::is_empty")]
     state: State,
+    /// What it remembered after the best epoch.
+    #[serde(default, skip_serializing_if = "State::is_empty")]
+    best_state: State,
     history: Vec<EpochRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     paused: Option<PausedEpoch>,
@@ -103,6 +112,11 @@ impl<H: StoredHead> Checkpoint<H> {
         RunPosition { epochs: self.history.len(), batches: self.paused.as_ref().map_or(0, |paused| paused.batches) }
     }
 
+    /// The model after the [best epoch](best_epoch) of those that are done; without validation rows the model as it stands.
+    pub fn best_model(&self) -> &Model<H> {
+        self.best.as_ref().unwrap_or(&self.model)
+    }
+
     /// Writes `path` with the extensions `safetensors` and `json`.
     ///
     /// # Errors
@@ -117,6 +131,7 @@ impl<H: StoredHead> Checkpoint<H> {
             data: self.data,
             classes: Some(self.model.class_table.clone()),
             state: self.model.parameters.state.clone(),
+            best_state: self.best.as_ref().map(|best| best.parameters.state.clone()).unwrap_or_default(),
             history: self.history.clone(),
             paused: self.paused.clone(),
             tensors_crc32c: checksum(&self.tensors()),
@@ -148,7 +163,17 @@ impl<H: StoredHead> Checkpoint<H> {
         }
         let computed = description.checksum();
         let Description {
-            config, train_rows, data, classes, mut state, history, paused, tensors_crc32c, crc32c, ..
+            config,
+            train_rows,
+            data,
+            classes,
+            mut state,
+            best_state,
+            history,
+            paused,
+            tensors_crc32c,
+            crc32c,
+            ..
         } = description;
         if has_checksums && computed != crc32c {
             let found = format!("damaged or changed by hand: its check sum is {computed}");
@@ -165,11 +190,14 @@ impl<H: StoredHead> Checkpoint<H> {
         if is_former {
             state.extend(with_names(&mut tensors));
         }
-        let (model, moments) = from_tensors(&config, state, tensors).map_err(|error| error.in_file(&path))?;
-        let class_table = classes.unwrap_or_else(|| model.class_table.clone());
-        class_table.check(model.class_table.len()).map_err(|error| error.in_file(&json))?;
-        let model = Model { class_table, ..model };
-        Ok(Self { config, model, moments, history, paused, train_rows, data })
+        let has_gone_on = best_epoch(&history).is_some_and(|best| best < history.len() || paused.is_some());
+        let best_state = has_gone_on.then_some(best_state);
+        let stored = from_tensors(&config, state, best_state, tensors).map_err(|error| error.in_file(&path))?;
+        let class_table = classes.unwrap_or_else(|| stored.model.class_table.clone());
+        class_table.check(stored.model.class_table.len()).map_err(|error| error.in_file(&json))?;
+        let labelled = |model: Model<H>| Model { class_table: class_table.clone(), ..model };
+        let (model, best, moments) = (labelled(stored.model), stored.best.map(labelled), stored.moments);
+        Ok(Self { config, model, best, moments, history, paused, train_rows, data })
     }
 
     /// Checks that a run of so many epochs can go on from here.
@@ -189,9 +217,10 @@ impl<H: StoredHead> Checkpoint<H> {
         Ok(())
     }
 
-    /// Checks that the configuration, but for the number of epochs, and the data are those of this run.
+    /// Checks that the configuration, but for when training ends, and the data are those of this run.
     pub(super) fn check_same_run(&self, config: &TrainConfig<H>, train: &Dataset, data: &RunData) -> Result<()> {
-        let differences = TrainConfig { epochs: self.config.epochs, ..config.clone() }.differences(&self.config);
+        let TrainConfig { epochs, patience, .. } = self.config;
+        let differences = TrainConfig { epochs, patience, ..config.clone() }.differences(&self.config);
         if !differences.is_empty() {
             return Err(Error::OtherSettings { differences });
         }
@@ -216,11 +245,14 @@ impl<H: StoredHead> Checkpoint<H> {
         }
         let Some(of_run) = &self.data else { return Ok(()) };
         let mut differences = data.train.differences(&of_run.train, "training");
-        match (&data.test, &of_run.test) {
-            (Some(test), Some(of_run)) => differences.extend(test.differences(of_run, "test")),
-            (None, Some(_)) => differences.push("there is no test set, the run has one".into()),
-            (Some(_), None) => differences.push("there is a test set, the run has none".into()),
-            (None, None) => {}
+        let held_out = [("validation", &data.validation, &of_run.validation), ("test", &data.test, &of_run.test)];
+        for (what, found, of_run) in held_out {
+            match (found, of_run) {
+                (Some(found), Some(of_run)) => differences.extend(found.differences(of_run, what)),
+                (None, Some(_)) => differences.push(format!("there is no {what} set, the run has one")),
+                (Some(_), None) => differences.push(format!("there is a {what} set, the run has none")),
+                (None, None) => {}
+            }
         }
         if differences.is_empty() { Ok(()) } else { Err(Error::OtherData { differences }) }
     }
@@ -250,19 +282,14 @@ impl<H: StoredHead> Checkpoint<H> {
 
     /// All tensors by name; large ones are borrowed, since at a million classes each takes gigabytes.
     fn tensors(&self) -> BTreeMap<String, Tensor<'_>> {
-        let Model { parameters, transform, embedder, .. } = &self.model;
-        let mut tensors = BTreeMap::from([("weights".into(), Tensor::of(&parameters.weights))]);
-        tensors.extend(parameters.vectors.iter().map(|(name, vector)| (name.clone(), Tensor::of(vector))));
-        let transform = transform.tensors().into_iter().map(|(name, tensor)| {
+        let mut tensors = tensors_of(&self.model);
+        let best = self.best.iter().flat_map(tensors_of);
+        tensors.extend(best.map(|(name, tensor)| (format!("{BEST}{name}"), tensor)));
+        let transform = self.model.transform.tensors().into_iter().map(|(name, tensor)| {
             let values = Cow::Owned(tensor.iter().copied().collect());
             (format!("transform.{name}"), Tensor { shape: tensor.shape().to_vec(), values })
         });
         tensors.extend(transform);
-        if let Some(TrainedEmbedder { parameters, .. }) = embedder {
-            tensors.insert("embedder.weights".into(), Tensor::of(&parameters.weights));
-            let vectors = parameters.vectors().into_iter();
-            tensors.extend(vectors.map(|(name, vector)| (format!("embedder.{name}"), Tensor::of(vector))));
-        }
         for ((name, _), moments) in self.model.trained().into_iter().zip(&self.moments) {
             for (order, values) in [("first", &moments.first), ("second", &moments.second)] {
                 let tensor = Tensor { shape: vec![values.len()], values: values.into() };
@@ -271,4 +298,17 @@ impl<H: StoredHead> Checkpoint<H> {
         }
         tensors
     }
+}
+
+/// What a model has learned, by name.
+fn tensors_of<H>(model: &Model<H>) -> BTreeMap<String, Tensor<'_>> {
+    let Model { parameters, embedder, .. } = model;
+    let mut tensors = BTreeMap::from([("weights".into(), Tensor::of(&parameters.weights))]);
+    tensors.extend(parameters.vectors.iter().map(|(name, vector)| (name.clone(), Tensor::of(vector))));
+    if let Some(TrainedEmbedder { parameters, .. }) = embedder {
+        tensors.insert("embedder.weights".into(), Tensor::of(&parameters.weights));
+        let vectors = parameters.vectors().into_iter();
+        tensors.extend(vectors.map(|(name, vector)| (format!("embedder.{name}"), Tensor::of(vector))));
+    }
+    tensors
 }

@@ -33,8 +33,11 @@ pub struct TrainConfig<H = AnyHead> {
     /// Rows in a batch; the last batch of an epoch takes what is left. A single row that an embedder cannot take by itself joins
     /// the batch before.
     pub batch_size: usize,
-    /// Passes over the training rows.
+    /// Passes over the training rows, at most.
     pub epochs: usize,
+    /// Training stops after so many epochs of which none was [better](super::best_epoch) than one before them; without it never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<usize>,
     /// Seed of the first weights and of the order of rows.
     pub seed: u64,
     /// What is done to features, fitted on the training rows.
@@ -113,6 +116,7 @@ impl<H: StoredHead> TrainConfig<H> {
             schedule: Schedule::default(),
             batch_size: 32,
             epochs: 30,
+            patience: None,
             seed: 0,
             transform: TransformKind::Centre,
             init: WeightInit::default(),
@@ -181,6 +185,7 @@ impl<H: StoredHead> TrainConfig<H> {
         };
         at_least_one("batch size", self.batch_size)?;
         at_least_one("epochs", self.epochs)?;
+        self.patience.map_or(Ok(()), |patience| at_least_one("patience", patience))?;
         if self.schedule.warm_up > self.epochs as f64 {
             let expected = format!("at most {}, the epochs of the run", self.epochs);
             return Err(Error::Setting { name: "warm-up", value: number(self.schedule.warm_up), expected });

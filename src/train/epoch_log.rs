@@ -2,7 +2,7 @@
 //!
 //! Both grow by an epoch at a time, as `history.csv` does. Rows of an epoch that a run did not come to save are dropped when it goes on.
 
-use super::history::{COLUMNS, EpochRecord, HISTORY, read_rows, write_history};
+use super::history::{EpochRecord, HISTORY, columns, read_rows, write_history};
 use crate::heads::BatchStatistics;
 use crate::metrics::angles::AngleHistogram;
 use crate::{Error, Result, files::atomic_file};
@@ -64,7 +64,7 @@ pub(super) const LOGS: [(&str, &str); 3] =
 
 /// Appends an epoch to both files and to `history.csv` in `directory`; the system writes them to disk when it likes.
 pub(super) fn append(directory: &Path, record: &EpochRecord, log: &EpochLog) -> Result<()> {
-    append_rows(&directory.join(HISTORY), COLUMNS, |writer| writer.serialize(record))?;
+    append_rows(&directory.join(HISTORY), columns(std::slice::from_ref(record)), |writer| writer.serialize(record))?;
     append_rows(&directory.join(STEPS), STEP_COLUMNS, |writer| {
         log.steps.iter().try_for_each(|step| writer.serialize(step))
     })?;

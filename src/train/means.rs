@@ -1,6 +1,7 @@
 //! The figures of an epoch, from those of its batches.
 
-use super::{EpochRecord, Evaluation};
+use super::EpochRecord;
+use super::held_out::HeldOutEvaluation;
 use crate::heads::BatchStatistics;
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +38,8 @@ impl Means {
         }
     }
 
-    pub fn record(&self, epoch: usize, seconds: f64, test: Option<Evaluation>) -> EpochRecord {
+    pub fn record(&self, epoch: usize, seconds: f64, held_out: &HeldOutEvaluation) -> EpochRecord {
+        let HeldOutEvaluation { validation, test } = held_out;
         let over_rows = |sum: f64| sum / self.rows as f64;
         let over_targets = |sum: f64| (self.target_rows > 0).then(|| sum / self.target_rows as f64);
         EpochRecord {
@@ -45,6 +47,8 @@ impl Means {
             learning_rate: self.learning_rate,
             train_loss: over_rows(self.loss),
             train_accuracy: over_rows(self.correct as f64),
+            validation_loss: validation.map(|validation| validation.loss),
+            validation_accuracy: validation.map(|validation| validation.accuracy),
             test_loss: test.map(|test| test.loss),
             test_accuracy: test.map(|test| test.accuracy),
             test_top5_accuracy: test.map(|test| test.top5_accuracy),

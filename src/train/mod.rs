@@ -1,12 +1,13 @@
 //! The frozen-feature trainer: a head on precomputed features, with an embedder between them if one is asked for.
 //!
 //! A [`Trainer`] runs epochs, keeps a [history](EpochRecord) and gives [checkpoints](Checkpoint); a [`Model`] is what is left
-//! at the end. Same configuration, data, machine and thread count: the same bits, resumed or not.
+//! at the end: that of the [best epoch](best_epoch) where there are validation rows, else that of the last. Same configuration, data, machine and thread count: the same bits, resumed or not.
 
 mod checkpoint;
 mod checksum;
 mod config;
 mod epoch_log;
+mod held_out;
 mod history;
 mod means;
 mod model;
@@ -26,7 +27,8 @@ pub use checkpoint::{Checkpoint, RunData};
 pub use checksum::DataChecksum;
 pub use config::{Kernel, MAX_SCALE, TrainConfig, WeightInit, difference};
 pub use epoch_log::{EpochLog, StepRecord, has_logs, read_steps, read_target_angles};
-pub use history::{EpochRecord, read_history, write_history};
+pub use held_out::HeldOut;
+pub use history::{EpochRecord, best_epoch, read_history, write_history};
 pub use model::{Evaluation, Model, TrainedEmbedder};
 pub use objective::{ClassWeightRule, ClassWeights, TrainObjective};
 pub use paused::PausedEpoch;

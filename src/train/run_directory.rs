@@ -228,6 +228,8 @@ fn position_of(path: &Path) -> Option<RunPosition> {
 /// What TensorBoard shows; `correct_cos_mean` is the name under which AdaCos's Keras layer logged the mean cosine.
 fn scalars(record: &EpochRecord) -> Vec<(&'static str, f64)> {
     let optional = [
+        ("loss/validation", record.validation_loss),
+        ("accuracy/validation", record.validation_accuracy),
         ("loss/test", record.test_loss),
         ("accuracy/test", record.test_accuracy),
         ("accuracy/test_top5", record.test_top5_accuracy),

@@ -1,4 +1,4 @@
-//! A model and the moments of its optimizer from the tensors of a checkpoint.
+//! A model, that of the best epoch and the moments of the optimizer from the tensors of a checkpoint.
 
 use super::tensor_file::Tensors;
 use super::{Model, StoredHead, TrainConfig, TrainedEmbedder};
@@ -9,6 +9,9 @@ use crate::optim::Moments;
 use crate::wording::counted;
 use crate::{Error, Parameters, Result};
 use ndarray::{Array1, Array2, ArrayD, Axis};
+
+/// What names of tensors of the best epoch begin with.
+pub(super) const BEST: &str = "best.";
 
 /// The order of the head's moments where they have numbers.
 const NUMBERED: [&str; 3] = ["weights", "bias", "alpha"];
@@ -65,23 +68,74 @@ fn take_vector(tensors: &mut Tensors, name: &str, length: usize) -> Result<Array
     vector.ok_or_else(|| wrong(format!("tensor {name:?}"), found, format!("[{length}]")))
 }
 
-/// The model and the moments of a run of this configuration.
+/// What the tensors of a checkpoint are.
+pub(super) struct Stored<H> {
+    pub model: Model<H>,
+    /// After the best epoch.
+    pub best: Option<Model<H>>,
+    pub moments: Vec<Moments<f32>>,
+}
+
+/// The model and the moments of a run of this configuration, and the model of the best epoch where there is a state of it.
 ///
 /// # Errors
 /// [`Error::Checkpoint`] for a tensor or a number of the state that is missing, of another shape or too many; what the head says of its weights.
 pub(super) fn from_tensors<H: StoredHead>(
     config: &TrainConfig<H>,
     state: State,
+    best_state: Option<State>,
     mut tensors: Tensors,
-) -> Result<(Model<H>, Vec<Moments<f32>>)> {
-    let transform = tensors
-        .iter()
-        .filter_map(|(name, tensor)| Some((name.strip_prefix("transform.")?.to_owned(), tensor.clone())))
-        .collect();
-    let transform = Transform::from_tensors(config.transform, &transform)?;
-    tensors.retain(|name, _| !name.starts_with("transform."));
-    let parameters = head_from_tensors(&config.head, state, &mut tensors)?;
-    let embedder = config.embedder.map(|embedder| embedder_from_tensors(embedder, &mut tensors)).transpose()?;
+) -> Result<Stored<H>> {
+    let transform = Transform::from_tensors(config.transform, &take_prefixed(&mut tensors, "transform."))?;
+    let best = best_state.map(|state| {
+        let mut tensors = take_prefixed(&mut tensors, BEST);
+        let model = model_from_tensors(config, transform.clone(), state, &mut tensors)?;
+        check_all_taken(&tensors)?;
+        Ok(model)
+    });
+    let best = best.transpose().map_err(|error| match error {
+        Error::Checkpoint { part, found, expected } => wrong(format!("{part} of the best epoch"), found, expected),
+        other => other,
+    })?;
+    let model = model_from_tensors(config, transform, state, &mut tensors)?;
+    let mut moments = Vec::new();
+    for (trained, length) in model.trained() {
+        let expected = config.optimizer.moments::<f32>(length);
+        let mut values = |order, length| {
+            take_vector(&mut tensors, &format!("moments.{trained}.{order}"), length).map(|values| values.to_vec())
+        };
+        let (first, second) = (values("first", expected.first.len())?, values("second", expected.second.len())?);
+        moments.push(Moments { first, second });
+    }
+    check_all_taken(&tensors)?;
+    Ok(Stored { model, best, moments })
+}
+
+/// Takes the tensors whose names begin so, by the rest of their names.
+fn take_prefixed(tensors: &mut Tensors, prefix: &str) -> Tensors {
+    let (prefixed, others): (Tensors, Tensors) =
+        std::mem::take(tensors).into_iter().partition(|(name, _)| name.starts_with(prefix));
+    *tensors = others;
+    prefixed.into_iter().map(|(name, tensor)| (name[prefix.len()..].to_owned(), tensor)).collect()
+}
+
+fn check_all_taken(tensors: &Tensors) -> Result<()> {
+    match tensors.keys().next() {
+        Some(name) => {
+            Err(wrong(format!("tensor {name:?}"), "there", "none of that name in a run of this configuration"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn model_from_tensors<H: StoredHead>(
+    config: &TrainConfig<H>,
+    transform: Transform,
+    state: State,
+    tensors: &mut Tensors,
+) -> Result<Model<H>> {
+    let parameters = head_from_tensors(&config.head, state, tensors)?;
+    let embedder = config.embedder.map(|embedder| embedder_from_tensors(embedder, tensors)).transpose()?;
     let class_vectors = &parameters.weights;
     if let Some(TrainedEmbedder { embedder, parameters }) = &embedder {
         let (found, expected) = (parameters.weights.nrows(), embedder.dimension);
@@ -101,22 +155,7 @@ pub(super) fn from_tensors<H: StoredHead>(
         ));
     }
     let class_table = ClassTable::indices(parameters.classes(&config.head));
-    let model = Model { head: config.head.clone(), parameters, transform, embedder, class_table };
-    let mut moments = Vec::new();
-    for (trained, length) in model.trained() {
-        let expected = config.optimizer.moments::<f32>(length);
-        let mut values = |order, length| {
-            take_vector(&mut tensors, &format!("moments.{trained}.{order}"), length).map(|values| values.to_vec())
-        };
-        let (first, second) = (values("first", expected.first.len())?, values("second", expected.second.len())?);
-        moments.push(Moments { first, second });
-    }
-    match tensors.keys().next() {
-        Some(name) => {
-            Err(wrong(format!("tensor {name:?}"), "there", "none of that name in a run of this configuration"))
-        }
-        None => Ok((model, moments)),
-    }
+    Ok(Model { head: config.head.clone(), parameters, transform, embedder, class_table })
 }
 
 /// The head's parameters: those that it has at the beginning, with what is stored.

@@ -1,11 +1,12 @@
 //! The training loop.
 
+use super::held_out::TransformedHeldOut;
 use super::means::Means;
 use super::model::ROWS_AT_A_TIME;
 use super::transformed_dataset::TransformedDataset;
 use super::{
-    Checkpoint, DataChecksum, EpochLog, EpochRecord, Evaluation, Kernel, Model, PausedEpoch, RunData, RunPosition,
-    StoredHead, TrainConfig, TrainedEmbedder,
+    Checkpoint, EpochLog, EpochRecord, HeldOut, Kernel, Model, PausedEpoch, RunPosition, StoredHead, TrainConfig,
+    TrainedEmbedder, best_epoch,
 };
 use crate::data::{Dataset, Transform};
 use crate::heads::BatchStatistics;
@@ -38,7 +39,7 @@ pub struct Trainer<H = AnyHead> {
     /// That of the model, told how many rows its classes have.
     head: H,
     train: TransformedDataset,
-    test: Option<TransformedDataset>,
+    held_out: TransformedHeldOut,
     /// The training rows with a label, and with a weight above 0 where there are any.
     labelled_rows: Vec<usize>,
     /// (C,) where classes count differently.
@@ -72,12 +73,13 @@ pub struct Progress {
 }
 
 impl<H: StoredHead> Trainer<H> {
-    /// Fits the transform on `train`, transforms both sets, and draws the first weights. The classes are those of
-    /// [`Dataset::class_table`] of `train`; rows of `test` belong to the class of their label there.
+    /// Fits the transform on `train`, transforms all sets, and draws the first weights. The classes are those of
+    /// [`Dataset::class_table`] of `train`; rows that are held out, test rows if nothing more is said, belong to the class of their label there.
     ///
     /// # Errors
-    /// What is wrong with the configuration or the data.
-    pub fn new(config: TrainConfig<H>, train: Dataset, test: Option<Dataset>) -> Result<Self> {
+    /// What is wrong with the configuration or the data; [`Error::Setting`] for patience without validation rows.
+    pub fn new(config: TrainConfig<H>, train: Dataset, held_out: impl Into<HeldOut>) -> Result<Self> {
+        let held_out = held_out.into();
         let classes = train.classes();
         if classes > MOST_CLASSES_A_ROW.saturating_mul(train.rows()) {
             let row = train.labels.iter().position(|&label| label as usize == classes - 1).unwrap_or_default();
@@ -113,41 +115,44 @@ impl<H: StoredHead> Trainer<H> {
         let class_table = train.class_table().clone();
         let model = Model { head: config.head.clone(), parameters, transform, embedder, class_table };
         let moments = model.trained().into_iter().map(|(_, length)| config.optimizer.moments(length)).collect();
-        let (train_rows, data) = (train.rows(), Some(run_data(&train, test.as_ref())?));
-        let state = Checkpoint { config, model, moments, history: Vec::new(), paused: None, train_rows, data };
-        Self::assemble(state, train, test)
+        let (train_rows, data) = (train.rows(), Some(held_out.run_data(&train)?));
+        let history = Vec::new();
+        let state = Checkpoint { config, model, best: None, moments, history, paused: None, train_rows, data };
+        Self::assemble(state, train, held_out)
     }
 
-    /// Goes on from a checkpoint, with the data it was trained on. With more epochs than before a cosine schedule ends later: the learning rate
+    /// Goes on from a checkpoint, with the data it was trained on. Epochs and patience may be others. With more epochs than before a cosine schedule ends later: the learning rate
     /// jumps from near 0 to where the longer cosine is; see [`next_learning_rate`](Self::next_learning_rate).
     ///
     /// # Errors
-    /// [`Error::OtherSettings`] where `config` is not the checkpoint's but for the number of epochs; [`Error::OtherData`] or [`Error::Shape`]
+    /// [`Error::OtherSettings`] where `config` is not the checkpoint's but for these two; [`Error::OtherData`] or [`Error::Shape`]
     /// where the data are not, as far as the checkpoint has check sums of them; [`Error::Setting`] for fewer epochs than are done; what is wrong
     /// with the configuration or the data.
     pub fn resume(
         checkpoint: Checkpoint<H>,
         config: TrainConfig<H>,
         train: Dataset,
-        test: Option<Dataset>,
+        held_out: impl Into<HeldOut>,
     ) -> Result<Self> {
+        let held_out = held_out.into();
         config.check(train.classes())?;
-        let data = run_data(&train, test.as_ref())?;
+        let data = held_out.run_data(&train)?;
         checkpoint.check_same_run(&config, &train, &data)?;
         checkpoint.check_epochs(config.epochs)?;
         let (found, kept) = (train.class_table(), checkpoint.model.class_table);
         let class_table = if found.same_labels(&kept) && !found.has_names() { kept } else { found.clone() };
+        let best = checkpoint.best.map(|best| Model { class_table: class_table.clone(), ..best });
         let model = Model { class_table, ..checkpoint.model };
         // A checkpoint that says nothing of its data is believed to be of these.
-        Self::assemble(Checkpoint { config, model, data: Some(data), ..checkpoint }, train, test)
+        Self::assemble(Checkpoint { config, model, best, data: Some(data), ..checkpoint }, train, held_out)
     }
 
-    fn assemble(state: Checkpoint<H>, train: Dataset, test: Option<Dataset>) -> Result<Self> {
-        let test = test.map(|test| {
-            test.check_dimension(train.dimension())?;
-            test.with_classes_of(&state.model.class_table)
-        });
-        let test = test.transpose()?;
+    fn assemble(state: Checkpoint<H>, train: Dataset, held_out: HeldOut) -> Result<Self> {
+        if let (Some(patience), None) = (state.config.patience, &held_out.validation) {
+            let expected = "none without validation rows, by which an epoch is better than another".into();
+            return Err(Error::Setting { name: "patience", value: patience.to_string(), expected });
+        }
+        let held_out = held_out.transformed(&train, &state.model.transform)?;
         let is_labelled = |&(_, &label): &(usize, &i64)| label != IGNORE_LABEL;
         let labelled_rows: Vec<_> = train.labels.iter().enumerate().filter(is_labelled).map(|(row, _)| row).collect();
         if labelled_rows.is_empty() {
@@ -162,8 +167,7 @@ impl<H: StoredHead> Trainer<H> {
         if let Some(paused) = &state.paused {
             paused.check(batches(&labelled_rows, &state.config).len(), labelled_rows.len())?;
         }
-        let transformed = |data| TransformedDataset::new(data, &state.model.transform);
-        let (train, test) = (transformed(train)?, test.map(transformed).transpose()?);
+        let train = TransformedDataset::new(train, &state.model.transform)?;
         let options = match state.config.kernel {
             Kernel::Streaming(options) => options,
             Kernel::Explicit => StreamingOptions::default(),
@@ -173,7 +177,7 @@ impl<H: StoredHead> Trainer<H> {
             state,
             head,
             train,
-            test,
+            held_out,
             labelled_rows,
             class_weights,
             kernel: Streaming::new(options)?,
@@ -192,6 +196,11 @@ impl<H: StoredHead> Trainer<H> {
     /// The model as it stands.
     pub fn model(&self) -> &Model<H> {
         &self.state.model
+    }
+
+    /// The model after the [best epoch](best_epoch) of those that are done; without validation rows the model as it stands.
+    pub fn best_model(&self) -> &Model<H> {
+        self.state.best_model()
     }
 
     /// The epochs done.
@@ -215,9 +224,12 @@ impl<H: StoredHead> Trainer<H> {
         Ok(config.learning_rate * config.schedule.multiplier(epochs * batches + done, batches, config.epochs)?)
     }
 
-    /// Whether all epochs are done.
+    /// Whether all epochs are done, or patience is at its end.
     pub fn is_done(&self) -> bool {
-        self.state.history.len() >= self.state.config.epochs
+        let done = self.state.history.len();
+        let TrainConfig { epochs, patience, .. } = self.state.config;
+        let since_best = best_epoch(&self.state.history).map_or(0, |best| done - best);
+        done >= epochs || patience.is_some_and(|patience| since_best >= patience)
     }
 
     /// Everything needed to go on from here, unless a step has failed.
@@ -225,7 +237,7 @@ impl<H: StoredHead> Trainer<H> {
         &self.state
     }
 
-    /// One pass over the training rows, in an order that depends on seed and epoch alone, then the test rows; of an epoch that was
+    /// One pass over the training rows, in an order that depends on seed and epoch alone, then those that are held out; of an epoch that was
     /// paused, what is left. `on_batch` is called after each batch.
     ///
     /// # Errors
@@ -290,6 +302,9 @@ impl<H: StoredHead> Trainer<H> {
                     return Err(in_epoch(error));
                 }
             };
+            if batch == 0 && best_epoch(&self.state.history) == Some(epoch - 1) {
+                self.state.best = Some(self.state.model.clone());
+            }
             let step = (epoch - 1) * batches + batch;
             let learning_rate = config.learning_rate * config.schedule.multiplier(step, batches, config.epochs)?;
             let (loss, statistics, gradient_norm) =
@@ -314,12 +329,15 @@ impl<H: StoredHead> Trainer<H> {
             }
         }
         let seconds = elapsed();
-        match self.evaluate_test() {
-            Ok(evaluation) => self.state.history.push(means.record(epoch, seconds, evaluation)),
+        match self.held_out.evaluate(&self.state.model, &mut self.kernel) {
+            Ok(evaluation) => self.state.history.push(means.record(epoch, seconds, &evaluation)),
             Err(cause) => {
                 self.pause(batches, &dropout_rng, seconds, means);
                 return Err(Error::Training { epoch, batch: None, cause: Box::new(cause) });
             }
+        }
+        if best_epoch(&self.state.history) == Some(epoch) {
+            self.state.best = None;
         }
         Ok(ControlFlow::Continue(()))
     }
@@ -331,7 +349,7 @@ impl<H: StoredHead> Trainer<H> {
         self.state.paused = (batches > 0).then_some(PausedEpoch { batches, dropout_position, seconds, means, log });
     }
 
-    /// Checks once that the head can take every row that it will be given: rows of the test set would else be found wrong after an epoch. What
+    /// Checks once that the head can take every row that it will be given: rows that are held out would else be found wrong after an epoch. What
     /// an embedder makes of rows changes as it is trained.
     fn check_rows(&mut self) -> Result<()> {
         let model = &self.state.model;
@@ -343,12 +361,7 @@ impl<H: StoredHead> Trainer<H> {
             checked.map_err(|error| data.located(error, model.head_input(), rows))
         };
         self.labelled_rows.chunks(ROWS_AT_A_TIME).try_for_each(|rows| check(&self.train, rows))?;
-        if let Some(test) = &self.test {
-            let all: Vec<usize> = (0..test.data.rows()).collect();
-            // As evaluation takes them.
-            let is_evaluated = |rows: &&[usize]| rows.iter().any(|&row| test.data.labels[row] != IGNORE_LABEL);
-            all.chunks(ROWS_AT_A_TIME).filter(is_evaluated).try_for_each(|rows| check(test, rows))?;
-        }
+        self.held_out.check_rows(check)?;
         self.rows_are_checked = true;
         Ok(())
     }
@@ -431,15 +444,6 @@ impl<H: StoredHead> Trainer<H> {
             }
         }
     }
-
-    fn evaluate_test(&mut self) -> Result<Option<Evaluation>> {
-        let (model, kernel) = (&self.state.model, &mut self.kernel);
-        let evaluate = |test: &TransformedDataset| {
-            let transform = test.by_batch.then_some(&model.transform);
-            model.evaluate_with(kernel, &test.data, transform)
-        };
-        self.test.as_ref().map(evaluate).transpose()
-    }
 }
 
 /// The rows whose weight is above 0.
@@ -461,10 +465,6 @@ fn rows_that_count(
             Err(Error::Setting { name: "the weight of every labelled row", value: "0".into(), expected })
         }
     }
-}
-
-fn run_data(train: &Dataset, test: Option<&Dataset>) -> Result<RunData> {
-    Ok(RunData { train: DataChecksum::new(train)?, test: test.map(DataChecksum::new).transpose()? })
 }
 
 /// A step's number, counted from 1, and its learning rate.

@@ -13,6 +13,7 @@ mod load;
 mod search;
 mod training;
 mod transforms;
+mod validation;
 
 use std::path::{Path, PathBuf};
 

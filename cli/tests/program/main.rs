@@ -25,6 +25,7 @@ mod resumption;
 mod row_numbers;
 mod selection;
 mod suspects;
+mod validation;
 mod wrong_labels;
 
 use std::path::{Path, PathBuf};

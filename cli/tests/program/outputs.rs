@@ -371,7 +371,7 @@ fn messages_name_the_thing_and_the_remedy() {
     write_npy(at("labels.npy"), &Array1::from(vec![0i64, 1, 2, 3])).expect("writable");
     let test = ["--test-features", "large.npy", "--test-labels", "labels.npy"];
     let train = ["train", "--head", "softmax", "--transform", "none", "--out", "large"];
-    says(&[&train[..], &data, &test].concat(), 1, "epoch 1, test rows: ");
+    says(&[&train[..], &data, &test].concat(), 1, "epoch 1, evaluation: ");
     says(&[&train[..], &data, &test].concat(), 1, "; if training diverged, lower the learning rate or the scale");
     for name in ["train", "compare"] {
         let help = stdout(&arcos(directory.path(), &[name, "--help"]));
