@@ -53,15 +53,23 @@ impl WithSimd for Round<'_> {
         // Of a row of zeros, or nearly so, all codes are 0.
         let steps = if step < f32::MIN_POSITIVE { 0.0 } else { LARGEST / largest };
         let (mut squares, mut sums) = ([0.0; LANES], [0; LANES]);
-        for (row, bytes) in self.row.chunks(LANES).zip(self.bytes.chunks_mut(LANES)) {
-            for (((square, sum), &value), byte) in squares.iter_mut().zip(&mut sums).zip(row).zip(bytes) {
-                let rounded = value * steps + ROUNDER;
-                let code = rounded.to_bits() as i32 - ROUNDER.to_bits() as i32;
-                let difference = value - (rounded - ROUNDER) * step;
-                *byte = (code + i32::from(BIAS)) as u8;
-                *square += difference * difference;
-                *sum += code;
+        let mut round = |lane: usize, value: f32, byte: &mut u8| {
+            let rounded = value * steps + ROUNDER;
+            let code = rounded.to_bits() as i32 - ROUNDER.to_bits() as i32;
+            let difference = value - (rounded - ROUNDER) * step;
+            *byte = (code + i32::from(BIAS)) as u8;
+            squares[lane] += difference * difference;
+            sums[lane] += code;
+        };
+        // Of a length that is known, so that it vectorises.
+        let (byte_chunks, byte_rest) = self.bytes[..self.row.len()].as_chunks_mut::<LANES>();
+        for (chunk, bytes) in chunks.iter().zip(byte_chunks) {
+            for lane in 0..LANES {
+                round(lane, chunk[lane], &mut bytes[lane]);
             }
+        }
+        for (lane, (&value, byte)) in rest.iter().zip(byte_rest).enumerate() {
+            round(lane, value, byte);
         }
         let square: f32 = squares.iter().sum();
         // Of a row of length 1, multiples of the step are rounded by half a unit in the last place.
