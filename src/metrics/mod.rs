@@ -22,6 +22,7 @@ pub mod temperature;
 pub mod verification;
 
 mod score_bins;
+mod screening;
 
 pub(crate) mod neighbours;
 pub(crate) mod similarity;

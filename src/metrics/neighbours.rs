@@ -1,7 +1,9 @@
 //! The rows most similar to each row.
 
+use super::screening::{Coded, Screened, screen};
 use super::similarity::{
-    BLOCK, Block, blocks, for_each_block, for_each_pair_of_blocks, lock, on_tie_grid, tie, unlocked,
+    BLOCK, Block, all_blocks, blocks, for_each_block, for_each_pair_of_blocks, lock, on_tie_grid, pairs_of_blocks, tie,
+    unlocked,
 };
 use crate::Real;
 use crate::ops::rows;
@@ -15,6 +17,13 @@ const CANDIDATES: usize = 1 << 30;
 
 /// Candidates of a row that memory is taken for at once; more are rare, and grow.
 const MOST_RESERVED: usize = 1 << 12;
+
+/// Where more than one in so many rows is wanted, too many need an inner product of their own before it is known what counts: at 16,384 rows of which 31 are wanted screening
+/// brings nothing, at 49,152 of which 47 are it takes 0.6 of the time.
+const RARE: usize = 1024;
+
+/// One pair in so many that needs an inner product of its own makes the product of all as fast.
+const DENSE: usize = 4;
 
 /// Another row: its similarity, on the grid of ties, and its number.
 pub(crate) type Neighbour<F> = (F, u32);
@@ -30,13 +39,21 @@ pub(crate) fn map_nearest<F: Real, T: Send>(
     if blocks_at_a_time >= blocks(unit.nrows()).count() {
         // Half the products: a pair's similarity is the same for both.
         let nearest: Vec<_> = blocks(unit.nrows()).map(|rows| Mutex::new(Nearest::new(&wanted[rows]))).collect();
-        for_each_pair_of_blocks(unit, |block| {
+        let of_block = |block: &Block<F>| {
             let (query, reference) = (block.queries.start / BLOCK, block.references.start / BLOCK);
-            lock(&nearest[query]).offer_references(&block);
-            if query != reference {
-                lock(&nearest[reference]).offer_queries(&block);
-            }
-        });
+            (&nearest[query], (query != reference).then(|| &nearest[reference]))
+        };
+        match coded(unit, wanted, unit.nrows()) {
+            Some(unit) => screen(&unit, &unit, pairs_of_blocks(wanted.len()), |screened| {
+                let (queries, references) = of_block(&screened.block);
+                offer_screened(screened, (&unit, &unit), 0, queries, references)
+            }),
+            None => for_each_pair_of_blocks(unit, |block| {
+                let (queries, references) = of_block(&block);
+                lock(queries).offer_references(&block);
+                references.into_iter().for_each(|references| lock(references).offer_queries(&block));
+            }),
+        }
         return results(nearest, 0, &each);
     }
     some_rows_at_a_time(unit, unit, 0, wanted, blocks_at_a_time, &each)
@@ -70,17 +87,77 @@ fn some_rows_at_a_time<F: Real, T: Send>(
     each: &(impl Fn(usize, &[Neighbour<F>]) -> T + Sync),
 ) -> Vec<T> {
     let starts = (0..queries.nrows()).step_by(blocks_at_a_time * BLOCK);
+    let coded_references = coded(references, wanted, references.nrows());
     let chunk = |start: usize| {
         let rows = start..queries.nrows().min(start + blocks_at_a_time * BLOCK);
         let wanted = &wanted[rows.clone()];
         let nearest: Vec<_> = blocks(rows.len()).map(|rows| Mutex::new(Nearest::new(&wanted[rows]))).collect();
-        for_each_block(queries.slice(s![rows, ..]), references, |block| {
-            let queries = first + start + block.queries.start..first + start + block.queries.end;
-            lock(&nearest[block.queries.start / BLOCK]).offer_references(&Block { queries, ..block });
-        });
+        let queries = queries.slice(s![rows, ..]);
+        let first = first + start;
+        match coded_references.as_ref().zip(Coded::new(queries)) {
+            Some((references, queries)) => {
+                let pairs = all_blocks(wanted.len(), references.rows());
+                screen(&queries, references, pairs, |screened| {
+                    let of_queries = &nearest[screened.block.queries.start / BLOCK];
+                    offer_screened(screened, (&queries, references), first, of_queries, None)
+                });
+            }
+            None => for_each_block(queries, references, |block| {
+                let queries = first + block.queries.start..first + block.queries.end;
+                lock(&nearest[block.queries.start / BLOCK]).offer_references(&Block { queries, ..block });
+            }),
+        }
         results(nearest, start, each)
     };
     starts.flat_map(chunk).collect()
+}
+
+/// Rows in 8 bits if few of so many references are wanted of each.
+fn coded<'a, F: Real>(unit: ArrayView2<'a, F>, wanted: &[usize], references: usize) -> Option<Coded<'a, F>> {
+    let most = wanted.iter().copied().max().unwrap_or(0);
+    if most.saturating_mul(RARE) <= references { Coded::new(unit) } else { None }
+}
+
+/// Offers what of a block may count, by inner products of their own: to `of_queries`, and to `of_references` if these look for neighbours, too. `first` is what the first of the
+/// queries is called. `false`, with nothing done, if that takes longer than the similarities of all in full precision.
+fn offer_screened<F: Real>(
+    screened: Screened<F>,
+    (queries, references): (&Coded<F>, &Coded<F>),
+    first: usize,
+    of_queries: &Mutex<Nearest<F>>,
+    of_references: Option<&Mutex<Nearest<F>>>,
+) -> bool {
+    let Screened { block, off_by, in_bytes } = screened;
+    let to_queries = lock(of_queries).reaching_references(&block, off_by);
+    let to_references = of_references.map(|of| (of, lock(of).reaching_queries(&block, off_by)));
+    let pairs = to_queries.decided + to_references.as_ref().map_or(0, |(_, reaching)| reaching.decided);
+    if in_bytes && pairs > block.similarities.len() / DENSE {
+        return false;
+    }
+    let width = block.references.len();
+    let offer = |nearest: &mut Nearest<F>, place: usize, is_to_query: bool| {
+        let (query, reference) = (block.queries.start + place / width, block.references.start + place % width);
+        let (row, other) = if is_to_query { (place / width, reference) } else { (place % width, first + query) };
+        // The threshold may have risen since.
+        if first + query != reference && block.similarities[place] + off_by >= nearest.thresholds[row] {
+            nearest.offer(row, rows::dot(queries.row(query), references.row(reference)), other);
+        }
+    };
+    let nearest = &mut *lock(of_queries);
+    to_queries.places.into_iter().for_each(|place| offer(nearest, place as usize, true));
+    if let Some((of_references, to_references)) = to_references {
+        let nearest = &mut *lock(of_references);
+        to_references.places.into_iter().for_each(|place| offer(nearest, place as usize, false));
+    }
+    true
+}
+
+/// Which similarities of a block reach the thresholds.
+#[derive(Default)]
+struct Reaching {
+    places: Vec<u32>,
+    /// How many of them there are in rows that have a threshold.
+    decided: usize,
 }
 
 fn results<F: Real, T: Send>(
@@ -115,6 +192,36 @@ impl<F: Real> Nearest<F> {
         let threshold = |&wanted: &usize| if wanted == 0 { F::infinity() } else { F::neg_infinity() };
         let thresholds = wanted.iter().map(threshold).collect();
         Self { wanted: wanted.to_vec(), thresholds, candidates: vec![Vec::new(); wanted.len()] }
+    }
+
+    /// The similarities of `block`, off by `off_by` at most, with which references may count to its queries.
+    fn reaching_references(&self, block: &Block<F>, off_by: F) -> Reaching {
+        let (mut reaching, mut thresholds) = (Reaching::default(), vec![F::zero(); block.references.len()]);
+        for (row, (_, similarities)) in block.rows().enumerate() {
+            let before = reaching.places.len();
+            thresholds.fill(self.thresholds[row] - off_by);
+            let start = row * similarities.len();
+            let places = &mut reaching.places;
+            rows::for_each_reaching(similarities, &thresholds, |column| places.push((start + column) as u32));
+            if self.thresholds[row] > F::neg_infinity() {
+                reaching.decided += reaching.places.len() - before;
+            }
+        }
+        reaching
+    }
+
+    /// The same for its queries to its references.
+    fn reaching_queries(&self, block: &Block<F>, off_by: F) -> Reaching {
+        let mut reaching = Reaching::default();
+        let thresholds: Vec<_> = self.thresholds.iter().map(|&threshold| threshold - off_by).collect();
+        for (row, (_, similarities)) in block.rows().enumerate() {
+            let start = row * similarities.len();
+            rows::for_each_reaching(similarities, &thresholds, |column| {
+                reaching.places.push((start + column) as u32);
+                reaching.decided += usize::from(self.thresholds[column] > F::neg_infinity());
+            });
+        }
+        reaching
     }
 
     /// The references of `block`, to its queries.
@@ -207,5 +314,58 @@ mod tests {
         many[0] = CANDIDATES / (BLOCK * 16);
         let nearest = |wanted: &[usize]| map_nearest(unit.view(), wanted, |row, nearest| (row, nearest[..5].to_vec()));
         assert_eq!(nearest(&few), nearest(&many));
+    }
+
+    /// Rows whose inner products are exact in any order, some equal and many nearly so; none longer than 1.
+    fn rows_of_multiples(count: usize, seed: u64) -> Array2<f32> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut rows = Array2::from_shape_simple_fn((count, 48), || rng.random_range(-8..=8) as f32 / 64.0);
+        // The rest of the rows are like the first ones.
+        for row in count / 4..count {
+            let mut like = rows.row(row % 50).to_owned();
+            like[row % 48] -= 1.0 / 64.0;
+            rows.row_mut(row).assign(&like);
+        }
+        rows
+    }
+
+    fn sorted(
+        query: ndarray::ArrayView1<f32>,
+        references: &Array2<f32>,
+        without: Option<usize>,
+        wanted: usize,
+    ) -> Vec<Neighbour<f32>> {
+        let others = (0..references.nrows()).filter(|&other| Some(other) != without);
+        let mut all: Vec<_> = others.map(|other| (query.dot(&references.row(other)), other as u32)).collect();
+        all.sort_by(nearer_first);
+        all.truncate(wanted);
+        all
+    }
+
+    #[test]
+    fn few_neighbours_of_many_are_the_same_whether_screened_or_not() {
+        let (unit, queries) = (rows_of_multiples(5 * BLOCK + 77, 0), rows_of_multiples(BLOCK + 5, 1));
+        let wanted: Vec<usize> = (0..unit.nrows()).map(|row| [2, 0, 1][row % 3]).collect();
+        assert!(2 * RARE <= unit.nrows());
+        let found = map_nearest(unit.view(), &wanted, |row, neighbours| (row, neighbours.to_vec()));
+        for (row, neighbours) in found {
+            assert_eq!(neighbours, sorted(unit.row(row), &unit, Some(row), wanted[row]), "row {row}");
+        }
+        let found = map_nearest_among(queries.view(), unit.view(), 2, |row, neighbours| (row, neighbours.to_vec()));
+        assert_eq!(found.len(), queries.nrows());
+        for (row, neighbours) in found {
+            assert_eq!(neighbours, sorted(queries.row(row), &unit, None, 2), "query {row}");
+        }
+    }
+
+    #[test]
+    fn rows_of_one_direction_find_each_other_by_number() {
+        // Nothing can be told from products in 8 bits.
+        let unit = Array2::from_elem((2 * BLOCK + 3, 16), 0.25f32);
+        let found = map_nearest(unit.view(), &vec![1; unit.nrows()], |row, nearest| (row, nearest.to_vec()));
+        for (row, nearest) in found {
+            let others = (0..unit.nrows() as u32).filter(|&other| other != row as u32);
+            assert_eq!(nearest, others.map(|other| (1.0, other)).take(1).collect::<Vec<_>>(), "row {row}");
+        }
     }
 }

@@ -124,17 +124,25 @@ pub(super) fn for_each_block<F: Real>(
     references: ArrayView2<F>,
     each: impl Fn(Block<F>) + Sync,
 ) {
-    let pairs =
-        blocks(queries.nrows()).flat_map(|query| blocks(references.nrows()).map(move |other| (query.clone(), other)));
-    multiply(queries, references, pairs.collect(), each);
+    multiply(queries, references, all_blocks(queries.nrows(), references.nrows()), each);
+}
+
+/// All blocks of so many queries to so many references.
+pub(super) fn all_blocks(queries: usize, references: usize) -> Vec<(Range<usize>, Range<usize>)> {
+    let of_query = |query: Range<usize>| blocks(references).map(move |other| (query.clone(), other));
+    blocks(queries).flat_map(of_query).collect()
 }
 
 /// [`for_each_block`] of `embeddings` (N, D) to themselves, each pair of blocks once: references are never before the queries. A block
 /// of rows to themselves has both halves.
 pub(super) fn for_each_pair_of_blocks<F: Real>(embeddings: ArrayView2<F>, each: impl Fn(Block<F>) + Sync) {
-    let rows = embeddings.nrows();
+    multiply(embeddings, embeddings, pairs_of_blocks(embeddings.nrows()), each);
+}
+
+/// All blocks of so many rows to themselves, each pair of blocks once.
+pub(super) fn pairs_of_blocks(rows: usize) -> Vec<(Range<usize>, Range<usize>)> {
     let upper = |query: Range<usize>| blocks(rows).skip(query.start / BLOCK).map(move |other| (query.clone(), other));
-    multiply(embeddings, embeddings, blocks(rows).flat_map(upper).collect(), each);
+    blocks(rows).flat_map(upper).collect()
 }
 
 /// `0..rows` in parts.
