@@ -229,7 +229,11 @@ pub(super) fn compare(
         Some(test) => Baselines::fit(train, test, transform)?,
         None => Baselines::default(),
     };
-    comparison.finish()?;
+    let finished = comparison.finish();
+    if let (Err(_), Some(place)) = (&finished, comparison.unfinished()) {
+        complain(format_args!("the heads are trained; they are in {}, until the next comparison", place.display()));
+    }
+    finished?;
     let failures = failed.iter().map(|(name, error)| (name.as_str(), format!("failed: {error}")));
     let left_out = left_out.iter().map(|(name, reason)| (name.as_str(), format!("left out: {reason}")));
     let others: Vec<_> = failures.chain(left_out).chain(baselines.left_out).collect();

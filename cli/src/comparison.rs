@@ -1,7 +1,8 @@
 //! The directory of a comparison, and its manifest `comparison.json`: runs and figures of the comparison that is there. Only what it lists
 //! is replaced by another one, once that one's heads are trained: until then its runs are in `unfinished/`, which has such a manifest, too.
 
-use super::former_run::FormerRun;
+use super::complain;
+use super::former_run::{FormerRun, SetAside};
 use super::head_specs::directory;
 use super::run_record::MadeBy;
 use arcos::data::without_byte_order_mark;
@@ -121,8 +122,22 @@ impl Earlier {
         Ok(Self { listed, runs, files: there })
     }
 
-    fn remove(&mut self) -> Result<()> {
-        self.runs.drain(..).try_for_each(FormerRun::remove)?;
+    /// Takes all runs out of their places, or none.
+    fn set_aside(&mut self) -> Result<Vec<SetAside>> {
+        let mut aside = Vec::new();
+        for run in self.runs.drain(..) {
+            match run.set_aside() {
+                Ok(run) => aside.push(run),
+                Err(error) => {
+                    aside.into_iter().try_for_each(SetAside::put_back)?;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(aside)
+    }
+
+    fn remove_files(&mut self) -> Result<()> {
         let removed = |file: PathBuf| fs::remove_file(&file).map_err(|error| Error::io("remove", &file, error));
         self.files.drain(..).try_for_each(removed)
     }
@@ -168,7 +183,8 @@ impl Comparison {
     /// # Errors
     /// [`Error::Io`].
     pub fn start(&mut self) -> Result<()> {
-        self.unfinished.remove()?;
+        self.unfinished.set_aside()?.into_iter().try_for_each(SetAside::remove)?;
+        self.unfinished.remove_files()?;
         let directory = self.out.join(UNFINISHED);
         atomic_file::remove_left_over(&directory);
         self.new.directory(&directory)?;
@@ -187,7 +203,7 @@ impl Comparison {
         self.manifest.heads.iter().any(|head| directory.join(&head.run).exists()).then_some(directory)
     }
 
-    /// Puts the runs into their places, where what is there of an earlier comparison is removed.
+    /// Puts the runs into their places, out of which those of an earlier comparison go.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -196,7 +212,8 @@ impl Comparison {
         // A process that is ended on the way leaves nothing that is not listed.
         let earlier = self.earlier.listed.take();
         earlier.map_or(Ok(()), |earlier| self.manifest.joined(earlier).write(&self.out))?;
-        self.earlier.remove()?;
+        let aside = self.earlier.set_aside()?;
+        self.earlier.remove_files()?;
         let unfinished = self.out.join(UNFINISHED);
         for head in &self.manifest.heads {
             let (from, to) = (unfinished.join(&head.run), self.out.join(&head.run));
@@ -205,6 +222,8 @@ impl Comparison {
             }
         }
         self.manifest.write(&self.out)?;
+        // All that counts is in its place.
+        aside.into_iter().filter_map(|run| run.remove().err()).for_each(complain);
         super::outputs::remove(&unfinished.join(MANIFEST))?;
         // What else is in it is somebody's.
         let _ = fs::remove_dir(&unfinished);

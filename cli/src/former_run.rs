@@ -51,7 +51,7 @@ impl FormerRun {
         if !is_of {
             return Err(in_the_way(path, "is a run that `arcos train` has begun or gone on with"));
         }
-        // Found out half-way, half of the run would be gone.
+        // Better found out before there is another one for its place.
         for directory in [path.into(), path.join("checkpoints"), path.join("tensorboard")] {
             if directory.is_dir() {
                 tempfile::tempfile_in(&directory).map_err(|error| Error::io("remove files of", &directory, error))?;
@@ -60,11 +60,42 @@ impl FormerRun {
         Ok(Some(Self { path: path.into(), _lock: lock }))
     }
 
+    /// Takes it out of its place, whole.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; it is where it was then.
+    pub fn set_aside(self) -> Result<SetAside> {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let aside = self.path.with_file_name(format!(".arcos-former-{name}"));
+        match fs::remove_dir_all(&aside) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::io("remove", aside, error)),
+            _ => {}
+        }
+        fs::rename(&self.path, &aside).map_err(|error| Error::io("move", &self.path, error))?;
+        Ok(SetAside { run: self, aside })
+    }
+}
+
+/// A run that is out of its place and can come back.
+pub(super) struct SetAside {
+    run: FormerRun,
+    aside: PathBuf,
+}
+
+impl SetAside {
+    /// Puts it back.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn put_back(self) -> Result<()> {
+        fs::rename(&self.aside, &self.run.path).map_err(|error| Error::io("move", &self.aside, error))
+    }
+
     /// Removes it.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn remove(self) -> Result<()> {
-        fs::remove_dir_all(&self.path).map_err(|error| Error::io("remove", &self.path, error))
+        fs::remove_dir_all(&self.aside).map_err(|error| Error::io("remove", &self.aside, error))
     }
 }

@@ -87,9 +87,10 @@ pub(super) fn remove(file: &Path) -> Result<()> {
 /// with these `keys`.
 ///
 /// # Errors
-/// [`Error::File`].
+/// [`Error::File`]; [`Error::Io`] for a record that cannot be read.
 pub(super) fn refuse_others(record: &Path, keys: &[&str], files: &[PathBuf]) -> Result<()> {
-    let text = if record.is_file() { fs::read(record).unwrap_or_default() } else { Vec::new() };
+    let text = if record.is_file() { fs::read(record) } else { Ok(Vec::new()) };
+    let text = text.map_err(|error| Error::io("read", record, error))?;
     let found: serde_json::Value = serde_json::from_slice(without_byte_order_mark(&text)).unwrap_or_default();
     if keys.iter().all(|key| found.get(key).is_some()) {
         return Ok(());

@@ -127,14 +127,15 @@ fn resume(args: &Args, checkpoint: Checkpoint) -> Result<(), Failure> {
     resumption::refuse(differences.into_iter().chain(of_validation)).map_err(of_run_in_out)?;
     let validation =
         of_run.as_ref().map_or_else(|| args.validation.clone(), |record| args.validation.resuming(&record.validation));
-    let record = RunRecord {
+    let mut record = RunRecord {
         data: Some(data_of_run.map_or_else(|| args.data.clone(), |of_run| args.data.resuming(of_run.clone()))),
         validation,
         keep: of_run.as_ref().filter(|_| !args.given.has("keep")).map_or(args.keep, |record| record.keep),
         checkpoint_every: of_run
+            .as_ref()
             .filter(|_| !args.given.has("checkpoint_every"))
             .map_or(args.checkpoint_every, |record| record.checkpoint_every),
-        made_by: None,
+        made_by: of_run.as_ref().and_then(|record| record.made_by),
     };
     let before = checkpoint.config.clone();
     let epochs = if args.given.has("epochs") { args.train.epochs } else { before.epochs };
@@ -148,6 +149,9 @@ fn resume(args: &Args, checkpoint: Checkpoint) -> Result<(), Failure> {
     let (position, last) = (checkpoint.position(), checkpoint.history.last().map(|record| record.learning_rate));
     let held_out = HeldOut { validation: data.validation, test: data.test };
     let trainer = Trainer::resume(checkpoint, config, data.train, held_out).map_err(of_run_in_out)?;
+    if !trainer.is_done() {
+        record.made_by = None;
+    }
     tell(format_args!("going on after {position}"));
     if let (true, Some(patience)) = (position.epochs < epochs && trainer.is_done(), trainer.config().patience) {
         tell(format_args!("the run has stopped early; --patience with more than {patience} goes on"));

@@ -8,6 +8,7 @@
 use super::{StoredHead, TrainConfig, Trainer};
 use crate::data::{Dataset, Transform, TransformKind, stratified_folds};
 use crate::metrics::significance::mean_and_deviation;
+use crate::wording::counted;
 use crate::{Error, Result};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -155,10 +156,12 @@ impl Search {
             scores.truncate(left.len().div_ceil(self.halving));
             left = scores.iter().map(|score| score.candidate).collect();
         }
-        if let Some(failure) = unlocked(&first_failure).take()
-            && trials.iter().all(|trial| trial.right.is_none())
-        {
-            return Err(failure);
+        if !trials.is_empty() && trials.iter().all(|trial| trial.right.is_none()) {
+            return Err(unlocked(&first_failure).take().unwrap_or_else(|| Error::NotDefined {
+                what: "the best candidate",
+                found: format!("{} that failed", counted(trials.len(), "training")),
+                expected: "one that comes to its end",
+            }));
         }
         result(&trials, is_stopped)
     }

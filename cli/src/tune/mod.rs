@@ -17,9 +17,9 @@ use super::{complain, outputs, tell};
 use arcos::data::Dataset;
 use arcos::files::{NewPlaces, directory_lock::lock};
 use arcos::metrics::significance::standard_error;
-use arcos::train::{Search, SearchResult, Trainer, Trial};
+use arcos::train::{Search, SearchResult, TrainConfig, Trainer, Trial};
 use arcos::wording::counted;
-use arcos::{Error, Result, shell};
+use arcos::{Error, Head, Result, shell};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use record::Record;
 use space::{Candidate, SpaceArgs};
@@ -83,13 +83,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     outputs::refuse_others(&files[0], &Record::KEYS, &files)?;
     outputs::check_places(&args.out, &files)?;
     let Data { train, test, .. } = args.data.read()?;
-    if let Some(test) = &test {
-        // They are looked at when all is done.
-        test.check_dimension(train.dimension())?;
-        test.clone().with_classes_of(train.class_table())?;
-    }
     let candidates = args.space.candidates(&train, args.seed)?;
     search.check(candidates.len())?;
+    test.as_ref().map_or(Ok(()), |test| check_test(test, &train, &candidates))?;
     let mut new = NewPlaces::default();
     new.directory(&args.out)?;
     let _lock = lock(&args.out)?;
@@ -102,7 +98,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         counted(candidates.len(), "combination"),
         search.trainings(candidates.len())
     ));
-    let found = try_all(args, &search, &candidates, &train, &known, &mut record);
+    let found = try_all(args, &search, &candidates, &train, &known, &mut record, &mut new);
     match args.out.join(Record::FILE).exists() {
         true => new.keep(),
         false => new.remove(),
@@ -111,7 +107,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     report::leave(&args.out, &candidates, &found)?;
     tell(report::text(&candidates, &found));
     let chosen = &candidates[found.chosen];
-    former_run(args, &record)?.map_or(Ok(()), FormerRun::remove)?;
+    former_run(args, &record)?.map_or(Ok(()), |run| run.set_aside()?.remove())?;
     record.leaves_run()?;
     refit(args, chosen, train, test.as_ref())
 }
@@ -126,6 +122,20 @@ fn former_run(args: &Args, record: &Record) -> Result<Option<FormerRun>> {
     FormerRun::find(&run, MadeBy::Search, &args.data.files())
 }
 
+/// Checks that every candidate can be tried on the test rows: they are looked at when all is done, and would be found unfit then.
+fn check_test(test: &Dataset, train: &Dataset, candidates: &[Candidate]) -> Result<()> {
+    test.check_dimension(train.dimension())?;
+    let kind = |config: &TrainConfig| (config.transform, config.head.geometry().normalizes_features());
+    let mut checked = Vec::new();
+    for config in candidates.iter().map(|candidate| &candidate.config) {
+        if !checked.contains(&kind(config)) {
+            checked.push(kind(config));
+            Trainer::new(config.clone(), train.clone(), None)?.model().evaluate(test)?;
+        }
+    }
+    Ok(())
+}
+
 /// The search itself, with its progress; a signal ends the program.
 fn try_all(
     args: &Args,
@@ -134,6 +144,7 @@ fn try_all(
     train: &Dataset,
     known: &[Trial],
     record: &mut Record,
+    new: &mut NewPlaces,
 ) -> Result<SearchResult, Failure> {
     let configs: Vec<_> = candidates.iter().map(|candidate| candidate.config.clone()).collect();
     let bar = std::io::stdout().is_terminal().then(|| {
@@ -179,7 +190,10 @@ fn try_all(
     record.write_rest()?;
     if let Some(signal) = training.interrupted_by() {
         let goes_on = match record.is_empty() {
-            true => "before a training had come to its end".into(),
+            true => {
+                new.remove();
+                "before a training had come to its end".into()
+            }
             false => format!("`{}` goes on", shell_command()),
         };
         complain(format_args!("interrupted; {goes_on}"));
@@ -201,9 +215,10 @@ fn try_all(
             counted(search.folds * search.repeats, "fold")
         ));
     }
-    if let Some(failure) = first_failure {
-        let failed: usize = found.scores.iter().map(|score| score.failed).sum();
-        complain(format_args!("{} failed, with nothing right; the first, {failure}", counted(failed, "training")));
+    let failed: usize = found.scores.iter().map(|score| score.failed).sum();
+    if failed > 0 {
+        let first = first_failure.map_or(String::new(), |failure| format!("; the first, {failure}"));
+        complain(format_args!("{} failed, with nothing right{first}", counted(failed, "training")));
     }
     tell(format_args!("{} in {:.1} s", counted(made, "training"), begin.elapsed().as_secs_f64()));
     Ok(found)

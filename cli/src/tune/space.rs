@@ -5,7 +5,7 @@ use super::super::head_specs::named_heads;
 use super::super::train_args::at_least_one;
 use arcos::data::{Dataset, TransformKind};
 use arcos::train::TrainConfig;
-use arcos::wording::number;
+use arcos::wording::{counted, number};
 use arcos::{AnyHead, Error, Result};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -97,9 +97,9 @@ impl SpaceArgs {
             return Err(reason);
         }
         let transforms = each_once("--transforms", &self.transforms, |transform| transform.kind().1.into())?;
-        let steps = each_once("--steps", &self.steps, usize::to_string)?;
-        let learning_rates = each_once("--learning-rates", &self.learning_rates, |rate| number(*rate))?;
         let batches = (train.rows() - train.unlabelled_rows()).div_ceil(self.batch_size).max(1);
+        let steps = each_once("--steps", &self.steps, |steps| counted(steps.div_ceil(batches), "epoch"))?;
+        let learning_rates = each_once("--learning-rates", &self.learning_rates, |rate| number(*rate))?;
         let mut candidates = Vec::new();
         for (text, head) in &heads {
             for &transform in transforms {
@@ -167,7 +167,11 @@ impl Candidate {
         let name = of_head.next().unwrap_or_default();
         let of_head: String = of_head
             .filter_map(|option| option.split_once('='))
-            .map(|(key, value)| format!(" --{key} {value}"))
+            .map(|(key, value)| match value {
+                // A flag has its value with it.
+                "true" | "false" => format!(" --{key}={value}"),
+                value => format!(" --{key} {value}"),
+            })
             .collect();
         let TrainConfig { learning_rate, batch_size, epochs, seed, .. } = config;
         let options = format!(

@@ -160,6 +160,9 @@ fn an_earlier_comparison_stays_until_there_is_another() {
         fs::remove_dir_all(at("out/unfinished/adacos")).expect("there");
     }
     stdout(&compare(directory.path(), "adacos,softmax", &[]));
+    // With nothing to go on with, it stays the comparison's.
+    stdout(&arcos(directory.path(), &["train", "--resume", "--out", "out/softmax"]));
+    stdout(&compare(directory.path(), "adacos,softmax", &[]));
     let both = ["adacos", "comparison.json", "result.png", "softmax", "table.csv"];
     assert_eq!(names(&at("out")), both);
     stdout(&arcos(directory.path(), &["train", "--resume", "--out", "out/softmax", "--epochs", "2"]));

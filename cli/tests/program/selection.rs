@@ -3,7 +3,7 @@
 use super::command::{arcos, command, complaint, stdout};
 use super::program::{with_data, write_data};
 use ndarray::{Array1, Array2};
-use ndarray_npy::read_npy;
+use ndarray_npy::{read_npy, write_npy};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -237,6 +237,7 @@ fn what_a_search_cannot_use_is_said_before_it_begins() {
         (["--margins", ","], "--margins is empty; expected at least one"),
         (["--heads", "sphereface"], "sphereface: margin is 0.05; expected a factor"),
         (["--margins", "x"], "margin is x in cosface:margin=x:scale=8; expected a number"),
+        (["--steps", "19,20"], "--steps is 4 epochs, twice; expected each value once"),
         (["--steps", "0"], "invalid value '0' for '--steps"),
         (["--repeats", "1001"], "repeats is 1001; expected at most 1000"),
     ] {
@@ -249,6 +250,17 @@ fn what_a_search_cannot_use_is_said_before_it_begins() {
     let message = complaint(&arcos(directory.path(), &[&["tune"], &train[..], &test].concat()), 1);
     assert!(message.contains("others/test_features.npy"), "{message}");
     assert!(!directory.path().join("arcos-tune").exists());
+
+    // A row without direction is not found when all is done.
+    let mut rows: Array2<f32> = read_npy(directory.path().join("data/test_features.npy")).expect("written");
+    rows.row_mut(7).fill(0.0);
+    write_npy(directory.path().join("zero.npy"), &rows).expect("writable");
+    let test = ["--test-features", "zero.npy", "--test-labels", "data/test_labels.npy", "--transforms", "none"];
+    let message = complaint(&arcos(directory.path(), &[&["tune"], &train[..], &test].concat()), 1);
+    assert!(
+        message.contains("zero.npy: features row 7 ") && !directory.path().join("arcos-tune").exists(),
+        "{message}"
+    );
 
     // A trailing comma is no scale, and heads that need more classes are left out.
     write_data(&directory.path().join("two"), 2, 8);
@@ -269,4 +281,23 @@ fn a_training_that_fails_is_counted_and_said() {
     let failed: Vec<_> = candidates.iter().map(|row| row["failed"].as_str()).collect();
     assert_eq!(failed, ["0", "1"], "{candidates:?}");
     stdout(&output);
+    let again = arcos(directory.path(), &[&["tune", "--data", "data", "--resume"], &space[..]].concat());
+    assert!(String::from_utf8_lossy(&again.stderr).contains("1 training failed, with nothing right"), "{again:?}");
+
+    let none = ["tune", "--data", "data", "--out", "none", "--heads", "softmax", "--learning-rates", "1e37"];
+    for more in [&[][..], &["--resume"]] {
+        assert_ne!(
+            arcos(directory.path(), &[&none[..], &space[2..4], &["--steps", "60"], more].concat()).status.code(),
+            Some(0)
+        );
+        assert!(!directory.path().join("none/candidates.csv").exists(), "{more:?}");
+    }
+
+    // A flag in the command that does the same.
+    let flags =
+        ["--heads", "l2-softmax:learn-alpha=true", "--learning-rates", "0.01", "--steps", "20", "--out", "flags"];
+    let text = stdout(&arcos(directory.path(), &[&["tune", "--data", "data"], &flags[..]].concat()));
+    let command = text.lines().find(|line| line.trim_start().contains(" train --head ")).expect("a command");
+    let words: Vec<&str> = command.split_whitespace().skip(1).chain(["--out", "by-hand"]).collect();
+    stdout(&arcos(directory.path(), &words));
 }
