@@ -213,7 +213,10 @@ impl Comparison {
         let earlier = self.earlier.listed.take();
         earlier.map_or(Ok(()), |earlier| self.manifest.joined(earlier).write(&self.out))?;
         let aside = self.earlier.set_aside()?;
-        self.earlier.remove_files()?;
+        if let Err(error) = self.earlier.remove_files() {
+            aside.into_iter().try_for_each(SetAside::put_back)?;
+            return Err(error);
+        }
         let unfinished = self.out.join(UNFINISHED);
         for head in &self.manifest.heads {
             let (from, to) = (unfinished.join(&head.run), self.out.join(&head.run));

@@ -252,6 +252,10 @@ fn whitening_projection(
         variances.iter().take_while(|&&variance| variance > SMALLEST_VARIANCE * variances[0]).count()
     };
     let rank = usable(&variances);
+    if rank == 0 {
+        let (what, expected) = ("whitening", "rows that differ");
+        return Err(Error::NotDefined { what, found: "features without a variance".into(), expected });
+    }
     let floor = ridge * variances.sum() / variances.len() as f64;
     let variances = variances + floor;
     let usable = usable(&variances);

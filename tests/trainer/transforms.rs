@@ -95,6 +95,18 @@ fn whitening_to_more_dimensions_than_there_are_is_refused() {
 
 #[cfg(feature = "blas")]
 #[test]
+fn rows_that_are_all_equal_cannot_be_whitened() {
+    let equal = Array2::from_elem((6, 5), 0.5);
+    for ridge in [0.0, 0.5] {
+        let error =
+            Transform::fit(TransformKind::Whiten { dimensions: None, ridge }, equal.view()).expect_err("refused");
+        let expected = "whitening of features without a variance is not defined; expected rows that differ";
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[cfg(feature = "blas")]
+#[test]
 fn a_ridge_leaves_each_component_its_share_of_variance() {
     let train = features(3000);
     let (_, covariance) = moments(train.view());

@@ -107,7 +107,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     report::leave(&args.out, &candidates, &found)?;
     tell(report::text(&candidates, &found));
     let chosen = &candidates[found.chosen];
-    former_run(args, &record)?.map_or(Ok(()), |run| run.set_aside()?.remove())?;
+    if let Some(run) = former_run(args, &record)? {
+        // It is out of the way, whatever is left of it.
+        run.set_aside()?.remove().unwrap_or_else(complain);
+    }
     record.leaves_run()?;
     refit(args, chosen, train, test.as_ref())
 }
