@@ -143,6 +143,11 @@ impl Command {
     }
 }
 
+/// The program as it was called, as a word of a shell, for messages that hold commands.
+fn program() -> String {
+    std::env::args_os().next().map_or_else(|| "arcos".into(), |program| arcos::shell::word(program.as_ref()))
+}
+
 /// An error for an option that is `given` where it would have no effect: without what it `needs`.
 fn only_with(given: bool, name: &'static str, has_effect: bool, needs: &str) -> arcos::Result<()> {
     match given && !has_effect {

@@ -12,7 +12,7 @@ use super::run_record::RunRecord;
 use super::table::figure;
 use super::train_args::{TrainArgs, at_least_one};
 use super::validation_args::ValidationArgs;
-use super::{complain, open_set, outputs, resumption, tell, training_plot};
+use super::{complain, open_set, outputs, program, resumption, tell, training_plot};
 use arcos::data::{Dataset, TransformKind};
 use arcos::files::{atomic_file, directory_lock::lock};
 use arcos::heads::Scale;
@@ -325,8 +325,7 @@ fn stop(signal: i32, report: &Report, trainer: &Trainer, out: &Path, record: &Ru
 
 /// The command that goes on with a run.
 fn resumption_of(out: &Path) -> String {
-    let program = std::env::args_os().next().map_or_else(|| "arcos".into(), |program| shell::word(program.as_ref()));
-    format!("`{program} train --out {} --resume`", shell::word(out))
+    format!("`{} train --out {} --resume`", program(), shell::word(out))
 }
 
 /// Whether files ended training: with better ones it can go on.

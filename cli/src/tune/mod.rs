@@ -13,7 +13,7 @@ use super::interrupt::{self, Training};
 use super::run_record::{MadeBy, RunRecord};
 use super::train::train_to_end;
 use super::train_args::at_least_one;
-use super::{complain, outputs, tell};
+use super::{complain, outputs, program, tell};
 use arcos::data::Dataset;
 use arcos::files::{NewPlaces, directory_lock::lock};
 use arcos::metrics::significance::standard_error;
@@ -229,10 +229,8 @@ fn try_all(
 
 /// The command that goes on with the search.
 fn shell_command() -> String {
-    let mut words = std::env::args_os();
-    let program = words.next().map_or_else(|| "arcos".into(), |program| shell::word(program.as_ref()));
-    let given = words.filter(|word| word != "--resume").map(|word| shell::argument(&word));
-    [program].into_iter().chain(given).chain(["--resume".into()]).collect::<Vec<_>>().join(" ")
+    let given = std::env::args_os().skip(1).filter(|word| word != "--resume").map(|word| shell::argument(&word));
+    [program()].into_iter().chain(given).chain(["--resume".into()]).collect::<Vec<_>>().join(" ")
 }
 
 /// Trains what was chosen on all rows, and looks at the test rows.
@@ -250,8 +248,8 @@ fn refit(args: &Args, chosen: &Candidate, train: Dataset, test: Option<&Dataset>
             standard_error(evaluation.accuracy, evaluation.rows)
         ));
     }
-    let program = std::env::args_os().next().map_or_else(|| "arcos".into(), |program| shell::word(program.as_ref()));
-    tell(format_args!("the same by hand:\n  {program} train {}{}", chosen.options, data_options(&args.data)));
+    let options = format!("{}{}", chosen.options, data_options(&args.data));
+    tell(format_args!("the same by hand:\n  {} train {options}", program()));
     Ok(())
 }
 
