@@ -57,6 +57,7 @@ impl Baselines {
             let reason = "left out: all rows would have to be in memory".to_owned();
             return Ok(Self { done: Vec::new(), left_out: NAMES.map(|name| (name, reason.clone())).to_vec() });
         }
+        let train = &*train.rows_that_count()?;
         let transform = Transform::fit(transform, &train.features)?;
         let transformed = |data: &Dataset, labels| {
             let features = transform.apply_to_all(&data.features);

@@ -183,7 +183,7 @@ pub(super) fn compare(
     let mut comparison = Comparison::begin(out, &of_runs, &figures, &inputs)?;
     let transform = plan.configs.first().map_or(TransformKind::None, |(_, config)| config.transform);
     let features = unseen.as_ref().map(|unseen| {
-        let features = Transform::fit(transform, &train.features)?.apply_to_all(&unseen.features)?;
+        let features = Transform::fit(transform, &train.rows_that_count()?.features)?.apply_to_all(&unseen.features)?;
         open_set::measure_unseen(features.view(), unseen)
     });
     let features = features.transpose()?;

@@ -65,15 +65,26 @@ impl FormerRun {
     /// # Errors
     /// [`Error::Io`]; it is where it was then.
     pub fn set_aside(self) -> Result<SetAside> {
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        let aside = self.path.with_file_name(format!(".arcos-former-{name}"));
-        match fs::remove_dir_all(&aside) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(Error::io("remove", aside, error)),
-            _ => {}
-        }
+        let aside = place_aside(&self.path);
         fs::rename(&self.path, &aside).map_err(|error| Error::io("move", &self.path, error))?;
         Ok(SetAside { run: self, aside })
     }
+}
+
+/// Where nothing is, beside `path`. What a process that was ended has left there of a run is removed; what is not of a run, or cannot be removed,
+/// stays and is in nobody's way.
+fn place_aside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let places = (1..).map(|number| match number {
+        1 => path.with_file_name(format!(".arcos-former-{name}")),
+        _ => path.with_file_name(format!(".arcos-former-{name}-{number}")),
+    });
+    let is_free = |place: &PathBuf| match fs::symlink_metadata(place) {
+        Err(_) => true,
+        Ok(entry) => entry.is_dir() && matches!(foreign_file(place), Ok(None)) && fs::remove_dir_all(place).is_ok(),
+    };
+    let mut places = places.filter(is_free);
+    places.next().expect("an endless row of names")
 }
 
 /// A run that is out of its place and can come back.

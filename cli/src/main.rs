@@ -25,6 +25,7 @@ mod head_specs;
 mod head_state;
 mod interrupt;
 mod kernel_args;
+mod list_entry;
 mod listed_name;
 mod measured_rows;
 mod npy;

@@ -5,7 +5,7 @@ use super::{Labels, npy_header, read_text};
 use crate::ops::IGNORE_LABEL;
 use crate::wording::{counted, number};
 use crate::{Error, Result};
-use ndarray::{Array1, Array2, ArrayD, Axis};
+use ndarray::{Array1, Array2, ArrayD, ArrayView1, Axis};
 use ndarray_npy::{ReadNpyError, ReadNpyExt, ReadableElement};
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -159,12 +159,20 @@ pub(super) fn read_f32_matrix(path: &Path) -> Result<Array2<f32>> {
     let shape = "a matrix of f16, f32, f64 or integers";
     let array = read::<Wanted<f32>>(path).map_err(|failure| failure.into_error(path, shape))?;
     let features = matrix(path, array.map(|element| element.0), shape)?;
-    // Few files have such a number: they are read once more, rather than all of them in twice the memory.
-    if features.iter().any(|value| value.is_infinite())
-        && let Matrix::F64(numbers) = read_matrix(path)?
-        && let Some(((row, column), &value)) = numbers.indexed_iter().find(|(_, value)| is_too_large(**value))
-    {
-        return Err(too_large(path, value, &format!("row {row}, column {column}")));
+    // Few files have such numbers: they are read once more, rather than all of them in twice the memory.
+    let has_vanished = |row: ArrayView1<f32>| row.iter().all(|&value| value == 0.0);
+    let is_suspect = features.iter().any(|value| value.is_infinite()) || features.rows().into_iter().any(has_vanished);
+    if is_suspect && let Matrix::F64(numbers) = read_matrix(path)? {
+        if let Some(((row, column), &value)) = numbers.indexed_iter().find(|(_, value)| is_too_large(**value)) {
+            return Err(too_large(path, value, &format!("row {row}, column {column}")));
+        }
+        let largest = |row: usize| numbers.row(row).iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+        let mut vanished = (0..features.nrows()).filter(|&row| has_vanished(features.row(row)));
+        if let Some(row) = vanished.find(|&row| largest(row) > 0.0) {
+            let found = format!("{} at most in row {row}", number(largest(row)));
+            let expected = "rows that single precision tells from 0, for which 1e-45 is too little".into();
+            return Err(Error::File { path: path.into(), found, expected });
+        }
     }
     Ok(features)
 }

@@ -5,6 +5,7 @@ use crate::ops::checked_objective::check_weights;
 use crate::ops::{IGNORE_LABEL, l2_normalize};
 use crate::{Error, Result};
 use ndarray::{Array1, Axis, concatenate};
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -147,6 +148,24 @@ impl Dataset {
     /// (N,) how much each row counts in training; `None` where all count alike.
     pub fn sample_weights(&self) -> Option<&Array1<f32>> {
         self.sample_weights.as_ref()
+    }
+
+    /// Its rows of a weight above 0, those without label among them. Rows in a file stay there.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] where the weight of every row is 0.
+    pub fn rows_that_count(&self) -> Result<Cow<'_, Self>> {
+        match &self.sample_weights {
+            Some(weights) if weights.iter().any(|&weight| weight == 0.0) => {
+                let rows: Vec<_> = (0..self.rows()).filter(|&row| weights[row] > 0.0).collect();
+                if rows.is_empty() {
+                    let expected = "above 0, or nothing would be learned".into();
+                    return Err(Error::Setting { name: "the weight of every row", value: "0".into(), expected });
+                }
+                Ok(Cow::Owned(self.part(&rows)?))
+            }
+            _ => Ok(Cow::Borrowed(self)),
+        }
     }
 
     /// This data set with weights (N,) of its rows in training. A row of weight 0 takes no part.

@@ -116,7 +116,8 @@ impl Optimizer {
         [moments.first.len(), moments.second.len()] == self.moment_lengths(length)
     }
 
-    fn moment_lengths(&self, length: usize) -> [usize; 2] {
+    /// How many first and second moments a tensor of `length` elements has.
+    pub(crate) fn moment_lengths(&self, length: usize) -> [usize; 2] {
         match self {
             Self::Sgd(_) => [length, 0],
             Self::RmsProp(_) => [0, length],

@@ -8,6 +8,7 @@
 use super::{StoredHead, TrainConfig, Trainer};
 use crate::data::{Dataset, Transform, TransformKind, stratified_folds};
 use crate::metrics::significance::mean_and_deviation;
+use crate::ops::IGNORE_LABEL;
 use crate::wording::counted;
 use crate::{Error, Result};
 use rand::SeedableRng;
@@ -111,7 +112,8 @@ impl Search {
     /// trials that there are.
     ///
     /// # Errors
-    /// [`Error::Setting`]; those of [`TrainConfig::check`] and of the transforms; where every training failed, what ended the first of them.
+    /// [`Error::Setting`]; those of [`TrainConfig::check`] and of the transforms; [`Error::NotDefined`] where
+    /// every training failed.
     pub fn run<H: StoredHead>(
         &self,
         candidates: &[TrainConfig<H>],
@@ -122,6 +124,8 @@ impl Search {
     ) -> Result<SearchResult> {
         self.check(candidates.len())?;
         candidates.iter().try_for_each(|candidate| candidate.check(train.classes()))?;
+        self.check_known(train, known)?;
+        let train = &*train.rows_that_count()?;
         let known: BTreeMap<(usize, usize), Trial> =
             known.iter().map(|&trial| ((trial.split, trial.candidate), trial)).collect();
         let first_failure = Mutex::new(None);
@@ -157,11 +161,12 @@ impl Search {
             left = scores.iter().map(|score| score.candidate).collect();
         }
         if !trials.is_empty() && trials.iter().all(|trial| trial.right.is_none()) {
-            return Err(unlocked(&first_failure).take().unwrap_or_else(|| Error::NotDefined {
+            let first = unlocked(&first_failure).take().map_or(String::new(), |failure| format!(" ({failure})"));
+            return Err(Error::NotDefined {
                 what: "the best candidate",
-                found: format!("{} that failed", counted(trials.len(), "training")),
+                found: format!("{} that failed{first}", counted(trials.len(), "training")),
                 expected: "one that comes to its end",
-            }));
+            });
         }
         result(&trials, is_stopped)
     }
@@ -186,6 +191,35 @@ impl Search {
             }
             false => Ok(()),
         }
+    }
+
+    /// Checks that `known` trials can be of a search like this one on these rows.
+    ///
+    /// # Errors
+    /// [`Error::Setting`]; as [`run`](Self::run) for folds and rows that do not go together.
+    pub fn check_known(&self, train: &Dataset, known: &[Trial]) -> Result<()> {
+        let train = train.rows_that_count()?;
+        let mut rows_of_splits = BTreeMap::new();
+        for &Trial { split, right, rows, .. } in known {
+            let impossible = |value, expected| Err(Error::Setting { name: "a known trial", value, expected });
+            if split / self.folds >= self.repeats {
+                let splits = self.folds * self.repeats;
+                return impossible(format!("of split {split}"), format!("one of the {splits} from 0"));
+            }
+            let of_split = match rows_of_splits.get(&split) {
+                Some(&rows) => rows,
+                None => {
+                    let Split { inside, .. } = self.split(&train, split)?;
+                    let labelled = inside.iter().filter(|&&row| train.labels[row] != IGNORE_LABEL).count();
+                    *rows_of_splits.entry(split).or_insert(labelled)
+                }
+            };
+            if rows != of_split || right.is_some_and(|right| right > rows) {
+                let found = format!("{} right of {rows} rows in split {split}", right.unwrap_or(0));
+                return impossible(found, format!("at most all of {of_split} rows"));
+            }
+        }
+        Ok(())
     }
 
     /// Which rows a split holds out.

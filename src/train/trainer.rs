@@ -95,16 +95,23 @@ impl<H: StoredHead> Trainer<H> {
             return Err(train.located(error, "features", |row| row));
         }
         config.check(classes)?;
-        let transform = Transform::fit(config.transform, &train.features)?;
+        let transform = Transform::fit(config.transform, &train.rows_that_count()?.features)?;
         let dimension = transform.dimension(train.dimension());
         let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
         let embedding_dimension = config.embedder.map_or(dimension, |embedder| embedder.dimension);
-        if config.embedder.is_some() {
-            let projection = embedding_dimension.checked_mul(dimension.max(classes));
-            memory::check::<f32>("the embedding dimension", embedding_dimension, projection)?;
-        }
         let class_vectors = classes.saturating_mul(config.head.centres());
-        memory::check::<f32>("class vectors", class_vectors, class_vectors.checked_mul(embedding_dimension))?;
+        let held = 1 + config.optimizer.moment_lengths(1).into_iter().sum::<usize>();
+        let of_vectors = class_vectors.saturating_mul(held);
+        let (name, value, of_embedder) = match config.embedder {
+            None => ("class vectors", class_vectors, 0),
+            Some(_) => {
+                // The projection has a gradient, too, and a batch has embeddings with theirs.
+                let of_batch = config.batch_size.saturating_mul(2);
+                let of_projection = dimension.saturating_mul(held + 1);
+                ("the embedding dimension", embedding_dimension, of_projection.saturating_add(of_batch))
+            }
+        };
+        memory::check::<f32>(name, value, of_vectors.saturating_add(of_embedder).checked_mul(embedding_dimension))?;
         let weights = config.init.weights(class_vectors, embedding_dimension, &mut rng)?;
         let parameters = config.head.initial_parameters(weights)?;
         let embedder = config.embedder.map(|embedder| {
@@ -158,12 +165,15 @@ impl<H: StoredHead> Trainer<H> {
         if labelled_rows.is_empty() {
             return Err(Error::NothingLabelled { rows: train.rows(), ignore: IGNORE_LABEL });
         }
+        let of_row = |row: usize| train.sample_weights().map_or(1.0, |weights| weights[row]);
+        let labelled_rows = rows_that_count(labelled_rows, of_row)?;
         let mut sizes = vec![0; train.classes()];
         labelled_rows.iter().for_each(|&row| sizes[train.labels[row] as usize] += 1);
         let mut head = state.model.head.clone();
         head.count_classes(&sizes);
         let class_weights = state.config.objective.class_weights(&sizes)?.map(ArcArray1::from);
-        let labelled_rows = rows_that_count(&train, labelled_rows, class_weights.as_ref())?;
+        let of_class = |row: usize| class_weights.as_ref().map_or(1.0, |weights| weights[train.labels[row] as usize]);
+        let labelled_rows = rows_that_count(labelled_rows, of_class)?;
         if let Some(paused) = &state.paused {
             paused.check(batches(&labelled_rows, &state.config).len(), labelled_rows.len())?;
         }
@@ -450,14 +460,8 @@ impl<H: StoredHead> Trainer<H> {
 ///
 /// # Errors
 /// [`Error::Setting`] if there is none.
-fn rows_that_count(
-    train: &Dataset,
-    labelled: Vec<usize>,
-    class_weights: Option<&ArcArray1<f32>>,
-) -> Result<Vec<usize>> {
-    let of_class = |row: usize| class_weights.map_or(1.0, |weights| weights[train.labels[row] as usize]);
-    let of_row = |row: usize| train.sample_weights().map_or(1.0, |weights| weights[row]);
-    let count: Vec<_> = labelled.into_iter().filter(|&row| of_class(row) * of_row(row) > 0.0).collect();
+fn rows_that_count(labelled: Vec<usize>, weight: impl Fn(usize) -> f32) -> Result<Vec<usize>> {
+    let count: Vec<_> = labelled.into_iter().filter(|&row| weight(row) > 0.0).collect();
     match count.is_empty() {
         false => Ok(count),
         true => {

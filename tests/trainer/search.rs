@@ -60,7 +60,11 @@ fn a_training_that_fails_has_nothing_right_and_is_no_result() {
     assert_eq!((found.chosen, found.scores[1].failed, found.scores[1].accuracy), (1, 1, 0.0));
     assert!(failures.len() == 1 && failures[0].0 == 0, "{failures:?}");
     let error = SEARCH.run(&[diverging], &train, &[], |_, _| {}, || false).expect_err("all fail");
-    assert_eq!(error.to_string(), failures[0].1);
+    let first = &failures[0].1;
+    let expected = format!(
+        "the best candidate of 3 trainings that failed ({first}) is not defined; expected one that comes to its end"
+    );
+    assert_eq!(error.to_string(), expected);
 }
 
 #[test]

@@ -191,7 +191,16 @@ impl Optimizer {
                     .to_vec()
                     .map_err(|_| PyTypeError::new_err("moments is not in one piece; expected an array that is"))
             };
-            let both = |(first, second): &(_, _)| Ok(Moments { first: vector(first)?, second: vector(second)? });
+            let both = |(first, second): &(_, _)| {
+                let moments = Moments { first: vector(first)?, second: vector(second)? };
+                let are_finite = moments.first.iter().chain(&moments.second).all(|value| value.is_finite());
+                match are_finite && moments.second.iter().all(|&square| square >= F::zero()) {
+                    true => Ok(moments),
+                    false => Err(PyValueError::new_err(
+                        "moments has NaN, infinity or a negative square; expected an optimizer's",
+                    )),
+                }
+            };
             moments.iter().map(both).collect()
         }
         let (steps, double, moments) = state;

@@ -77,6 +77,13 @@ def test_an_optimizer_updates_arrays_and_is_pickled_with_its_moments(make, rule)
     assert repr(optimizer) == repr(make())
 
 
+def test_moments_that_no_optimizer_has_are_refused():
+    optimizer = arcos.optim.AdamW(0.1)
+    for first, second in [([np.nan], [1.0]), ([0.0], [np.inf]), ([0.0], [-1.0])]:
+        with pytest.raises(ValueError, match="moments has NaN, infinity or a negative square"):
+            optimizer.__setstate__((1, True, [(np.array(first), np.array(second))]))
+
+
 def test_training_finds_classes():
     rng = np.random.default_rng(2)
     centres = rng.normal(size=(20, 16))

@@ -7,6 +7,7 @@ mod memory;
 
 use super::head_args::{HeadArgs, borrowed, head, head_names};
 use super::kernel_args::KernelArgs;
+use super::list_entry::{ListEntry, entries};
 use super::train_args::at_least_one;
 use super::{npy, outputs, print, tell};
 use arcos::wording::counted;
@@ -46,8 +47,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "D", default_value_t = 512, value_parser = at_least_one)]
     dim: usize,
     /// Classes C; several, separated by commas, run one after the other
-    #[arg(long, value_name = "C", default_value = "50000", value_delimiter = ',', value_parser = at_least_one)]
-    classes: Vec<usize>,
+    #[arg(long, value_name = "C", default_value = "50000", value_delimiter = ',')]
+    #[arg(value_parser = ListEntry(at_least_one))]
+    classes: Vec<Option<usize>>,
     /// How features lie to class vectors
     #[arg(long, value_enum, default_value_t = Regime::Dense)]
     regime: Regime,
@@ -121,6 +123,7 @@ struct Report {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    let numbers_of_classes = entries("--classes", &args.classes)?;
     if let Some(figure) = &args.plot {
         let is_png = figure.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png"));
         if !is_png {
@@ -146,7 +149,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     // Who reads no further wants the files all the same.
     let leaves_files = args.plot.is_some() || args.save_arrays.is_some();
     let mut reports = Vec::new();
-    for &classes in &args.classes {
+    for classes in numbers_of_classes {
         let report = pool.install(|| match args.precision {
             Precision::F32 | Precision::Mixed => measure::<f32>(args, classes),
             Precision::F64 => measure::<f64>(args, classes),

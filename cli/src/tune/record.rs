@@ -62,9 +62,9 @@ impl Record {
     ) -> Result<(Self, Vec<Trial>)> {
         let path = directory.join(Self::FILE);
         let &Search { folds, repeats, seed, .. } = search;
-        let train = DataChecksum::new(train)?;
+        let checksum = DataChecksum::new(train)?;
         let mut stored =
-            Stored { format: FORMAT.into(), folds, repeats, seed, train, has_run: false, trials: Vec::new() };
+            Stored { format: FORMAT.into(), folds, repeats, seed, train: checksum, has_run: false, trials: Vec::new() };
         let refused = |found: &str, expected: &str| Error::File {
             path: path.clone(),
             found: found.into(),
@@ -87,15 +87,6 @@ impl Record {
                 if same(&known) != same(&stored) {
                     return Err(refused("is of other data, folds, repeats or another seed", "those of this search"));
                 }
-                let is_possible = |trial: &&StoredTrial| {
-                    trial.split < folds.saturating_mul(repeats)
-                        && trial.right.unwrap_or(0) <= trial.rows
-                        && trial.rows > 0
-                };
-                if let Some(trial) = known.trials.iter().find(|trial| !is_possible(trial)) {
-                    let found = format!("has a trial of {} that cannot be", trial.candidate);
-                    return Err(refused(&found, "one of these folds with rows, and no more right than there are"));
-                }
                 stored.trials = known.trials;
                 stored.has_run = known.has_run;
             }
@@ -104,7 +95,8 @@ impl Record {
         let known = stored.trials.iter().filter_map(|&StoredTrial { ref candidate, split, right, rows }| {
             Some(Trial { candidate: number(candidate)?, split, right, rows })
         });
-        let known = known.collect();
+        let known: Vec<_> = known.collect();
+        search.check_known(train, &known).map_err(|error| error.in_file(&path))?;
         Ok((Self { path, stored, written: Instant::now() }, known))
     }
 

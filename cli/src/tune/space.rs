@@ -2,11 +2,13 @@
 
 use super::super::complain;
 use super::super::head_specs::named_heads;
+use super::super::list_entry::{ListEntry, entries};
 use super::super::train_args::at_least_one;
 use arcos::data::{Dataset, TransformKind};
 use arcos::train::TrainConfig;
 use arcos::wording::{counted, number};
 use arcos::{AnyHead, Error, Result};
+use clap::builder::{EnumValueParser, StringValueParser};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -17,23 +19,28 @@ use rand_chacha::ChaCha8Rng;
 pub(super) struct SpaceArgs {
     /// Heads, the simplest first; one that is given a scale or a margin keeps it
     #[arg(long, value_name = "HEAD[:OPTION=VALUE]...", value_delimiter = ',')]
-    #[arg(default_values = ["softmax", "norm-softmax", "adacos", "cosface", "arcface"])]
-    heads: Vec<String>,
+    #[arg(default_values = ["softmax", "norm-softmax", "adacos", "cosface", "arcface"], value_parser = ListEntry(StringValueParser::new()))]
+    heads: Vec<Option<String>>,
     /// Scales of heads that have one
     #[arg(long, value_name = "S", value_delimiter = ',', default_values = ["8", "16", "32"])]
-    scales: Vec<String>,
+    #[arg(value_parser = ListEntry(StringValueParser::new()))]
+    scales: Vec<Option<String>>,
     /// Margins of heads that have one
     #[arg(long, value_name = "M", value_delimiter = ',', default_values = ["0.05", "0.1", "0.2"])]
-    margins: Vec<String>,
+    #[arg(value_parser = ListEntry(StringValueParser::new()))]
+    margins: Vec<Option<String>>,
     /// What is done to features
-    #[arg(long, value_enum, value_delimiter = ',', default_values = ["centre", "standardise"])]
-    transforms: Vec<TransformName>,
+    #[arg(long, value_delimiter = ',', default_values = ["centre", "standardise"])]
+    #[arg(value_parser = ListEntry(EnumValueParser::<TransformName>::new()))]
+    transforms: Vec<Option<TransformName>>,
     /// Steps of the optimizer, rounded up to whole epochs
-    #[arg(long, value_name = "N", value_delimiter = ',', default_values = ["1000", "3000"], value_parser = at_least_one)]
-    steps: Vec<usize>,
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values = ["1000", "3000"])]
+    #[arg(value_parser = ListEntry(at_least_one))]
+    steps: Vec<Option<usize>>,
     /// Learning rates of RMSprop
     #[arg(long, value_name = "RATE", value_delimiter = ',', default_values = ["0.001", "0.003"])]
-    learning_rates: Vec<f64>,
+    #[arg(value_parser = ListEntry(str::parse::<f64>))]
+    learning_rates: Vec<Option<f64>>,
     /// Rows in a batch
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least_one)]
     batch_size: usize,
@@ -102,9 +109,9 @@ impl SpaceArgs {
         let learning_rates = each_once("--learning-rates", &self.learning_rates, |rate| number(*rate))?;
         let mut candidates = Vec::new();
         for (text, head) in &heads {
-            for &transform in transforms {
-                for steps in steps {
-                    for &learning_rate in learning_rates {
+            for &transform in &transforms {
+                for &steps in &steps {
+                    for &learning_rate in &learning_rates {
                         let (transform, transform_name) = transform.kind();
                         let config = TrainConfig {
                             learning_rate,
@@ -135,13 +142,8 @@ impl SpaceArgs {
         let [heads, margins, scales] =
             [("--heads", &self.heads), ("--margins", &self.margins), ("--scales", &self.scales)].map(
                 |(name, values)| {
-                    let values =
-                        values.iter().map(|value| value.trim().to_lowercase()).filter(|value| !value.is_empty());
-                    let values: Vec<_> = values.collect();
-                    match values.is_empty() {
-                        true => Err(Error::Setting { name, value: "empty".into(), expected: "at least one".into() }),
-                        false => Ok(values),
-                    }
+                    let values: Vec<_> = values.iter().map(|value| value.as_deref().map(str::to_lowercase)).collect();
+                    entries(name, &values)
                 },
             );
         let (margins, scales) = (margins?, scales?);
@@ -183,8 +185,9 @@ impl Candidate {
     }
 }
 
-/// The values of an option, of which no two may be written alike.
-fn each_once<'a, T>(name: &'static str, values: &'a [T], shown: impl Fn(&T) -> String) -> Result<&'a [T]> {
+/// The entries of an option, of which no two may be written alike.
+fn each_once<T: Clone>(name: &'static str, given: &[Option<T>], shown: impl Fn(&T) -> String) -> Result<Vec<T>> {
+    let values = entries(name, given)?;
     let texts: Vec<String> = values.iter().map(shown).collect();
     match texts.iter().enumerate().find(|(place, text)| texts[..*place].contains(text)) {
         Some((_, twice)) => {

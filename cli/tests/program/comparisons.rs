@@ -99,6 +99,13 @@ fn an_earlier_comparison_stays_until_there_is_another() {
         assert!(fs::read_to_string(at("out/comparison.json")).expect("there").contains("softmax"));
     };
 
+    // What is of nobody here, where a former run goes on its way out, is not in the way; what is left of one goes.
+    fs::create_dir_all(at("out/.arcos-former-softmax/figures")).expect("writable");
+    fs::create_dir_all(at("out/.arcos-former-softmax-2/checkpoints")).expect("writable");
+    stdout(&compare(directory.path(), "softmax", &[]));
+    assert!(at("out/.arcos-former-softmax/figures").exists() && !at("out/.arcos-former-softmax-2").exists());
+    fs::remove_dir_all(at("out/.arcos-former-softmax")).expect("there");
+
     // What could not be replaced in the end is said at the beginning.
     fs::rename(at("out/result.png"), at("figure")).expect("there");
     fs::create_dir(at("out/result.png")).expect("writable");

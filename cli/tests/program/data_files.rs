@@ -133,6 +133,13 @@ fn a_number_that_single_precision_does_not_hold_is_said_as_it_stands() {
     write_npy(at("data/train_features.npy"), &features).expect("writable");
     let message = complaint(&arcos(directory.path(), &["train", "--head", "adacos", "--data", "data"]), 1);
     assert!(message.ends_with("features[5, 0] is inf; expected a finite number\n"), "{message}");
+    features[[5, 0]] = 1e-300;
+    features.row_mut(91).fill(0.0);
+    features[[91, 4]] = -1e-60;
+    write_npy(at("data/train_features.npy"), &features).expect("writable");
+    let message = complaint(&arcos(directory.path(), &["train", "--head", "adacos", "--data", "data"]), 1);
+    let expected = "train_features.npy: 1e-60 at most in row 91; expected rows that single precision tells from 0";
+    assert!(message.contains(expected), "{message}");
 
     write_npy(at("w.npy"), &array![[1.0f32, 0.0], [0.0, 1.0]]).expect("writable");
     write_npy(at("y.npy"), &array![0i64, 1]).expect("writable");

@@ -6,7 +6,7 @@ use arcos::heads::CosFace;
 use arcos::ops::{Objective, Reduction, SoftTargets, class_weights};
 use arcos::train::read_history;
 use arcos::{Head, Parameters};
-use ndarray::{Array0, Array1, Array2, array};
+use ndarray::{Array0, Array1, Array2, Axis, array};
 use ndarray_npy::{read_npy, write_npy};
 
 #[test]
@@ -155,24 +155,32 @@ fn rows_of_weight_0_take_no_part() {
     let labels: Array1<i64> = read_npy(at("data/train_labels.npy")).expect("labels");
     let counts = |row: usize| !row.is_multiple_of(3);
     write_npy(at("s.npy"), &Array1::from_shape_fn(160, |row| f32::from(counts(row)))).expect("writable");
-    let kept = Array1::from_shape_fn(160, |row| if counts(row) { labels[row] } else { -100 });
-    write_npy(at("kept.npy"), &kept).expect("writable");
-    let train = |labels: &str, out: &str, more: &[&str]| {
-        let begin = ["train", "--head", "adacos", "--train-features", "data/train_features.npy", "--epochs", "2"];
-        let data = ["--train-labels", labels, "--out", out];
+    let kept: Vec<usize> = (0..160).filter(|&row| counts(row)).collect();
+    let mut features: Array2<f32> = read_npy(at("data/train_features.npy")).expect("features");
+    // Were they to count, the mean and the deviation of features would be others.
+    (0..160).filter(|&row| !counts(row)).for_each(|row| features[[row, 0]] += 100.0);
+    write_npy(at("data/train_features.npy"), &features).expect("writable");
+    write_npy(at("kept_features.npy"), &features.select(Axis(0), &kept)).expect("writable");
+    write_npy(at("kept.npy"), &labels.select(Axis(0), &kept)).expect("writable");
+    let train = |[features, labels]: [&str; 2], out: &str, more: &[&str]| {
+        let begin = ["train", "--head", "adacos", "--transform", "standardise", "--epochs", "2"];
+        let data = ["--train-features", features, "--train-labels", labels, "--out", out];
         arcos(directory.path(), &[&begin[..], &data, more].concat())
     };
-    stdout(&train("data/train_labels.npy", "weighted", &["--sample-weights", "s.npy"]));
-    stdout(&train("kept.npy", "fewer", &[]));
-    assert!(last_tensors(&at("weighted")) == last_tensors(&at("fewer")), "the tensors differ");
+    let (all, kept) = (["data/train_features.npy", "data/train_labels.npy"], ["kept_features.npy", "kept.npy"]);
+    for (weighted, fewer, more) in [("weighted", "fewer", &[][..]), ("both", "few", &["--class-weights", "inverse"])] {
+        stdout(&train(all, weighted, &[&["--sample-weights", "s.npy"], more].concat()));
+        stdout(&train(kept, fewer, more));
+        assert!(last_tensors(&at(weighted)) == last_tensors(&at(fewer)), "the tensors differ with {more:?}");
+    }
 
     write_npy(at("s.npy"), &Array1::<f32>::zeros(160)).expect("writable");
-    let message = complaint(&train("kept.npy", "none", &["--sample-weights", "s.npy"]), 2);
-    assert!(message.contains("the weight of every labelled row is 0; expected above 0"), "{message}");
+    let message = complaint(&train(all, "none", &["--sample-weights", "s.npy"]), 2);
+    assert!(message.contains("the weight of every row is 0; expected above 0"), "{message}");
     write_npy(at("s.npy"), &Array1::<f32>::ones(159)).expect("writable");
-    let message = complaint(&train("kept.npy", "short", &["--sample-weights", "s.npy"]), 1);
+    let message = complaint(&train(all, "short", &["--sample-weights", "s.npy"]), 1);
     assert!(message.contains("s.npy: sample_weights has shape [159]; expected (160,)"), "{message}");
-    let message = complaint(&train("kept.npy", "classes", &["--class-weights", "s.npy"]), 1);
+    let message = complaint(&train(all, "classes", &["--class-weights", "s.npy"]), 1);
     let expected = "s.npy: class_weights has shape [159]; expected (8,), one for each class";
     assert!(message.contains(expected), "{message}");
     let compare =

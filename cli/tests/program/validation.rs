@@ -69,6 +69,9 @@ fn a_resumed_run_holds_out_the_same_rows() {
     let message = complaint(&arcos(directory.path(), &resume), 2);
     let differences = "batch size is 9, the run has 8; validation is 0.5, the run has 0.25; expected the settings";
     assert!(message.contains(differences), "{message}");
+    let files = ["--validation-features", "data/test_features.npy", "--validation-labels", "data/test_labels.npy"];
+    let message = complaint(&arcos(directory.path(), &[&resume[..4], &files].concat()), 2);
+    assert!(message.contains("validation is a file, the run has 0.25; expected"), "{message}");
 }
 
 #[test]
