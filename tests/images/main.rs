@@ -9,6 +9,7 @@ mod jpegs;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod reference;
+mod unusual_jpegs;
 
 use std::path::{Path, PathBuf};
 

@@ -52,6 +52,26 @@ fn other_formats_have_the_pixels_of_png_and_are_refused_where_they_end_early() {
     }
 }
 
+/// Device-independent bitmaps, files that end in `.dib`, may lack a bitmap's first 14 bytes.
+#[test]
+fn bitmaps_without_a_file_header_are_bitmaps() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("photograph.dib");
+    for name in ["rgb.png", "grey.png"] {
+        let image = image::open(data_file(&format!("images/{name}"))).expect(name);
+        image.save_with_format(&path, ImageFormat::Bmp).expect("encoded");
+        let whole = decode(&path).expect("a bitmap");
+        let bytes = fs::read(&path).expect("written");
+        fs::write(&path, &bytes[14..]).expect("writable");
+        assert_eq!(decode(&path).expect("a bitmap"), whole, "{name}");
+        for length in [0, 14, 40, bytes.len() / 2] {
+            fs::write(&path, &bytes[14..][..length]).expect("writable");
+            let outcome = decode(&path);
+            assert!(matches!(outcome, Err(Error::BadImage { .. })), "{name} of {length} bytes");
+        }
+    }
+}
+
 #[test]
 fn of_an_animation_the_first_frame() {
     let first = RgbaImage::from_pixel(7, 5, Rgba([200, 40, 40, 255]));

@@ -2,7 +2,11 @@
 
 use super::jpeg;
 use crate::{Error, Result};
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Luma, Rgb, RgbImage};
+use image::codecs::bmp::BmpDecoder;
+use image::metadata::Orientation;
+use image::{
+    DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, ImageResult, Limits, Luma, Rgb, RgbImage,
+};
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
@@ -27,20 +31,12 @@ pub fn decode(path: &Path) -> Result<RgbImage> {
 
 fn from_bytes(bytes: &[u8]) -> Result<RgbImage, String> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
-    let is_jpeg = reader.format() == Some(ImageFormat::Jpeg);
-    // The decoder fills what is missing of a photograph with grey.
-    if is_jpeg && !jpeg::is_whole(bytes) {
-        return Err("it ends before its last pixel".into());
-    }
-    let in_scans = is_jpeg && jpeg::is_sequential_in_scans(bytes);
-    let said = |error: ImageError| error.to_string();
-    let mut decoder = reader.into_decoder().map_err(said)?;
-    // A file of a few bytes can claim gigabytes of pixels.
-    Limits::default().reserve(decoder.total_bytes()).map_err(said)?;
-    let orientation = decoder.orientation().map_err(said)?;
-    let mut image = match in_scans {
-        true => jpeg::decode_scans(bytes)?.into(),
-        false => DynamicImage::from_decoder(decoder).map_err(said)?,
+    let (mut image, orientation) = match reader.format() {
+        Some(ImageFormat::Jpeg) => jpeg::decode(bytes)?,
+        None if is_bitmap_without_file_header(bytes) => {
+            decoded(BmpDecoder::new_without_file_header(Cursor::new(bytes)))?
+        }
+        _ => decoded(reader.into_decoder())?,
     };
     image.apply_orientation(orientation);
     Ok(match image {
@@ -51,4 +47,24 @@ fn from_bytes(bytes: &[u8]) -> Result<RgbImage, String> {
         }),
         image => image.into_rgb8(),
     })
+}
+
+/// The pixels of a file as they are stored, and what turns them upright.
+pub(super) fn decoded(decoder: ImageResult<impl ImageDecoder>) -> Result<(DynamicImage, Orientation), String> {
+    let said = |error: ImageError| error.to_string();
+    let mut decoder = decoder.map_err(said)?;
+    check_memory(decoder.total_bytes())?;
+    let orientation = decoder.orientation().map_err(said)?;
+    Ok((DynamicImage::from_decoder(decoder).map_err(said)?, orientation))
+}
+
+/// Refuses to decode to so many bytes: a file of a few can claim gigabytes of pixels.
+pub(super) fn check_memory(bytes: u64) -> Result<(), String> {
+    Limits::default().reserve(bytes).map_err(|error| error.to_string())
+}
+
+/// Whether they begin as a Windows bitmap does in memory, and in some files that end in `.dib`: with the header's size, and one plane. After the
+/// larger headers of later versions nothing says where pixels begin.
+fn is_bitmap_without_file_header(bytes: &[u8]) -> bool {
+    matches!(bytes.first_chunk(), Some([40, 0, 0, 0, _, _, _, _, _, _, _, _, 1, 0]))
 }
