@@ -3,7 +3,7 @@
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command, FromArgMatches};
 
-/// Options that were given, by their names with `_`, with their values as they were written. Flattened into arguments before all others: their
+/// Options that were given, by their names with `_`, with their values as they were written, several with commas between them. Flattened into arguments before all others: their
 /// parsing takes the values away.
 pub(super) struct Given(Vec<(String, String)>);
 
@@ -21,9 +21,9 @@ impl FromArgMatches for Given {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let given = matches.ids().filter_map(|id| {
             let option = id.as_str();
-            let value = matches.try_get_raw(option).ok()??.next()?;
-            let is_given = matches.value_source(option) == Some(ValueSource::CommandLine);
-            is_given.then(|| (option.to_owned(), value.to_string_lossy().into_owned()))
+            let values: Vec<_> = matches.try_get_raw(option).ok()??.map(|value| value.to_string_lossy()).collect();
+            let is_given = matches.value_source(option) == Some(ValueSource::CommandLine) && !values.is_empty();
+            is_given.then(|| (option.to_owned(), values.join(",")))
         });
         Ok(Self(given.collect()))
     }

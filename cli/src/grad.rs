@@ -5,12 +5,12 @@ use super::head_args::{HeadArgs, borrowed, head, head_names};
 use super::head_state::{self, name_and_number, set_state, set_trained};
 use super::npy::{self, write};
 use super::objective_args::ObjectiveArgs;
-use super::penalty_args::{WeightedPenalty, weighted_penalty};
 use super::{outputs, print};
 use arcos::data::{ClassTable, Matrix, file_of, read_f32_vector, read_matrix, read_vector};
 use arcos::files::NewPlaces;
 use arcos::heads::Scale;
 use arcos::ops::{Objective, Reduction, SoftTargets};
+use arcos::penalties::{Penalty, PenaltyBatch};
 use arcos::train::TrainObjective;
 use arcos::{AnyHead, Error, Head, Real, Result, files::atomic_file};
 use ndarray::{Array1, Array2, ArrayView1, arr0};
@@ -81,10 +81,9 @@ pub(super) struct Args {
     /// How the losses of rows become one; none writes them all (B,), with the gradients of their sum
     #[arg(long, value_enum, default_value_t = ReductionName::Mean, help_heading = "Objective")]
     reduction: ReductionName,
-    /// Add a penalty, times a weight: intra, inter, regularface or centre-distance, as NAME or NAME:WEIGHT, or triplet:WEIGHT:margin=RADIANS. More than once adds
-    /// several; not with --reduction none
-    #[arg(long, value_name = "NAME[:WEIGHT]", value_parser = weighted_penalty, help_heading = "Objective")]
-    penalty: Vec<WeightedPenalty>,
+    /// The centres (C, D) of --penalty center-loss
+    #[arg(long, value_name = "FILE", help_heading = "Objective", requires = "penalty")]
+    center_loss_centres: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
@@ -95,7 +94,7 @@ enum ReductionName {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    if !args.penalty.is_empty() && args.reduction == ReductionName::None {
+    if !args.objective.penalty.is_empty() && args.reduction == ReductionName::None {
         let expected = "mean or sum with --penalty, which is of no single row".into();
         return Err(Error::Setting { name: "--reduction", value: "none".into(), expected });
     }
@@ -115,8 +114,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let head = head(&args.head, options)?;
     let class_weights = args.objective.file();
     let inputs = [Some(&args.features), Some(&args.weights), Some(&args.labels), args.bias.as_ref()];
-    let of_objective =
-        [class_weights.as_ref(), args.sample_weights.as_ref(), args.soft_targets.as_ref(), args.soft_classes.as_ref()];
+    let of_objective = [
+        class_weights.as_ref(),
+        args.sample_weights.as_ref(),
+        args.soft_targets.as_ref(),
+        args.soft_classes.as_ref(),
+        args.center_loss_centres.as_ref(),
+    ];
     let inputs: Vec<PathBuf> = inputs.into_iter().chain(of_objective).flatten().map(|path| file_of(path)).collect();
     let mut files = vec![args.out.join(RECORD)];
     files.extend(ARRAYS.into_iter().chain(ARRAYS_OF_SOME).map(|name| npy::path(&args.out, name)));
@@ -134,6 +138,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
             Some("bias") => args.bias.as_ref(),
             Some("class_weights") => class_weights.as_ref(),
             Some("sample_weights") => args.sample_weights.as_ref(),
+            Some("centres") => args.center_loss_centres.as_ref(),
             Some("soft targets' classes") => args.soft_classes.as_ref().or(args.soft_targets.as_ref()),
             Some("soft targets' probabilities") => args.soft_targets.as_ref(),
             _ => match error {
@@ -210,6 +215,24 @@ impl<F: Real> ObjectiveArrays<F> {
     }
 }
 
+/// The centres of center loss, none where it is not asked for.
+fn center_loss_centres<F: Real>(args: &Args) -> Result<Array2<F>> {
+    let has_center_loss =
+        args.objective.penalty.iter().any(|penalty| matches!(penalty.penalty, Penalty::CenterLoss { .. }));
+    match (&args.center_loss_centres, has_center_loss) {
+        (None, false) => Ok(Array2::zeros((0, 0))),
+        (Some(path), true) => Ok(read_matrix(path)?.into_f64().mapv(F::of)),
+        (Some(path), false) => {
+            let (value, expected) = (path.display().to_string(), "--penalty center-loss beside it".into());
+            Err(Error::Setting { name: "--center-loss-centres", value, expected })
+        }
+        (None, true) => {
+            let expected = "--center-loss-centres beside it".into();
+            Err(Error::Setting { name: "--penalty", value: "center-loss".into(), expected })
+        }
+    }
+}
+
 /// Numbers of classes.
 fn whole_numbers(path: &Path) -> Result<Array2<i64>> {
     let numbers = read_matrix(path)?.into_f64();
@@ -258,10 +281,11 @@ fn write_gradients<F: Real + WritableElement>(
     let row_losses = cache.row_losses.clone();
     let (scale, state) = (cache.scale.to_double(), cache.state.clone());
     let mut gradients = head.backward(cache);
-    for penalty in &args.penalty {
-        let of_head = (&mut gradients.d_features, &mut gradients.d_weights);
-        let weights = parameters.weights.view();
-        loss += penalty.add(features.view(), weights, labels.view(), head.centres(), of_head)?;
+    let mut centres = center_loss_centres(args)?;
+    for penalty in &args.objective.penalty {
+        let (weights, labels) = (parameters.weights.view(), labels.view());
+        let batch = PenaltyBatch { features: features.view(), weights, labels, centres: head.centres() };
+        loss += penalty.add(batch, &mut centres, &mut gradients.d_features, &mut gradients.d_weights)?;
     }
 
     let mut line = serde_json::json!({ "head": head.name(), "loss": loss.to_double(), "scale": scale });

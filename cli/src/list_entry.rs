@@ -53,7 +53,8 @@ mod tests {
         let parse = |words: &[&str]| {
             let command = Numbers::augment_args(Command::new("count"));
             let matches = command.try_get_matches_from([&["count"], words].concat()).ok()?;
-            entries("--numbers", matches.get_many("numbers")?.copied().collect::<Vec<_>>().as_slice()).ok()
+            let given: Vec<Option<u8>> = matches.get_many("numbers")?.copied().collect();
+            entries("--numbers", &given).ok()
         };
         assert_eq!(parse(&[]), Some(vec![7]));
         for text in ["1,2", "1, 2", "1,2,", " ,1 , 2,,"] {

@@ -32,7 +32,6 @@ mod npy;
 mod objective_args;
 mod open_set;
 mod outputs;
-mod penalty_args;
 mod photographs_of_rows;
 mod plot;
 mod predict;

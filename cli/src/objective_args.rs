@@ -1,6 +1,7 @@
 //! What is minimised, as arguments.
 
 use arcos::data::read_vector;
+use arcos::penalties::WeightedPenalty;
 use arcos::train::{ClassWeightRule, ClassWeights, TrainObjective};
 use arcos::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,10 @@ pub(super) struct ObjectiveArgs {
     /// in the order of classes [default: all alike]
     #[arg(long, value_name = "RULE|FILE")]
     pub class_weights: Option<String>,
+    /// Add penalties, separated by commas, times a weight: intra, inter, regularface, centre-distance or center-loss, as NAME or NAME:WEIGHT, or
+    /// triplet:WEIGHT:margin=RADIANS. Those of rows alone, triplet and center-loss, train an embedding
+    #[arg(long, value_name = "NAME[:WEIGHT]", value_delimiter = ',')]
+    pub penalty: Vec<WeightedPenalty>,
 }
 
 impl ObjectiveArgs {

@@ -5,13 +5,14 @@ use super::given::Given;
 use super::listed_name::only_name;
 use super::objective_args::{are_class_weights, is_same_rule};
 use arcos::data::ClassTable;
+use arcos::penalties::WeightedPenalty;
 use arcos::train::{TrainConfig, difference};
 use arcos::wording::counted;
 use arcos::{AnyHead, Error, Result};
 use serde_json::Value;
 
 /// Options that are settings of a run, and where its configuration has them as JSON.
-const SETTINGS: [(&str, &str); 28] = [
+const SETTINGS: [(&str, &str); 29] = [
     ("head", "/head/name"),
     ("batch_size", "/batch_size"),
     ("optimizer", "/optimizer/name"),
@@ -35,6 +36,7 @@ const SETTINGS: [(&str, &str); 28] = [
     ("focal", "/objective/focal"),
     ("z_loss", "/objective/z_loss"),
     ("class_weights", "/objective/class_weights"),
+    ("penalty", "/penalties"),
     ("workspace", "/kernel/streaming/workspace"),
     ("filter", "/kernel/streaming/filter/mass"),
     ("embed", "/embedder/dimension"),
@@ -104,6 +106,10 @@ fn is_same(given: &str, of_run: &Value) -> bool {
             (Some(number), Ok(given)) => number == given,
             _ => number.as_f64() == given.parse().ok(),
         },
+        Value::Array(penalties) if penalties.iter().all(Value::is_string) => {
+            let parsed = |text: &str| text.parse::<WeightedPenalty>().ok();
+            given.split(',').map(parsed).eq(penalties.iter().map(|of_run| parsed(of_run.as_str()?)))
+        }
         Value::Array(weights) => {
             let weights: Option<Vec<_>> = weights.iter().map(Value::as_f64).collect();
             weights.is_some_and(|weights| are_class_weights(given, &weights))
@@ -116,6 +122,9 @@ fn shown(value: &Value) -> String {
     match value {
         Value::Null => "none".into(),
         Value::String(name) => name.clone(),
+        Value::Array(penalties) if penalties.iter().all(Value::is_string) => {
+            penalties.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")
+        }
         Value::Array(numbers) => format!("{} of a file", counted(numbers.len(), "number")),
         other => other.to_string(),
     }
@@ -183,6 +192,7 @@ mod tests {
             "--head arcface --scale adacos --max-scale 32",
             "--head softmax --kernel explicit --embed 8 --embed-block linear --optimizer adamw",
             "--head softmax --label-smoothing 0.1 --focal 2 --z-loss 1e-4 --class-weights effective:0.99 --sample-rate 0.5 --precision full",
+            "--head softmax --penalty regularface:0.5,intra --embed 8",
         ] {
             // A build without LAPACK makes no configuration that needs it.
             if run.contains("whiten") && !cfg!(feature = "blas") {
@@ -195,7 +205,7 @@ mod tests {
             let other = "--head norm-softmax --scale 3 --batch-size 5 --learning-rate 5 --momentum 0.5 --warm-up 5 --seed 5 \
                          --m1 5 --m2 5 --m3 5 --alpha 5 --max-scale 5 --weight-decay 5 --step-every 5 --step-factor 0.5 \
                          --dimensions 5 --ridge 5 --workspace 5 --filter 0.5 --embed 5 --embed-block e --dropout 0.5 \
-                         --label-smoothing 0.5 --focal 5 --z-loss 5 --class-weights inverse --sample-rate 0.25 --precision mixed";
+                         --label-smoothing 0.5 --focal 5 --z-loss 5 --class-weights inverse --sample-rate 0.25 --precision mixed --penalty inter";
             let found = differences(run, other);
             let words = other.split("--").filter(|word| !word.is_empty()).count();
             let same = usize::from(run.contains("--embed-block e"));

@@ -130,6 +130,7 @@ impl TrainArgs {
             kernel: self.kernel()?,
             sample_rate: self.sample_rate,
             objective: self.objective.objective()?,
+            penalties: self.objective.penalty.clone(),
             embedder: self.embed.embedder()?,
             ..TrainConfig::new(head)
         };

@@ -11,6 +11,9 @@ use crate::optim::check_setting;
 use crate::{Error, Real, Result};
 use ndarray::{Array2, ArrayView1, ArrayView2};
 
+/// The paper's α.
+pub const RATE: f64 = 0.5;
+
 /// What [`backward`] and [`updated_centres`] need.
 #[derive(Clone, Debug)]
 pub struct Cache<F> {
@@ -49,7 +52,7 @@ pub fn backward<F: Real>(cache: &Cache<F>) -> Array2<F> {
     &cache.differences / F::of(cache.targets.labelled() as f64)
 }
 
-/// (C, D) `c_j - α Σ_{i: y_i=j} (c_j - x_i) / (1 + n_j)` of the `centres` that the cache was made with, and α in [0, 1]; 0.5 is the paper's.
+/// (C, D) `c_j - α Σ_{i: y_i=j} (c_j - x_i) / (1 + n_j)` of the `centres` that the cache was made with, and α in [0, 1].
 ///
 /// # Errors
 /// [`Error::Setting`] for α, [`Error::Shape`] for centres of another shape.

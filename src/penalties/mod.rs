@@ -10,7 +10,7 @@
 //! | [`centre_distance`] | `1/(C K (K-1)) Σ_j Σ_{s<t} ‖ŵ_js - ŵ_jt‖` | class vectors, K a class | Qian et al. 2019, 1909.05235 |
 //!
 //! Each is a `forward` that gives the penalty and a cache, and a `backward` that makes gradients of the cache. They are added to a head's,
-//! times a weight:
+//! times a weight, here by hand; [`WeightedPenalty`] does the same by name:
 //!
 //! ```
 //! use arcos::heads::ArcFace;
@@ -55,6 +55,9 @@ pub mod inter;
 pub mod intra;
 pub mod regularface;
 pub mod triplet;
+mod weighted;
+
+pub use weighted::{Penalty, PenaltyBatch, WeightedPenalty};
 
 use crate::{Error, Real, Result};
 use ndarray::ArrayView2;

@@ -1,14 +1,14 @@
 //! A run at the end of an epoch, or paused inside one, on disk: tensors as safetensors, the rest as JSON.
 //!
 //! `NAME.safetensors` holds `weights`, the head's other [vectors](Parameters::vectors) by their names, the feature transform (`transform.*`), the
-//! embedder (`embedder.*`) and the optimizer's moments (`moments.<tensor>.first`, `moments.<tensor>.second`), and of a run that has gone on since its best
+//! embedder (`embedder.*`), the optimizer's moments (`moments.<tensor>.first`, `moments.<tensor>.second`) and the centres of center loss (`center_loss.centres`), and of a run that has gone on since its best
 //! epoch what was trained then (`best.*`); all are f32. `NAME.json` holds the
 //! configuration, the head's [state](Parameters::state), that of the best epoch, the history, what tells the data from others, and check sums of the tensors and of itself. The JSON is put in its place last: a
 //! checkpoint without one is not whole and is not found.
 
 use super::checksum::DataChecksum;
 use super::config::difference;
-use super::stored_model::{BEST, from_tensors, with_names};
+use super::stored_model::{BEST, CENTRES, from_tensors, with_names};
 use super::tensor_file::{self, Tensor, checksum};
 use super::{EpochRecord, Model, PausedEpoch, RunPosition, StoredHead, TrainConfig, TrainedEmbedder, best_epoch};
 use crate::data::{ClassTable, Dataset, without_byte_order_mark};
@@ -18,7 +18,7 @@ use crate::ops::l2_normalize::check_finite;
 use crate::optim::Moments;
 use crate::{AnyHead, Error, Parameters, Result};
 use crc32c::crc32c;
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -36,6 +36,8 @@ pub struct Checkpoint<H = AnyHead> {
     pub best: Option<Model<H>>,
     /// What the optimizer remembers of each trained tensor, in the order of [`Model::trained`].
     pub moments: Vec<Moments<f32>>,
+    /// (C, D) the centres of center loss; (0, 0) without it.
+    pub centres: Array2<f32>,
     /// The epochs done.
     pub history: Vec<EpochRecord>,
     /// What is done of the next, where the run was paused inside it.
@@ -196,8 +198,9 @@ impl<H: StoredHead> Checkpoint<H> {
         let class_table = classes.unwrap_or_else(|| stored.model.class_table.clone());
         class_table.check(stored.model.class_table.len()).map_err(|error| error.in_file(&json))?;
         let labelled = |model: Model<H>| Model { class_table: class_table.clone(), ..model };
-        let (model, best, moments) = (labelled(stored.model), stored.best.map(labelled), stored.moments);
-        Ok(Self { config, model, best, moments, history, paused, train_rows, data })
+        let (model, best) = (labelled(stored.model), stored.best.map(labelled));
+        let (moments, centres) = (stored.moments, stored.centres);
+        Ok(Self { config, model, best, moments, centres, history, paused, train_rows, data })
     }
 
     /// Checks that a run of so many epochs can go on from here.
@@ -276,6 +279,7 @@ impl<H: StoredHead> Checkpoint<H> {
             let mut vectors = parameters.vectors().into_iter();
             vectors.try_for_each(|(_, values)| vector("the embedder's vectors", &values.to_vec()))?;
         }
+        check_finite("the centres of center loss", self.centres.view())?;
         let mut moments = self.moments.iter().flat_map(|moments| [&moments.first, &moments.second]);
         moments.try_for_each(|values| vector("the optimizer's moments", values))
     }
@@ -290,6 +294,9 @@ impl<H: StoredHead> Checkpoint<H> {
             (format!("transform.{name}"), Tensor { shape: tensor.shape().to_vec(), values })
         });
         tensors.extend(transform);
+        if self.config.has_center_loss() {
+            tensors.insert(CENTRES.into(), Tensor::of(&self.centres));
+        }
         for ((name, _), moments) in self.model.trained().into_iter().zip(&self.moments) {
             for (order, values) in [("first", &moments.first), ("second", &moments.second)] {
                 let tensor = Tensor { shape: vec![values.len()], values: values.into() };

@@ -5,6 +5,7 @@ use crate::data::TransformKind;
 use crate::embedder::Embedder;
 use crate::heads::checked::check_head;
 use crate::optim::{Optimizer, RmsProp, Schedule};
+use crate::penalties::{Penalty, WeightedPenalty};
 use crate::streaming::StreamingOptions;
 use crate::streaming::sampled_classes::check_sample_rate;
 use crate::wording::number;
@@ -53,6 +54,9 @@ pub struct TrainConfig<H = AnyHead> {
     /// What is minimised.
     #[serde(default, skip_serializing_if = "is_default")]
     pub objective: TrainObjective,
+    /// What is added to the objective. With one `d_weights` is in memory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub penalties: Vec<WeightedPenalty>,
     /// What is trained between features and head; without it the features stay as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedder: Option<Embedder>,
@@ -123,6 +127,7 @@ impl<H: StoredHead> TrainConfig<H> {
             kernel: Kernel::default(),
             sample_rate: None,
             objective: TrainObjective::default(),
+            penalties: Vec::new(),
             embedder: None,
         }
     }
@@ -168,6 +173,7 @@ impl<H: StoredHead> TrainConfig<H> {
         let objective = self.objective.of_labels::<f32>(ArrayView1::from(&[]));
         self.head.loss().check_objective(self.head.name(), &objective)?;
         self.transform.check()?;
+        self.check_penalties()?;
         if let Some(rate) = self.sample_rate {
             check_sample_rate(rate)?;
             if self.kernel == Kernel::Explicit {
@@ -201,6 +207,32 @@ impl<H: StoredHead> TrainConfig<H> {
         }
         crate::optim::check_setting("learning rate", rate, rate > 0.0 && rate.is_finite(), "a positive finite number")?;
         self.optimizer.check_step::<f32>(1, rate)
+    }
+
+    /// Checks that training can have these penalties.
+    fn check_penalties(&self) -> Result<()> {
+        let refused = |penalty: &WeightedPenalty, expected: &str| {
+            Err(Error::Setting { name: "penalty", value: penalty.to_string(), expected: expected.into() })
+        };
+        for penalty in &self.penalties {
+            penalty.check(self.head.centres())?;
+            if penalty.penalty.is_of_rows() && self.embedder.is_none() {
+                return refused(penalty, "an embedder beside it, or rows stay where they are");
+            }
+            if self.sample_rate.is_some() {
+                return refused(penalty, "none with a sample rate, which leaves out classes");
+            }
+        }
+        let is_center_loss = |penalty: &&WeightedPenalty| matches!(penalty.penalty, Penalty::CenterLoss { .. });
+        match self.penalties.iter().filter(is_center_loss).nth(1) {
+            Some(penalty) => refused(penalty, "one center loss alone, which has the centres to itself"),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether center loss is one of the penalties.
+    pub(super) fn has_center_loss(&self) -> bool {
+        self.penalties.iter().any(|penalty| matches!(penalty.penalty, Penalty::CenterLoss { .. }))
     }
 }
 

@@ -16,6 +16,7 @@ mod paused;
 mod run_directory;
 mod run_position;
 mod search;
+mod step;
 mod stored_head;
 mod stored_model;
 mod tensor_file;

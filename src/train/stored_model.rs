@@ -13,6 +13,9 @@ use ndarray::{Array1, Array2, ArrayD, Axis};
 /// What names of tensors of the best epoch begin with.
 pub(super) const BEST: &str = "best.";
 
+/// What the centres of center loss are called.
+pub(super) const CENTRES: &str = "center_loss.centres";
+
 /// The order of the head's moments where they have numbers.
 const NUMBERED: [&str; 3] = ["weights", "bias", "alpha"];
 
@@ -74,6 +77,8 @@ pub(super) struct Stored<H> {
     /// After the best epoch.
     pub best: Option<Model<H>>,
     pub moments: Vec<Moments<f32>>,
+    /// Of center loss.
+    pub centres: Array2<f32>,
 }
 
 /// The model and the moments of a run of this configuration, and the model of the best epoch where there is a state of it.
@@ -107,8 +112,17 @@ pub(super) fn from_tensors<H: StoredHead>(
         let (first, second) = (values("first", expected.first.len())?, values("second", expected.second.len())?);
         moments.push(Moments { first, second });
     }
+    let centres = match config.has_center_loss() {
+        true => take_matrix(&mut tensors, CENTRES)?,
+        false => Array2::zeros((0, 0)),
+    };
+    let expected = (model.parameters.classes(&config.head), model.parameters.weights.ncols());
+    if config.has_center_loss() && centres.dim() != expected {
+        let found = format!("of the shape {:?}", centres.shape());
+        return Err(wrong(format!("tensor {CENTRES:?}"), found, format!("{expected:?}, a centre a class")));
+    }
     check_all_taken(&tensors)?;
-    Ok(Stored { model, best, moments })
+    Ok(Stored { model, best, moments, centres })
 }
 
 /// Takes the tensors whose names begin so, by the rest of their names.

@@ -9,13 +9,12 @@ use super::{
     TrainedEmbedder, best_epoch,
 };
 use crate::data::{Dataset, Transform};
-use crate::heads::BatchStatistics;
-use crate::ops::{IGNORE_LABEL, Objective};
-use crate::optim::{Moments, Optimizer, Trained};
-use crate::streaming::{PartialFc, SampledClasses, Streaming, StreamingOptions, Update};
+use crate::heads::Gradients;
+use crate::ops::IGNORE_LABEL;
+use crate::streaming::{PartialFc, Streaming, StreamingOptions};
 use crate::wording::counted;
 use crate::{AnyHead, Error, Result, memory};
-use ndarray::{ArcArray1, Array2, ArrayView2, Axis};
+use ndarray::{ArcArray1, Array2};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -29,30 +28,27 @@ const MOST_CLASSES_A_ROW: usize = 1000;
 /// Dropout draws from streams of the seed's generator past those of the orders of rows, one an epoch.
 const DROPOUT_STREAM: u64 = 1 << 32;
 
-/// Classes are sampled from streams past those, one a step.
-const SAMPLING_STREAM: u64 = 1 << 33;
-
 /// Trains one head on one data set.
 #[derive(Debug)]
 pub struct Trainer<H = AnyHead> {
-    state: Checkpoint<H>,
+    pub(super) state: Checkpoint<H>,
     /// That of the model, told how many rows its classes have.
-    head: H,
-    train: TransformedDataset,
+    pub(super) head: H,
+    pub(super) train: TransformedDataset,
     held_out: TransformedHeldOut,
     /// The training rows with a label, and with a weight above 0 where there are any.
     labelled_rows: Vec<usize>,
     /// (C,) where classes count differently.
-    class_weights: Option<ArcArray1<f32>>,
-    kernel: Streaming<f32>,
+    pub(super) class_weights: Option<ArcArray1<f32>>,
+    pub(super) kernel: Streaming<f32>,
     /// Where a step takes a sample of the classes.
-    partial_fc: Option<PartialFc<f32>>,
+    pub(super) partial_fc: Option<PartialFc<f32>>,
     /// The last epoch, step by step.
     log: EpochLog,
     /// Whether every row has been found to be one that the head can take.
     rows_are_checked: bool,
-    /// (B, E) the gradient of the last batch's embeddings, where there is an embedder.
-    d_embeddings: Array2<f32>,
+    /// Of the last batch, as far as the step did not use them at once.
+    pub(super) gradients: Gradients<f32>,
 }
 
 /// How far an epoch has come, and its means so far.
@@ -123,8 +119,9 @@ impl<H: StoredHead> Trainer<H> {
         let model = Model { head: config.head.clone(), parameters, transform, embedder, class_table };
         let moments = model.trained().into_iter().map(|(_, length)| config.optimizer.moments(length)).collect();
         let (train_rows, data) = (train.rows(), Some(held_out.run_data(&train)?));
-        let history = Vec::new();
-        let state = Checkpoint { config, model, best: None, moments, history, paused: None, train_rows, data };
+        let centres = if config.has_center_loss() { (classes, embedding_dimension) } else { (0, 0) };
+        let (centres, history) = (Array2::zeros(centres), Vec::new());
+        let state = Checkpoint { config, model, best: None, moments, centres, history, paused: None, train_rows, data };
         Self::assemble(state, train, held_out)
     }
 
@@ -194,7 +191,7 @@ impl<H: StoredHead> Trainer<H> {
             partial_fc,
             log: EpochLog::default(),
             rows_are_checked: false,
-            d_embeddings: Array2::zeros((0, 0)),
+            gradients: Gradients::default(),
         })
     }
 
@@ -375,85 +372,6 @@ impl<H: StoredHead> Trainer<H> {
         self.rows_are_checked = true;
         Ok(())
     }
-
-    /// Forward, backward and update on the `features` of some training rows: the loss, figures of the batch, the norm of all gradients.
-    fn step(
-        &mut self,
-        rows: &[usize],
-        features: ArrayView2<f32>,
-        step: usize,
-        learning_rate: f64,
-        dropout_rng: &mut ChaCha8Rng,
-    ) -> Result<(f64, BatchStatistics, f64)> {
-        let labels = self.train.data.labels.select(Axis(0), rows);
-        let sample_weights = self.train.data.sample_weights().map(|weights| weights.select(Axis(0), rows));
-        let class_weights = self.class_weights.clone();
-        let objective = Objective {
-            class_weights: class_weights.as_ref().map(|weights| weights.view()),
-            sample_weights: sample_weights.as_ref().map(|weights| weights.view()),
-            ..self.state.config.objective.of_labels(labels.view())
-        };
-        let step = Step { number: step as u64 + 1, learning_rate };
-        let head_input = self.state.model.head_input();
-        let Some(TrainedEmbedder { embedder, parameters }) = &self.state.model.embedder else {
-            let stepped = self.head_step(features, objective, step, false);
-            return stepped.map_err(|error| self.train.located(error, head_input, rows));
-        };
-        let embedder = *embedder;
-        let (embeddings, cache) = embedder.forward(features, parameters, dropout_rng)?;
-        let stepped = self.head_step(embeddings.view(), objective, step, true);
-        let (loss, statistics, head_norm) = stepped.map_err(|error| self.train.located(error, head_input, rows))?;
-        let Checkpoint { config, model, moments, .. } = &mut self.state;
-        let TrainedEmbedder { parameters, .. } = model.embedder.as_mut().expect("there is one, as above");
-        let gradients = embedder.backward_to_parameters(self.d_embeddings.view(), parameters, &cache);
-        parameters.update_running_statistics(&cache);
-        let of_head = model.parameters.trained(&model.head).len();
-        let norm = update(parameters.trained_mut(&gradients), &mut moments[of_head..], &config.optimizer, step)?;
-        Ok((loss, statistics, head_norm.hypot(norm)))
-    }
-
-    /// [`step`](Self::step) of the head alone, on what it takes. The gradient of that goes into `d_embeddings` if it is wanted.
-    fn head_step(
-        &mut self,
-        embeddings: ArrayView2<f32>,
-        objective: Objective<f32>,
-        step: Step,
-        wants_d_embeddings: bool,
-    ) -> Result<(f64, BatchStatistics, f64)> {
-        let (head, state) = (&self.head, &mut self.state);
-        let Checkpoint { config, model: Model { parameters, .. }, moments, .. } = state;
-        let (of_head, _) = moments.split_at_mut(parameters.trained(head).len());
-        match config.kernel {
-            Kernel::Streaming(_) => {
-                let update = Update {
-                    optimizer: &config.optimizer,
-                    moments: of_head,
-                    step: step.number,
-                    learning_rate: step.learning_rate,
-                    d_features: wants_d_embeddings.then_some(&mut self.d_embeddings),
-                };
-                let step = match (&mut self.partial_fc, config.sample_rate) {
-                    (Some(partial_fc), Some(rate)) => {
-                        let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
-                        rng.set_stream(SAMPLING_STREAM + step.number);
-                        let classes = SampledClasses::draw(&objective, parameters.classes(head), rate, &mut rng)?;
-                        partial_fc.train_step(head, embeddings, parameters, objective, &classes, update)?
-                    }
-                    _ => self.kernel.train_step(head, embeddings, parameters, objective, update)?,
-                };
-                Ok((step.loss.into(), step.statistics, step.gradient_norm))
-            }
-            Kernel::Explicit => {
-                let (loss, cache) = head.forward(embeddings, &*parameters, objective)?;
-                let statistics = cache.statistics;
-                parameters.state = cache.state.clone();
-                let gradients = head.backward(cache);
-                let norm = update(parameters.trained_mut(head, &gradients), of_head, &config.optimizer, step)?;
-                self.d_embeddings = gradients.d_features;
-                Ok((loss.into(), statistics, norm))
-            }
-        }
-    }
 }
 
 /// The rows whose weight is above 0.
@@ -469,21 +387,6 @@ fn rows_that_count(labelled: Vec<usize>, weight: impl Fn(usize) -> f32) -> Resul
             Err(Error::Setting { name: "the weight of every labelled row", value: "0".into(), expected })
         }
     }
-}
-
-/// A step's number, counted from 1, and its learning rate.
-#[derive(Clone, Copy)]
-struct Step {
-    number: u64,
-    learning_rate: f64,
-}
-
-/// Updates each tensor; the Euclidean norm of all gradients.
-fn update(trained: Vec<Trained<f32>>, moments: &mut [Moments<f32>], optimizer: &Optimizer, step: Step) -> Result<f64> {
-    let pairs = trained.into_iter().zip(moments);
-    let mut norms =
-        pairs.map(|(tensor, moments)| tensor.update(*optimizer, moments.view_mut(), step.number, step.learning_rate));
-    norms.try_fold(0.0, |all, norm| Ok(f64::hypot(all, norm?)))
 }
 
 /// The rows of each batch; a last one that is too small for a step joins the one before.

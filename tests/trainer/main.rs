@@ -10,6 +10,7 @@ mod hostile_checkpoints;
 mod hostile_files;
 mod linear_algebra;
 mod load;
+mod penalties;
 mod search;
 mod training;
 mod transforms;

@@ -95,7 +95,7 @@ fn a_resumed_run_ends_with_the_same_bits() {
 }
 
 /// Trains in one go, and with two epochs done saved, loaded and gone on from.
-fn ends_with_the_same_bits(config: TrainConfig, directory: &Path) {
+pub fn ends_with_the_same_bits(config: TrainConfig, directory: &Path) {
     let mut whole = trainer(config.clone());
     run(&mut whole);
 
@@ -112,6 +112,7 @@ fn ends_with_the_same_bits(config: TrainConfig, directory: &Path) {
     assert_eq!(resumed.history().len(), 2);
     run(&mut resumed);
     assert_eq!(resumed.checkpoint().moments, whole.checkpoint().moments, "{config:?}");
+    assert_eq!(resumed.checkpoint().centres, whole.checkpoint().centres, "{config:?}");
     assert_eq!(resumed.model(), whole.model(), "{config:?}");
     assert_eq!(figures(resumed.history()), figures(whole.history()), "{config:?}");
 }

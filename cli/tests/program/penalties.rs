@@ -1,7 +1,8 @@
-//! `grad --penalty`: what the library's penalties add to loss and gradients.
+//! `--penalty`: what the library's penalties add to the loss and gradients of `grad`, and to training.
 
 use super::command::{arcos, complaint, stdout};
-use arcos::penalties::{inter, intra, regularface, triplet};
+use super::program::{last_tensors, with_data};
+use arcos::penalties::{center_loss, inter, intra, regularface, triplet};
 use ndarray::{Array0, Array1, Array2, array};
 use ndarray_npy::{read_npy, write_npy};
 use std::path::Path;
@@ -46,24 +47,30 @@ fn penalties_are_added_times_their_weights() -> arcos::Result<()> {
     let of_triplet = (loss, triplet::backward(&cache), Array2::zeros(w.dim()));
     let (loss, cache) = regularface::forward(w)?;
     let of_regularface = (loss, Array2::zeros(x.dim()), regularface::backward(&cache));
+    let centres = Array2::from_shape_fn((4, 3), |(row, column)| ((row + 2 * column) % 3) as f64 - 0.7);
+    write_npy(path.join("c.npy"), &centres).expect("writable");
+    let (loss, cache) = center_loss::forward(x, centres.view(), y)?;
+    let of_center_loss = (loss, center_loss::backward(&cache), Array2::zeros(w.dim()));
     assert!(of_triplet.0 > 0.0);
 
     let add = |to: Gradients, weight: f64, of: &Gradients| {
         (to.0 + weight * of.0, to.1 + weight * &of.1, to.2 + weight * &of.2)
     };
     let check = |options: &[&str], added: &[(f64, &Gradients)]| {
-        let options: Vec<&str> = options.iter().flat_map(|&option| ["--penalty", option]).collect();
-        let found = gradients(path, "with", &options);
+        let found = gradients(path, "with", options);
         let expected = added.iter().fold(plain.clone(), |to, &(weight, of)| add(to, weight, of));
         approx::assert_relative_eq!(found.0, expected.0, max_relative = 1e-14);
         for (found, expected) in [(&found.1, &expected.1), (&found.2, &expected.2)] {
             assert!((found - expected).iter().all(|difference| difference.abs() < 1e-14), "{options:?}");
         }
     };
-    check(&["intra"], &[(1.0, &of_intra)]);
-    check(&["inter:2.5"], &[(2.5, &of_inter)]);
-    check(&["triplet:0.5:margin=0.7"], &[(0.5, &of_triplet)]);
-    check(&["regularface:3", "intra:0.25"], &[(3.0, &of_regularface), (0.25, &of_intra)]);
+    check(&["--penalty", "intra"], &[(1.0, &of_intra)]);
+    check(&["--penalty", "inter:2.5"], &[(2.5, &of_inter)]);
+    check(&["--penalty", "triplet:0.5:margin=0.7"], &[(0.5, &of_triplet)]);
+    let both = [(3.0, &of_regularface), (0.25, &of_intra)];
+    check(&["--penalty", "regularface:3", "--penalty", "intra:0.25"], &both);
+    check(&["--penalty", "regularface:3,intra:0.25"], &both);
+    check(&["--penalty", "center-loss:0.1", "--center-loss-centres", "c.npy"], &[(0.1, &of_center_loss)]);
     Ok(())
 }
 
@@ -77,15 +84,17 @@ fn what_is_no_penalty_is_refused() {
         assert!(!path.join("none").exists(), "{more:?}");
         message
     };
-    for wrong in ["intro", "triplet", "triplet:1", "intra:1:margin=0.3", "triplet:1:m=0.3", "intra:1:margin=1:2", ""] {
+    for wrong in ["intro", "triplet", "intra:1:margin=0.3", ""] {
         assert!(refused(&["--penalty", wrong]).contains("expected NAME[:WEIGHT] with NAME one of intra"), "{wrong}");
     }
     for wrong in ["0", "-1", "NaN", "inf", "x"] {
         let message = refused(&["--penalty", &format!("intra:{wrong}")]);
-        assert!(message.contains(&format!("the weight is {wrong}; expected a number above 0")), "{message}");
+        assert!(message.contains("expected a weight that is a number above 0"), "{message}");
     }
-    let message = refused(&["--penalty", "triplet:1:margin=4"]);
-    assert!(message.contains("the margin is 4; expected an angle in [0, π] radians"), "{message}");
+    let message = refused(&["--penalty", "center-loss"]);
+    assert!(message.contains("expected --center-loss-centres beside it"), "{message}");
+    let message = refused(&["--penalty", "intra", "--center-loss-centres", "w.npy"]);
+    assert!(message.contains("--center-loss-centres is w.npy; expected --penalty center-loss beside it"), "{message}");
     let message = refused(&["--penalty", "intra", "--reduction", "none"]);
     assert!(message.contains("--reduction is none; expected mean or sum with --penalty"), "{message}");
     let sub_centers = ["grad", "--head", "sub-center-arcface", "--centres", "2"];
@@ -98,11 +107,30 @@ fn what_is_no_penalty_is_refused() {
             false => {
                 let message = complaint(&output, 2);
                 assert!(
-                    message
-                        .contains("a penalty of heads with 2 centres a class: triplet, regularface or centre-distance"),
+                    message.contains("a penalty of heads with 2 centres a class: any but intra and inter"),
                     "{message}"
                 );
             }
         }
     }
+}
+
+#[test]
+fn runs_are_trained_with_penalties_and_know_them() {
+    let directory = with_data();
+    let run = |arguments: &[&str]| arcos(directory.path(), arguments);
+    let train = ["train", "--head", "adacos", "--data", "data", "--epochs", "2"];
+    let penalties = ["--embed", "8", "--penalty", "center-loss:0.01,regularface:0.5"];
+    stdout(&run(&[&train[..], &penalties, &["--out", "whole"]].concat()));
+    stdout(&run(&[&train[..4], &["data", "--epochs", "1", "--out", "parts"], &penalties].concat()));
+    let resume = ["train", "--resume", "--out", "parts", "--epochs", "2"];
+    stdout(&run(&[&resume[..], &["--penalty", "center-loss:1e-2", "--penalty", "regularface:0.5"]].concat()));
+    assert!(last_tensors(&directory.path().join("parts")) == last_tensors(&directory.path().join("whole")));
+    stdout(&run(&[&train[..], &["--embed", "8", "--out", "without"]].concat()));
+    assert!(last_tensors(&directory.path().join("without")) != last_tensors(&directory.path().join("whole")));
+    let message = complaint(&run(&[&resume[..], &["--penalty", "intra"]].concat()), 2);
+    assert!(message.contains("penalty is intra, the run has center-loss:0.01,regularface:0.5"), "{message}");
+    let message = complaint(&run(&[&train[..], &["--penalty", "triplet:1:margin=0.3", "--out", "none"]].concat()), 2);
+    assert!(message.contains("penalty is triplet:1:margin=0.3; expected an embedder beside it"), "{message}");
+    assert!(!directory.path().join("none").exists());
 }
