@@ -25,3 +25,4 @@ mod rules;
 mod statistics;
 mod streaming;
 mod torture;
+mod training_step;

@@ -1,14 +1,11 @@
 //! The streaming kernel against the explicit forward and backward.
 
-use super::case::{
-    Arrays, Case, LastRow, choice_factor, is_on_sphere, loss_size, moments, rows_by_name, spec, with_centres,
-};
+use super::case::{Arrays, Case, LastRow, choice_factor, is_on_sphere, loss_size, rows_by_name, spec, with_centres};
 use super::objective_case::{EVERYTHING, Settings, settings};
-use arcos::heads::{BatchStatistics, Geometry, Gradients, Loss, NormSoftmax};
+use arcos::heads::{BatchStatistics, Geometry, Gradients, Loss};
 use arcos::metrics::accuracy::top_k_correct;
 use arcos::ops::{IGNORE_LABEL, Targets, softmax_cross_entropy};
-use arcos::optim::{AdamW, Optimizer, RmsProp, Sgd};
-use arcos::streaming::{GradientFilter, Step, Streaming, StreamingOptions, Update};
+use arcos::streaming::{GradientFilter, Streaming, StreamingOptions};
 use arcos::{AnyHead, Error, Head, Parameters, Real};
 use ndarray::{Array1, Array2, ArrayView1, ShapeBuilder, array};
 use proptest::prelude::*;
@@ -249,68 +246,6 @@ fn of_equal_logits_the_class_with_the_lower_index_comes_first() {
 }
 
 #[test]
-fn a_training_step_is_the_gradients_and_then_the_update() {
-    let rules = ["arcface:scale=learned", "cosface:scale=adacos"];
-    for name in AnyHead::names().chain(rules) {
-        for optimizer in [
-            Optimizer::Sgd(Sgd { weight_decay: 0.01, ..Sgd::default() }),
-            Optimizer::RmsProp(RmsProp::default()),
-            Optimizer::AdamW(AdamW::default()),
-        ] {
-            let (off, mass) = (GradientFilter::Off, GradientFilter::Mass(0.2));
-            let (plain, smoothed) = (Settings::default(), Settings { soft_targets: 0, ..EVERYTHING });
-            for (filter, objective) in [(off, plain), (mass, plain), (off, EVERYTHING), (mass, smoothed)] {
-                let spec = if name == "l2-softmax" { "l2-softmax:learn-alpha=true" } else { name };
-                let case = Case {
-                    spec: spec.into(),
-                    batch: 7,
-                    dimension: 9,
-                    classes: 1100,
-                    ignored: 1,
-                    last_row: LastRow::Anywhere,
-                    objective,
-                    seed: 3,
-                };
-                let Arrays { head, features, parameters, labels } = case.build();
-                let (mut fused, mut separate) = (parameters.clone(), parameters);
-                let moments = || moments(&optimizer, &head, &fused);
-                let (mut of_fused, mut of_separate) = (moments(), moments());
-                let mut kernel = kernel::<f64>(0, filter);
-                let owned = case.owned_objective(&labels);
-                for step in 1..=3 {
-                    let (rows, objective) = (features.view(), owned.view());
-                    let mut d_features = (step == 2).then(|| Array2::default((0, 0)));
-                    let update = Update {
-                        optimizer: &optimizer,
-                        moments: &mut of_fused,
-                        step,
-                        learning_rate: 0.1,
-                        d_features: d_features.as_mut(),
-                    };
-                    let found = kernel.train_step(&head, rows, &mut fused, objective, update).expect("a good batch");
-
-                    let (expected, gradients) =
-                        kernel.forward_backward(&head, rows, &separate, objective).expect("a good batch");
-                    assert!(d_features.is_none_or(|d_features| d_features == gradients.d_features), "{name}");
-                    separate.state = expected.state.clone();
-                    let mut squared_norm = 0.0;
-                    for (tensor, moments) in separate.trained_mut(&head, &gradients).into_iter().zip(&mut of_separate) {
-                        let optimizer = if tensor.decays { optimizer } else { optimizer.without_weight_decay() };
-                        let updated = optimizer.update(tensor.values, &tensor.gradient, moments.view_mut(), step, 0.1);
-                        updated.expect("moments of this optimizer");
-                        squared_norm += tensor.gradient.iter().map(|gradient| gradient * gradient).sum::<f64>();
-                    }
-                    assert_eq!(fused, separate, "{name} {optimizer:?} {filter:?}");
-                    assert_eq!(of_fused, of_separate);
-                    approx::assert_relative_eq!(found.gradient_norm, squared_norm.sqrt(), max_relative = 1e-12);
-                    assert_eq!(Step { gradient_norm: 0.0, ..found }, Step { gradient_norm: 0.0, ..expected });
-                }
-            }
-        }
-    }
-}
-
-#[test]
 fn results_are_the_same_bits_for_the_same_number_of_threads() {
     let case = Case {
         spec: "adacos".into(),
@@ -416,30 +351,6 @@ fn mistakes_are_the_errors_of_the_explicit_step() {
 }
 
 #[test]
-fn options_and_moments_out_of_range() {
-    for mass in [0.0, 1.0, -1.0, f64::NAN] {
-        let options = StreamingOptions { filter: GradientFilter::Mass(mass), ..StreamingOptions::default() };
-        assert!(matches!(Streaming::<f32>::new(options), Err(Error::Setting { name: "filter", .. })), "{mass}");
-    }
-    let head = NormSoftmax::default();
-    let mut parameters = Parameters::from(array![[1.0, 0.0], [0.0, 1.0]]);
-    let optimizer = Optimizer::AdamW(AdamW::default());
-    for moments in [vec![], vec![optimizer.moments(3)], vec![Optimizer::Sgd(Sgd::default()).moments(4)]] {
-        let mut moments = moments;
-        let update =
-            Update { optimizer: &optimizer, moments: &mut moments, step: 1, learning_rate: 0.1, d_features: None };
-        let result = Streaming::default().train_step(
-            &head,
-            array![[1.0, 1.0]].view(),
-            &mut parameters,
-            array![0].view(),
-            update,
-        );
-        assert!(matches!(result, Err(Error::Shape { what: "moments", .. })), "{result:?}");
-    }
-}
-
-#[test]
 fn adacos_sums_again_in_blocks_that_were_not_kept() {
     let case = Case {
         spec: "adacos:previous=20".into(),
@@ -482,25 +393,4 @@ fn an_evaluation_leaves_nothing_for_the_next() {
     let first = run();
     assert!(first.correct_top5 > 0);
     assert_eq!((run(), run()), (first, first));
-}
-
-#[test]
-fn a_training_step_takes_class_vectors_in_any_layout_and_of_the_features_length() {
-    let head = NormSoftmax::default();
-    let features = array![[1.0, 0.5]];
-    let sgd = Optimizer::Sgd(Sgd::default());
-    let step = |weights: Array2<f64>| {
-        let (mut parameters, mut moments) = (Parameters::from(weights), [sgd.moments(6)]);
-        let update = Update { optimizer: &sgd, moments: &mut moments, step: 1, learning_rate: 0.1, d_features: None };
-        let step =
-            Streaming::default().train_step(&head, features.view(), &mut parameters, array![0].view(), update)?;
-        Ok::<_, Error>((step, parameters.weights))
-    };
-    let weights = array![[1.0, 0.2], [0.3, 1.0], [-0.5, 0.4]];
-    let mut by_columns = Array2::zeros((3, 2).f());
-    by_columns.assign(&weights);
-    let (expected, found) = (step(weights).expect("a good batch"), step(by_columns).expect("a good batch"));
-    assert_eq!(found, expected);
-    let result = step(array![[1.0, 0.2, 0.1], [0.3, 1.0, 0.2]]);
-    assert!(matches!(result, Err(Error::Shape { what: "weights", .. })), "{result:?}");
 }

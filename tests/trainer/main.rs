@@ -11,6 +11,7 @@ mod hostile_files;
 mod linear_algebra;
 mod load;
 mod penalties;
+mod resumption;
 mod search;
 mod training;
 mod transforms;

@@ -1,7 +1,7 @@
 //! Penalties in training: what a step does with them, where their centres are kept, which go with what.
 
 use super::birds::adacos;
-use super::training::ends_with_the_same_bits;
+use super::resumption::ends_with_the_same_bits;
 use arcos::data::{Dataset, TransformKind};
 use arcos::embedder::{EmbedBlock, Embedder};
 use arcos::heads::{ArcFace, Scale};

@@ -14,6 +14,7 @@ mod interruption;
 // OpenBLAS takes buffers for every thread, and asks again and again where it cannot have them.
 #[cfg(all(target_os = "linux", not(feature = "blas")))]
 mod little_memory;
+mod messages;
 mod mixed_precision;
 mod objectives;
 mod open_set;
