@@ -17,7 +17,8 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Writes CSV: row, rank, label, probability; a line for each row and rank. Labels are those of training; where they are numbers with \
-names, there is a column name after label. Probabilities are the softmax of the inference logits.")]
+names, there is a column name after label. Probabilities are the softmax of the inference logits, divided by the temperature that was fitted on the validation rows where the \
+run had some (`arcos train --validation`).")]
 pub(super) struct Args {
     /// A run directory (its newest checkpoint), or a checkpoint; of a run with validation rows the best epoch counts
     #[arg(long, value_name = "PATH", default_value = "arcos-run")]
@@ -95,11 +96,9 @@ fn write(
             let heading = ["row", "rank", "label"].into_iter().chain(name).chain(["probability"]);
             writer.write_record(heading).map_err(of_csv)?;
         }
-        let Likeliest { classes: found, logits, log_sums } = likeliest;
-        for (row, ((found, logits), log_sum)) in found.rows().into_iter().zip(logits.rows()).zip(&log_sums).enumerate()
-        {
-            for (rank, (&class, &logit)) in found.iter().zip(logits).enumerate() {
-                let probability = (f64::from(logit) - log_sum).exp();
+        let Likeliest { classes: found, probabilities, .. } = likeliest;
+        for (row, (found, probabilities)) in found.rows().into_iter().zip(probabilities.rows()).enumerate() {
+            for (rank, (&class, probability)) in found.iter().zip(probabilities).enumerate() {
                 let [row, rank] = [first + row, rank + 1].map(|number| number.to_string());
                 let name = classes.name(class).filter(|_| has_names).map(text);
                 let label = match classes.label(class) {

@@ -3,8 +3,8 @@
 //! Probabilities of a row are p = softmax(z / T), of its logits z (C,) and a [temperature](super::temperature) T.
 
 use crate::Real;
-use crate::ops::Targets;
-use ndarray::{ArrayView1, ArrayView2};
+use crate::ops::{SoftmaxSums, Targets};
+use ndarray::ArrayView2;
 
 /// Bins of the calibration error, as Guo et al. 2017 (arXiv 1706.04599, table 1) have them.
 pub const BINS: usize = 15;
@@ -32,27 +32,22 @@ pub struct ConfidenceBin {
 impl Calibration {
     /// Adds the labelled rows of `logits` (B, C), which `temperature` divides.
     pub fn add<F: Real>(&mut self, logits: ArrayView2<F>, targets: &Targets, temperature: f64) {
-        targets.iter().for_each(|(row, class)| self.add_row(logits.row(row), class, temperature));
+        let rows = targets.iter().map(|(row, class)| SoftmaxSums::new(logits.row(row), class, 1.0 / temperature));
+        rows.for_each(|row| self.add_row(&row));
     }
 
-    fn add_row<F: Real>(&mut self, logits: ArrayView1<F>, class: usize, temperature: f64) {
-        // Of equal logits the class with the lower index is the predicted one.
-        let predicted = (0..logits.len()).fold(0, |best, j| if logits[j] > logits[best] { j } else { best });
-        let largest = logits[predicted].to_double();
-        let exponent = |logit: F| (logit.to_double() - largest) / temperature;
-        let (sum, squares) = logits.iter().fold((0.0, 0.0), |(sum, squares), &logit| {
-            let exponential = exponent(logit).exp();
-            (sum + exponential, squares + exponential * exponential)
-        });
-        let of_class = exponent(logits[class]);
+    /// Adds a row by its sums at β = 1 / T.
+    pub fn add_row(&mut self, row: &SoftmaxSums) {
+        let &SoftmaxSums { beta, largest, of_label, sum, squares, .. } = row;
+        let exponent = beta * (of_label - largest);
         self.rows += 1;
-        self.nll += sum.ln() - of_class;
-        self.brier += squares / (sum * sum) - 2.0 * of_class.exp() / sum + 1.0;
+        self.nll += sum.ln() - exponent;
+        self.brier += squares / (sum * sum) - 2.0 * exponent.exp() / sum + 1.0;
         let confidence = 1.0 / sum;
         let bin = (confidence * BINS as f64).ceil() as usize;
         let bin = &mut self.bins[bin.clamp(1, BINS) - 1];
         bin.rows += 1;
-        bin.correct += usize::from(predicted == class);
+        bin.correct += usize::from(row.predicted == row.label);
         bin.confidence += confidence;
     }
 

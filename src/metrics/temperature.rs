@@ -3,7 +3,8 @@
 //! No row's prediction changes. In β = 1 / T the mean negative log-likelihood of rows with logits z and labels y,
 //! f(β) = mean(ln Σ_k exp(β z_k) - β z_y), is convex: its slope is mean(E z - z_y), its curvature mean(Var z), both under p = softmax(β z).
 
-use crate::ops::Targets;
+use crate::ops::{SoftmaxSums, Targets};
+use crate::optim::check_setting;
 use crate::wording::counted;
 use crate::{Error, Real, Result};
 use ndarray::ArrayView2;
@@ -21,22 +22,34 @@ pub struct LikelihoodSlope {
 impl LikelihoodSlope {
     /// Adds the labelled rows of `logits` (B, C) at `beta`.
     pub fn add<F: Real>(&mut self, logits: ArrayView2<F>, targets: &Targets, beta: f64) {
-        for (row, class) in targets.iter() {
-            let logits = logits.row(row);
-            let largest = logits.iter().fold(f64::NEG_INFINITY, |largest, logit| largest.max(logit.to_double()));
-            // From the largest, which moves the mean and not the variance.
-            let [sum, first, second] = logits.iter().fold([0.0; 3], |[sum, first, second], logit| {
-                let below = logit.to_double() - largest;
-                let weight = (beta * below).exp();
-                [sum + weight, first + weight * below, second + weight * below * below]
-            });
-            let (mean, of_class) = (first / sum, logits[class].to_double() - largest);
-            self.rows += 1;
-            self.wrong += usize::from(of_class < 0.0);
-            self.slope += mean - of_class;
-            self.curvature += second / sum - mean * mean;
-        }
+        targets.iter().for_each(|(row, class)| self.add_row(&SoftmaxSums::new(logits.row(row), class, beta)));
     }
+
+    /// Adds a row by its sums at the β in question.
+    pub fn add_row(&mut self, row: &SoftmaxSums) {
+        let &SoftmaxSums { of_label, largest, sum, first, second, .. } = row;
+        // From the largest, which moves the mean and not the variance.
+        let (mean, of_label) = (first / sum, of_label - largest);
+        self.rows += 1;
+        self.wrong += usize::from(of_label < 0.0);
+        self.slope += mean - of_label;
+        self.curvature += second / sum - mean * mean;
+    }
+}
+
+/// No temperature is below 1 / this, or above it: in single precision logits are no longer divided by what is.
+const MOST: f64 = 1e30;
+
+/// Checks a number that is to divide logits.
+///
+/// # Errors
+/// [`Error::Setting`].
+pub fn check_temperature(temperature: f64) -> Result<()> {
+    check_setting("temperature", temperature, is_in_range(temperature), "a number from 1e-30 to 1e30")
+}
+
+fn is_in_range(temperature: f64) -> bool {
+    (1.0 / MOST..=MOST).contains(&temperature)
 }
 
 /// Passes over the rows, at most: each halves the interval, if it does no better.
@@ -50,7 +63,7 @@ const PRECISION: f64 = 1e-12;
 ///
 /// # Errors
 /// What `pass` returns. [`Error::NotDefined`] where every row is predicted right, which the likelihood rewards with ever lower temperatures, and where
-/// the labelled logits are on average no higher than the others, which asks for ever higher ones.
+/// the labelled logits are on average no higher than the others, which asks for ever higher ones; for a temperature that is [none](check_temperature).
 pub fn fit_temperature(mut pass: impl FnMut(f64) -> Result<LikelihoodSlope>) -> Result<f64> {
     let undefined = |found, expected| Error::NotDefined { what: "a temperature", found, expected };
     let flat = pass(0.0)?;
@@ -78,7 +91,12 @@ pub fn fit_temperature(mut pass: impl FnMut(f64) -> Result<LikelihoodSlope>) -> 
         }
         beta = next;
     }
-    Ok(1.0 / beta)
+    let temperature = 1.0 / beta;
+    if !is_in_range(temperature) {
+        let found = format!("{}, whose labels are likeliest at {temperature:e},", counted(flat.rows, "row"));
+        return Err(undefined(found, "one from 1e-30 to 1e30"));
+    }
+    Ok(temperature)
 }
 
 #[cfg(test)]

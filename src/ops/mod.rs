@@ -19,12 +19,14 @@ pub mod prelu;
 pub mod relu;
 pub(crate) mod rows;
 pub mod softmax_cross_entropy;
+mod softmax_sums;
 
 pub use angle::Angle;
 pub use labels::{IGNORE_LABEL, Targets};
 pub use loss::{ClassLoss, Loss};
 pub use objective::{Objective, Reduction, SoftTargets};
 pub use others_rule::OthersRule;
+pub use softmax_sums::SoftmaxSums;
 
 use crate::{Error, Real, Result};
 use ndarray::{ArrayView1, ArrayView2};

@@ -8,6 +8,7 @@ use super::prepare::{Inputs, in_parallel, in_pool};
 use super::search::{Candidates, FoundRow, Listed, Search, most_candidates};
 use crate::heads::checked::Checked;
 use crate::heads::{Geometry, Head, ParametersView};
+use crate::metrics::temperature::check_temperature;
 use crate::ops::Objective;
 use crate::real::SingleThreaded;
 use crate::real::int8::{Codes, MOST_DIMENSIONS, Native};
@@ -28,65 +29,73 @@ const DENSE: usize = 8;
 pub struct Likeliest<F> {
     /// (B, k) the classes, that of the largest logit first; of equal logits the class with the lower index.
     pub classes: Array2<usize>,
-    /// (B, k) their logits.
+    /// (B, k) their logits z.
     pub logits: Array2<F>,
-    /// (B,) `ln Σ_j exp(z_j)` over all classes: `exp(z - log_sum)` is a class's probability.
-    pub log_sums: Array1<f64>,
+    /// (B, k) their probabilities, `exp(z / T) / Σ_j exp(z_j / T)` over all classes; from 0 to 1.
+    pub probabilities: Array2<f64>,
 }
 
-/// That of one row: the classes with their logits, and the logarithm of the sum.
-type LikeliestOfRow<F> = (Vec<(F, usize)>, f64);
+/// A class of one row, with its logit and its probability.
+type LikelyClass<F> = (usize, F, f64);
 
 impl<F: Real> Streaming<F> {
-    /// The `count` classes with the largest [`logits`](Head::logits) of each row of `features` (B, D), which are never all in memory.
+    /// The `count` classes with the largest [`logits`](Head::logits) of each row of `features` (B, D), which are never all in memory, with their probabilities at `temperature`, T: 1, or
+    /// what a [calibration](crate::metrics::temperature) has found.
     ///
-    /// Each of the listed logits is that of an inner product of its own, the same bits and the same order for any number of threads and on any processor. `log_sums` are
+    /// Each of the listed logits is that of an inner product of its own, the same bits and the same order for any number of threads, on any processor and at any temperature. Probabilities are
     /// off by rounding. Where the processor has AVX512-VNNI and there are many classes on the sphere, inner products of rows in 8 bits, with a bound on what they are off by, tell
-    /// first which classes can be among the `count` or have a visible probability; what the others would add to a sum is left out, a 10⁻⁷ of it at most.
+    /// first which classes can be among the `count` or have a visible probability; what the others would add to `Σ_j exp(z_j / T)` is left out, a 10⁻⁷ of it at most.
     ///
     /// # Errors
-    /// As [`Head::logits`]; [`Error::Setting`] unless `count` is from 1 to C.
+    /// As [`Head::logits`]; [`Error::Setting`] unless `count` is from 1 to C, and for a temperature that is none.
     pub fn likeliest<'p>(
         &mut self,
         head: &impl Head,
         features: ArrayView2<F>,
         parameters: impl Into<ParametersView<'p, F>>,
         count: usize,
+        temperature: f64,
     ) -> Result<Likeliest<F>> {
         let parameters = parameters.into();
         let checked = Checked::new(head, features, &parameters, None)?;
+        check_temperature(temperature)?;
         if count == 0 || count > checked.classes {
             let expected = format!("1 to {}, the classes", checked.classes);
             return Err(Error::Setting { name: "the number of classes", value: count.to_string(), expected });
         }
         let weights = parameters.weights.as_standard_layout();
         let weights = weights.as_slice().expect("in standard layout");
-        let native = screens::<F>(&checked, features.ncols());
+        let native = screens::<F>(&checked, features.ncols(), temperature);
         let rows = in_pool(|| {
             let _single_threaded = SingleThreaded::begin();
             let mut found = match native {
-                Some(_) => self.search(head, features, &parameters, weights, count, native)?,
+                Some(_) => self.search(head, features, &parameters, weights, (count, temperature), native)?,
                 None => vec![None; features.nrows()],
             };
             let open: Vec<_> = (0..found.len()).filter(|&row| found[row].is_none()).collect();
             if !open.is_empty() {
                 let features = features.select(Axis(0), &open);
-                let of_open = self.search(head, features.view(), &parameters, weights, count, None);
+                let of_open = self.search(head, features.view(), &parameters, weights, (count, temperature), None);
                 // Rows are counted as they came.
                 let of_open = of_open.map_err(|error| error.of_row("features", |row| open[row]))?;
                 open.into_iter().zip(of_open).for_each(|(row, of_row)| found[row] = of_row);
             }
             Ok::<_, Error>(found)
         })?;
-        let rows: Vec<_> = rows.into_iter().map(|row| row.expect("found in full precision, at the latest")).collect();
-        let log_sums = rows.iter().map(|(_, log_sum)| *log_sum).collect();
-        let (logits, classes): (Vec<_>, Vec<_>) = rows.into_iter().flat_map(|(largest, _)| largest).unzip();
+        let rows = rows.into_iter().flat_map(|row| row.expect("found in full precision, at the latest"));
+        let rows: Vec<_> = rows.collect();
         let shape = (features.nrows(), count);
-        let of_shape = "as many of each row as are wanted";
+        fn column<F, T>(
+            shape: (usize, usize),
+            rows: &[LikelyClass<F>],
+            part: impl Fn(&LikelyClass<F>) -> T,
+        ) -> Array2<T> {
+            Array2::from_shape_vec(shape, rows.iter().map(part).collect()).expect("as many of each row as are wanted")
+        }
         Ok(Likeliest {
-            classes: Array2::from_shape_vec(shape, classes).expect(of_shape),
-            logits: Array2::from_shape_vec(shape, logits).expect(of_shape),
-            log_sums,
+            classes: column(shape, &rows, |&(class, ..)| class),
+            logits: column(shape, &rows, |&(_, logit, _)| logit),
+            probabilities: column(shape, &rows, |&(.., probability)| probability),
         })
     }
 
@@ -97,9 +106,9 @@ impl<F: Real> Streaming<F> {
         features: ArrayView2<F>,
         parameters: &ParametersView<F>,
         weights: &[F],
-        count: usize,
+        (count, temperature): (usize, f64),
         native: Option<Native>,
-    ) -> Result<Vec<Option<LikeliestOfRow<F>>>> {
+    ) -> Result<Vec<Option<Vec<LikelyClass<F>>>>> {
         let Self { unit_features, feature_norms, groups, .. } = self;
         let checked = Checked::new(head, features, parameters, None)?;
         let bias = checked.bias.as_ref().map(|bias| bias.as_standard_layout());
@@ -112,7 +121,7 @@ impl<F: Real> Streaming<F> {
         let batch = prepared.batch(&inputs, &[], &[], &[]);
         prepared.begin(groups, 0, false);
         let (scale, parts) = (prepared.scale, prepared.blocks.split(weights, batch.dimension()));
-        let search = Search { wanted: count, scale };
+        let search = Search { wanted: count, scale, temperature };
         let (of_groups, is_open) = match native {
             None => {
                 let search = |group: &mut Group<F>, part| group.search(&batch, part, search);
@@ -138,7 +147,7 @@ impl<F: Real> Streaming<F> {
                     let are_few = candidates
                         .iter()
                         .all(|rows: &Vec<Candidates<F>>| rows[row].near.len() <= most_candidates(count));
-                    if are_few { visible(groups, &batch, scale, row, off_by(row)) } else { F::infinity() }
+                    if are_few { visible(groups, &batch, search, row, off_by(row)) } else { F::infinity() }
                 };
                 let bars: Vec<_> = (0..batch.rows()).map(bar).collect();
                 let parts = parts.into_iter().zip(candidates).collect();
@@ -153,7 +162,7 @@ impl<F: Real> Streaming<F> {
         let of_row = |is_open: bool| {
             let parts = of_groups.iter_mut().map(|rows| rows.next().expect("each group has every row"));
             let parts: Vec<_> = parts.collect();
-            (!is_open).then(|| likeliest_of_row(parts, count, checked.threshold))
+            (!is_open).then(|| likeliest_of_row(parts, search, checked.threshold))
         };
         Ok(is_open.into_iter().map(of_row).collect())
     }
@@ -161,43 +170,45 @@ impl<F: Real> Streaming<F> {
 
 /// What the screened maximum of a block must reach for a class in it to have a visible probability; infinite if that is so in too many blocks. Screened products of the row are off by
 /// `off_by` at most.
-fn visible<F: Real>(groups: &[Group<F>], batch: &Batch<F>, scale: F, row: usize, off_by: F) -> F {
+fn visible<F: Real>(groups: &[Group<F>], batch: &Batch<F>, search: Search<F>, row: usize, off_by: F) -> F {
     let maxima = || groups.iter().flat_map(|group| group.maxima.iter().skip(row).step_by(batch.rows()));
     let largest = maxima().fold(F::neg_infinity(), |largest, &maximum| largest.max(maximum));
-    let reach = F::of(reach(batch.blocks.columns_of(batch.blocks.count() - 1).end)) / scale;
+    let classes = batch.blocks.columns_of(batch.blocks.count() - 1).end;
+    let reach = F::of(reach(classes, search.temperature)) / search.scale;
     let bar = largest - off_by - reach - off_by;
     let reaching = maxima().filter(|&&maximum| maximum >= bar).count();
     if reaching * DENSE <= batch.blocks.count() { bar } else { F::infinity() }
 }
 
-/// How far below the largest logit those are that `classes` of together have no visible part in a sum of exponentials.
-fn reach(classes: usize) -> f64 {
-    (classes as f64 / NEGLIGIBLE).ln()
+/// How far below the largest logit m those are that `classes` of together have no visible part in a sum of exponentials, each `exp((z - m) / T)`.
+fn reach(classes: usize, temperature: f64) -> f64 {
+    temperature * (classes as f64 / NEGLIGIBLE).ln()
 }
 
 /// Whether products of rows in 8 bits may tell which classes count.
-fn screens<F: Real>(checked: &Checked<F>, dimension: usize) -> Option<Native> {
+fn screens<F: Real>(checked: &Checked<F>, dimension: usize, temperature: f64) -> Option<Native> {
     let has_cosines = checked.geometry == Geometry::Sphere && checked.centre_temperature.is_none();
     let fits = F::singles(&[]).is_some() && dimension <= MOST_DIMENSIONS && checked.classes >= MANY;
     // As many cosines lie below 0 as above, where there are many classes.
-    let is_narrow = reach(checked.classes) < checked.scale.to_double();
+    let is_narrow = reach(checked.classes, temperature) < checked.scale.to_double();
     if has_cosines && fits && is_narrow { Native::detect() } else { None }
 }
 
 /// What all groups have found of a row.
-fn likeliest_of_row<F: Real>(parts: Vec<FoundRow<F>>, count: usize, threshold: F) -> LikeliestOfRow<F> {
+fn likeliest_of_row<F: Real>(parts: Vec<FoundRow<F>>, search: Search<F>, threshold: F) -> Vec<LikelyClass<F>> {
     let mut listed: Vec<_> = parts.iter().flat_map(|part| part.largest.iter().copied()).collect();
     listed.sort_unstable_by(Listed::larger_first);
-    listed.truncate(count);
+    listed.truncate(search.wanted);
     let largest = parts.iter().fold(listed[0].logit.to_double(), |largest, part| largest.max(part.sum.0));
-    let exp = |logit: F| (logit.to_double() - largest).exp();
-    let of_listed: f64 = listed.iter().map(|listed| exp(listed.logit)).sum();
+    let exp = |logit: f64| ((logit - largest) / search.temperature).exp();
+    let of_listed: f64 = listed.iter().map(|listed| exp(listed.logit.to_double())).sum();
     // With the logits that are listed, or a probability might be above 1.
-    let as_summed: f64 = listed.iter().map(|listed| exp(listed.in_sum)).sum();
-    let all: f64 = parts.iter().map(|part| part.sum.1 * (part.sum.0 - largest).exp()).sum();
+    let as_summed: f64 = listed.iter().map(|listed| exp(listed.in_sum.to_double())).sum();
+    let all: f64 = parts.iter().map(|part| part.sum.1 * exp(part.sum.0)).sum();
     let sum = of_listed + (all - as_summed).max(0.0);
-    let classes = listed.iter().map(|listed| (listed.logit - threshold, listed.class)).collect();
-    (classes, largest + sum.ln() - threshold.to_double())
+    // Before the threshold is subtracted, on which probabilities do not depend: rounding would.
+    let likely = |listed: Listed<F>| (listed.class, listed.logit - threshold, exp(listed.logit.to_double()) / sum);
+    listed.into_iter().map(likely).collect()
 }
 
 #[cfg(test)]
@@ -222,20 +233,25 @@ mod tests {
         let parameters = head.initial_parameters(weights).expect("enough classes");
         let parameters = ParametersView::from(&parameters);
         let checked = Checked::new(&head, features.view(), &parameters, None).expect("a good case");
-        assert!(screens::<f32>(&checked, dimension).is_some());
+        // ln(10⁷ C) is 25.1.
+        let is_screened = |temperature| screens::<f32>(&checked, dimension, temperature).is_some();
+        assert_eq!([0.3, 1.0, 2.5, 2.6, 5.0].map(is_screened), [true, true, true, false, false]);
         let weights = parameters.weights.as_slice().expect("in standard layout");
         let search = |native| {
-            let found = Streaming::default().search(&head, features.view(), &parameters, weights, 1, native);
+            let found = Streaming::default().search(&head, features.view(), &parameters, weights, (1, 1.0), native);
             found.expect("a good case")
         };
         for (row, (screened, full)) in search(Some(native)).into_iter().zip(search(None)).enumerate() {
-            let (largest, log_sum) = full.expect("full precision leaves nothing open");
+            let (class, logit, probability) = full.expect("full precision leaves nothing open")[0];
             assert_eq!(screened.is_some(), row % 2 == 0, "row {row}");
-            if let Some((of_screened, log_sum_of_screened)) = screened {
-                assert_eq!(of_screened, largest);
+            if let Some(of_screened) = screened {
+                assert_eq!((of_screened[0].0, of_screened[0].1), (class, logit));
                 // A cosine's rounding, times the scale.
-                assert!((log_sum_of_screened - log_sum).abs() < 64.0 * 16.0 * f64::from(f32::EPSILON));
-                assert!(f64::from(largest[0].0) <= log_sum_of_screened.min(log_sum));
+                approx::assert_relative_eq!(
+                    of_screened[0].2,
+                    probability,
+                    max_relative = 64.0 * 16.0 * f64::from(f32::EPSILON)
+                );
             }
         }
     }

@@ -66,6 +66,7 @@ pub(crate) mod sampled_classes;
 mod scores;
 mod screening;
 mod search;
+mod softmax_sums;
 mod targets;
 mod unit_block;
 mod visible;

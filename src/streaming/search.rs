@@ -17,6 +17,8 @@ pub(super) struct Search<F> {
     pub wanted: usize,
     /// What inner products are multiplied by.
     pub scale: F,
+    /// T: the sum is that of `exp(z / T)`.
+    pub temperature: f64,
 }
 
 /// A class and its logit.
@@ -35,7 +37,7 @@ pub(super) struct FoundRow<F> {
     pub largest: Vec<Listed<F>>,
     /// No smaller logit is wanted.
     threshold: F,
-    /// The largest logit of all, and the sum of exponentials relative to it.
+    /// The largest logit m of all, and `Σ exp((z - m) / T)`.
     pub sum: (f64, f64),
 }
 
@@ -68,11 +70,12 @@ impl<F: Real> FoundRow<F> {
     }
 
     /// Adds what a block adds to the sum of exponentials.
-    fn add(&mut self, maximum: F, sum: F) {
+    fn add(&mut self, maximum: F, sum: F, temperature: f64) {
         let (maximum, sum) = (maximum.to_double(), sum.to_double());
         let (before, sum_before) = self.sum;
         let largest = before.max(maximum);
-        self.sum = (largest, sum_before * (before - largest).exp() + sum * (maximum - largest).exp());
+        let relative = |logit: f64| ((logit - largest) / temperature).exp();
+        self.sum = (largest, sum_before * relative(before) + sum * relative(maximum));
     }
 }
 
@@ -138,23 +141,35 @@ impl<F: Real> Group<F> {
         for block in self.blocks(&batch.blocks) {
             let weights = &weights[self.vectors_of(batch, block)];
             let columns = batch.blocks.columns_of(block);
+            let longest = self.multiply(batch, weights, block)?;
             let operand = self.unit.operand(batch, weights, block)?;
-            let longest = match batch.geometry.normalizes_weights() {
-                true => 1.0,
-                false => longest_row("weights", columns.start, operand)?,
-            };
-            let products = self.products.compute(batch, block, operand, &mut self.operands);
-            if !batch.holds_products(longest) {
-                let overflowed = products.chunks_exact(columns.len()).position(|row| !rows::all_finite(row));
-                self.overflowed = [self.overflowed, overflowed].into_iter().flatten().min();
-            }
-            let products = self.products.choose_centres(batch, block);
+            let products = self.products.of(batch, block);
             let vectors = Vectors { operand, first_column: columns.start, longest };
             for (row, (found, products)) in found.iter_mut().zip(products.chunks_exact(columns.len())).enumerate() {
                 batch.take_largest(search, row, products, &vectors, &mut self.changed, found);
             }
         }
         Ok(found)
+    }
+
+    /// Computes the products of `block`, whose class vectors are `weights`; of each class's centres the nearest or their mixture, and -∞. Returns what no class vector is longer than.
+    ///
+    /// # Errors
+    /// NaN, infinity, a class vector without direction. The first row with an inner product too large for the precision is in `overflowed`.
+    pub fn multiply(&mut self, batch: &Batch<F>, weights: &[F], block: usize) -> Result<f64> {
+        let columns = batch.blocks.columns_of(block);
+        let operand = self.unit.operand(batch, weights, block)?;
+        let longest = match batch.geometry.normalizes_weights() {
+            true => 1.0,
+            false => longest_row("weights", columns.start, operand)?,
+        };
+        let products = self.products.compute(batch, block, operand, &mut self.operands);
+        if !batch.holds_products(longest) {
+            let overflowed = products.chunks_exact(columns.len()).position(|row| !rows::all_finite(row));
+            self.overflowed = [self.overflowed, overflowed].into_iter().flatten().min();
+        }
+        self.products.choose_centres(batch, block);
+        Ok(longest)
     }
 
     /// Leaves in `maxima` the largest inner product of each row in each block, by products of rows in 8 bits, `features` those of the batch. Returns by how much the class vector that is rounded
@@ -267,9 +282,10 @@ impl<F: Real> Batch<'_, F> {
         thresholds: &mut Vec<F>,
         found: &mut FoundRow<F>,
     ) {
-        let Search { wanted, scale } = search;
+        let Search { wanted, scale, temperature } = search;
         let largest = scale * rows::maximum(products);
-        found.add(largest, rows::sum_of_exp(products, scale, largest));
+        let sum = rows::sum_of_powers(products, scale, largest, F::of(1.0 / temperature));
+        found.add(largest, sum, temperature);
         let off_by = self.rounding(vectors.longest);
         grow(thresholds, products.len());
         let thresholds = &mut thresholds[..products.len()];

@@ -3,7 +3,7 @@
 //! `NAME.safetensors` holds `weights`, the head's other [vectors](Parameters::vectors) by their names, the feature transform (`transform.*`), the
 //! embedder (`embedder.*`), the optimizer's moments (`moments.<tensor>.first`, `moments.<tensor>.second`) and the centres of center loss (`center_loss.centres`), and of a run that has gone on since its best
 //! epoch what was trained then (`best.*`); all are f32. `NAME.json` holds the
-//! configuration, the head's [state](Parameters::state), that of the best epoch, the history, what tells the data from others, and check sums of the tensors and of itself. The JSON is put in its place last: a
+//! configuration, the head's [state](Parameters::state), that of the best epoch, the history, the temperature, what tells the data from others, and check sums of the tensors and of itself. The JSON is put in its place last: a
 //! checkpoint without one is not whole and is not found.
 
 use super::checksum::DataChecksum;
@@ -14,6 +14,7 @@ use super::{EpochRecord, Model, PausedEpoch, RunPosition, StoredHead, TrainConfi
 use crate::data::{ClassTable, Dataset, without_byte_order_mark};
 use crate::files::atomic_file::{Written, directory_of, flush_directory};
 use crate::heads::State;
+use crate::metrics::temperature::check_temperature;
 use crate::ops::l2_normalize::check_finite;
 use crate::optim::Moments;
 use crate::{AnyHead, Error, Parameters, Result};
@@ -79,6 +80,9 @@ struct Description<H> {
     #[serde(default, skip_serializing_if = "State::is_empty")]
     best_state: State,
     history: Vec<EpochRecord>,
+    /// That of the model after the best epoch; only once training was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     paused: Option<PausedEpoch>,
     /// Of names, shapes and elements of all tensors.
@@ -119,6 +123,11 @@ impl<H: StoredHead> Checkpoint<H> {
         self.best.as_ref().unwrap_or(&self.model)
     }
 
+    /// [`best_model`](Self::best_model).
+    pub(super) fn best_model_mut(&mut self) -> &mut Model<H> {
+        self.best.as_mut().unwrap_or(&mut self.model)
+    }
+
     /// Writes `path` with the extensions `safetensors` and `json`.
     ///
     /// # Errors
@@ -135,6 +144,7 @@ impl<H: StoredHead> Checkpoint<H> {
             state: self.model.parameters.state.clone(),
             best_state: self.best.as_ref().map(|best| best.parameters.state.clone()).unwrap_or_default(),
             history: self.history.clone(),
+            temperature: self.best_model().temperature,
             paused: self.paused.clone(),
             tensors_crc32c: checksum(&self.tensors()),
             crc32c: 0,
@@ -172,6 +182,7 @@ impl<H: StoredHead> Checkpoint<H> {
             mut state,
             best_state,
             history,
+            temperature,
             paused,
             tensors_crc32c,
             crc32c,
@@ -197,8 +208,10 @@ impl<H: StoredHead> Checkpoint<H> {
         let stored = from_tensors(&config, state, best_state, tensors).map_err(|error| error.in_file(&path))?;
         let class_table = classes.unwrap_or_else(|| stored.model.class_table.clone());
         class_table.check(stored.model.class_table.len()).map_err(|error| error.in_file(&json))?;
+        temperature.map_or(Ok(()), check_temperature).map_err(|error| error.in_file(&json))?;
         let labelled = |model: Model<H>| Model { class_table: class_table.clone(), ..model };
-        let (model, best) = (labelled(stored.model), stored.best.map(labelled));
+        let (mut model, mut best) = (labelled(stored.model), stored.best.map(labelled));
+        best.as_mut().unwrap_or(&mut model).temperature = temperature;
         let (moments, centres) = (stored.moments, stored.centres);
         Ok(Self { config, model, best, moments, centres, history, paused, train_rows, data })
     }

@@ -82,4 +82,13 @@ impl TransformedHeldOut {
         };
         Ok(HeldOutEvaluation { validation: evaluate(&self.validation)?, test: evaluate(&self.test)? })
     }
+
+    /// The temperature of a model by the validation rows, where there are some.
+    pub fn fit_temperature(&self, model: &Model<impl Head>, kernel: &mut Streaming<f32>) -> Result<Option<f64>> {
+        let fit = |held_out: &TransformedDataset| {
+            let transform = held_out.by_batch.then_some(&model.transform);
+            model.fit_temperature_with(kernel, &held_out.data, transform)
+        };
+        self.validation.as_ref().map(fit).transpose()
+    }
 }

@@ -3,6 +3,7 @@
 //! A [`Trainer`] runs epochs, keeps a [history](EpochRecord) and gives [checkpoints](Checkpoint); a [`Model`] is what is left
 //! at the end: that of the [best epoch](best_epoch) where there are validation rows, else that of the last. Same configuration, data, machine and thread count: the same bits, resumed or not.
 
+mod calibrated_model;
 mod checkpoint;
 mod checksum;
 mod config;

@@ -6,7 +6,7 @@ use crate::metrics::confusion::Confusion;
 use crate::ops::{IGNORE_LABEL, Targets, l2_normalize};
 use crate::streaming::{Evaluated, Likeliest, Streaming};
 use crate::{AnyHead, Error, Head, Parameters, Result};
-use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, CowArray, Ix2};
 
 /// Rows that are looked at at a time, at most.
 pub(super) const ROWS_AT_A_TIME: usize = 1024;
@@ -24,6 +24,8 @@ pub struct Model<H = AnyHead> {
     pub embedder: Option<TrainedEmbedder>,
     /// The label of each class.
     pub class_table: ClassTable,
+    /// T, which divides the logits of whatever is to be a probability, where one was [fitted](Self::fit_temperature).
+    pub temperature: Option<f64>,
 }
 
 /// An embedder with its values.
@@ -79,7 +81,7 @@ impl<H: Head> Model<H> {
     }
 
     /// Checks the dimension of raw features, before some of their rows are looked at and an error would have the shape of those.
-    fn check_shape(&self, shape: &[usize]) -> Result<()> {
+    pub(super) fn check_shape(&self, shape: &[usize]) -> Result<()> {
         self.transform.check_shape(shape)?;
         self.check_transformed_shape(&[shape[0], self.transform.dimension(shape[1])])
     }
@@ -129,7 +131,7 @@ impl<H: Head> Model<H> {
     }
 
     /// Calls `each` with the first row's number and the `count` likeliest classes of some rows of raw `features` at a time, by inference logits that are never all in
-    /// memory.
+    /// memory. Probabilities are those at the model's [temperature](Self::temperature), or at 1.
     ///
     /// # Errors
     /// As [`logits`](Self::logits), and what `each` returns; [`Error::Setting`] unless `count` is from 1 to the number of classes.
@@ -146,7 +148,9 @@ impl<H: Head> Model<H> {
             let (first, rows) = chunk?;
             let mut likeliest = || {
                 let transformed = self.transform.apply(rows.view())?;
-                kernel.likeliest(&self.head, self.embed(transformed.view())?.view(), &self.parameters, count)
+                let embeddings = self.embed(transformed.view())?;
+                let temperature = self.temperature.unwrap_or(1.0);
+                kernel.likeliest(&self.head, embeddings.view(), &self.parameters, count, temperature)
             };
             each(first, likeliest().map_err(|error| error.of_row(self.head_input(), |row| first + row))?)
         })
@@ -186,14 +190,14 @@ impl<H: Head> Model<H> {
         Ok(Confusion::new(&targets, &self.predictions(data)?))
     }
 
-    /// Loss and accuracy on features after `transform`, if they are not transformed already; classes are counted as the head's.
-    pub(super) fn evaluate_with(
+    /// Calls `each` with what the head takes of some rows at a time, and their labels, where any is labelled. Features are transformed if there is a `transform`; classes are
+    /// counted as the head's.
+    pub(super) fn for_labelled(
         &self,
-        kernel: &mut Streaming<f32>,
         data: &Dataset,
         transform: Option<&Transform>,
-    ) -> Result<Evaluation> {
-        let mut sums = Sums::default();
+        mut each: impl FnMut(ArrayView2<f32>, ArrayView1<i64>) -> Result<()>,
+    ) -> Result<()> {
         let labels = data.labels.axis_chunks_iter(Axis(0), ROWS_AT_A_TIME);
         for (chunk, labels) in data.features.rows().chunks(ROWS_AT_A_TIME).zip(labels) {
             let (first, features) = chunk?;
@@ -204,10 +208,24 @@ impl<H: Head> Model<H> {
                 let transformed = transformed.map_err(|error| located(error, "features"))?;
                 let transformed = transformed.as_ref().map_or(features, |transformed| transformed.view());
                 let embeddings = self.embed(transformed).map_err(|error| located(error, "features"))?;
-                let evaluated = kernel.evaluate(&self.head, embeddings.view(), &self.parameters, labels);
-                sums.add(evaluated.map_err(|error| located(error, self.head_input()))?);
+                each(embeddings.view(), labels).map_err(|error| located(error, self.head_input()))?;
             }
         }
+        Ok(())
+    }
+
+    /// Loss and accuracy on features after `transform`, if they are not transformed already; classes are counted as the head's.
+    pub(super) fn evaluate_with(
+        &self,
+        kernel: &mut Streaming<f32>,
+        data: &Dataset,
+        transform: Option<&Transform>,
+    ) -> Result<Evaluation> {
+        let mut sums = Sums::default();
+        self.for_labelled(data, transform, |embeddings, labels| {
+            sums.add(kernel.evaluate(&self.head, embeddings, &self.parameters, labels)?);
+            Ok(())
+        })?;
         sums.evaluation(data.labels.len())
     }
 }

@@ -169,7 +169,7 @@ fn model_from_tensors<H: StoredHead>(
         ));
     }
     let class_table = ClassTable::indices(parameters.classes(&config.head));
-    Ok(Model { head: config.head.clone(), parameters, transform, embedder, class_table })
+    Ok(Model { head: config.head.clone(), parameters, transform, embedder, class_table, temperature: None })
 }
 
 /// The head's parameters: those that it has at the beginning, with what is stored.

@@ -116,7 +116,8 @@ impl<H: StoredHead> Trainer<H> {
         });
         let embedder = embedder.transpose()?;
         let class_table = train.class_table().clone();
-        let model = Model { head: config.head.clone(), parameters, transform, embedder, class_table };
+        let head = config.head.clone();
+        let model = Model { head, parameters, transform, embedder, class_table, temperature: None };
         let moments = model.trained().into_iter().map(|(_, length)| config.optimizer.moments(length)).collect();
         let (train_rows, data) = (train.rows(), Some(held_out.run_data(&train)?));
         let centres = if config.has_center_loss() { (classes, embedding_dimension) } else { (0, 0) };
@@ -208,6 +209,18 @@ impl<H: StoredHead> Trainer<H> {
     /// The model after the [best epoch](best_epoch) of those that are done; without validation rows the model as it stands.
     pub fn best_model(&self) -> &Model<H> {
         self.state.best_model()
+    }
+
+    /// Fits the [temperature](Model::temperature) of the [best model](Self::best_model) on the validation rows, and returns it; `None` where there are no such rows. It stays until
+    /// another epoch is the best.
+    ///
+    /// # Errors
+    /// As [`Model::fit_temperature`]; then the model has none.
+    pub fn fit_temperature(&mut self) -> Result<Option<f64>> {
+        let best = self.state.best_model_mut();
+        best.temperature = None;
+        best.temperature = self.held_out.fit_temperature(best, &mut self.kernel)?;
+        Ok(best.temperature)
     }
 
     /// The epochs done.
@@ -312,6 +325,8 @@ impl<H: StoredHead> Trainer<H> {
             if batch == 0 && best_epoch(&self.state.history) == Some(epoch - 1) {
                 self.state.best = Some(self.state.model.clone());
             }
+            // That of the model before this step.
+            self.state.model.temperature = None;
             let step = (epoch - 1) * batches + batch;
             let learning_rate = config.learning_rate * config.schedule.multiplier(step, batches, config.epochs)?;
             let (loss, statistics, gradient_norm) =

@@ -2,7 +2,7 @@
 
 use super::case::{choice_factor, converted};
 use super::streaming::{large_case, pool};
-use arcos::heads::{ArcFace, NormSoftmax, Scale, Softmax, SubCenterArcFace};
+use arcos::heads::{ArcFace, NormSoftmax, Scale, Softmax, SphereFace2, SubCenterArcFace};
 use arcos::streaming::{Likeliest, Streaming};
 use arcos::{Error, Head, Parameters, Real};
 use ndarray::{Array2, ArrayView1, array};
@@ -15,10 +15,10 @@ fn likeliest<F: Real>(
     head: &impl Head,
     features: &Array2<F>,
     parameters: &Parameters<F>,
-    count: usize,
+    (count, temperature): (usize, f64),
     threads: usize,
 ) -> Likeliest<F> {
-    let found = || Streaming::default().likeliest(head, features.view(), parameters, count);
+    let found = || Streaming::default().likeliest(head, features.view(), parameters, count, temperature);
     pool(threads).install(found).expect("a good case")
 }
 
@@ -27,8 +27,13 @@ fn log_sum_exp(logits: ArrayView1<f64>) -> f64 {
     largest + logits.iter().map(|logit| (logit - largest).exp()).sum::<f64>().ln()
 }
 
-/// Holds what was found against all logits in double precision, which may differ by `tolerance` in either.
-fn assert_largest<F: Real>(found: &Likeliest<F>, logits: &Array2<f64>, tolerance: f64) -> Result<(), TestCaseError> {
+/// Holds what was found against all logits in double precision, which may differ by `tolerance` in either, and their softmax at a temperature.
+fn assert_largest<F: Real>(
+    found: &Likeliest<F>,
+    logits: &Array2<f64>,
+    tolerance: f64,
+    temperature: f64,
+) -> Result<(), TestCaseError> {
     for (row, logits) in logits.rows().into_iter().enumerate() {
         let (classes, values) = (found.classes.row(row), found.logits.row(row).mapv(|value| value.to_double()));
         for (&class, &value) in classes.iter().zip(&values) {
@@ -44,8 +49,17 @@ fn assert_largest<F: Real>(found: &Likeliest<F>, logits: &Array2<f64>, tolerance
         for (class, &logit) in logits.iter().enumerate().filter(|&(class, _)| !listed(class)) {
             prop_assert!(logit <= last + 2.0 * tolerance, "row {row}: class {class} with {logit} is not listed");
         }
-        let (log_sum, expected) = (found.log_sums[row], log_sum_exp(logits));
-        prop_assert!((log_sum - expected).abs() <= tolerance + 2e-7, "row {row}: {log_sum} is not {expected}");
+        let expected = log_sum_exp((&logits / temperature).view());
+        for (&value, &probability) in values.iter().zip(found.probabilities.row(row)) {
+            prop_assert!((0.0..=1.0).contains(&probability), "row {row}: {probability}");
+            let log_sum = value / temperature - probability.ln();
+            let is_invisible = probability < 1e-300 && value / temperature - expected < -690.0;
+            let off_by = (log_sum - expected).abs();
+            prop_assert!(
+                is_invisible || off_by <= tolerance / temperature + 2e-7,
+                "row {row}: {log_sum} is not {expected}"
+            );
+        }
     }
     Ok(())
 }
@@ -53,14 +67,16 @@ fn assert_largest<F: Real>(found: &Likeliest<F>, logits: &Array2<f64>, tolerance
 proptest! {
     /// Every head, every geometry, any number of centres, in both precisions.
     #[test]
-    fn equals_all_logits_sorted(case in large_case(), count in 1usize..=9, threads in 1usize..=3) {
+    fn equals_all_logits_sorted(
+        case in large_case(), count in 1usize..=9, threads in 1usize..=3, temperature in prop_oneof![Just(1.0), 0.2..6.0],
+    ) {
         let arrays = case.build();
         let count = count.min(case.classes);
         let logits = arrays.head.logits(arrays.features.view(), &arrays.parameters).expect("a good case");
         let size = 1.0 + logits.fold(0.0, |largest: f64, logit| largest.max(logit.abs()));
         let units = (64.0 + case.dimension as f64) * size * choice_factor(&arrays.head);
-        let found = likeliest(&arrays.head, &arrays.features, &arrays.parameters, count, threads);
-        assert_largest(&found, &logits, units * f64::EPSILON)?;
+        let found = likeliest(&arrays.head, &arrays.features, &arrays.parameters, (count, temperature), threads);
+        assert_largest(&found, &logits, units * f64::EPSILON, temperature)?;
         let (features, parameters) = (arrays.features.mapv(f32::of), converted::<f32>(&arrays.parameters));
         let exact = arrays.head.logits(features.mapv(f64::from).view(), &converted::<f64>(&Parameters {
             weights: parameters.weights.mapv(f64::from),
@@ -70,8 +86,8 @@ proptest! {
         // As much again as the longest rows have to do with it: inner products may cancel.
         let lengths = |rows: &Array2<f64>| rows.rows().into_iter().map(|row| row.dot(&row).sqrt()).fold(1.0, f64::max);
         let longest = lengths(&arrays.features) * lengths(&arrays.parameters.weights);
-        let found = likeliest(&arrays.head, &features, &parameters, count, threads);
-        assert_largest(&found, &exact, units * longest * f64::from(f32::EPSILON))?;
+        let found = likeliest(&arrays.head, &features, &parameters, (count, temperature), threads);
+        assert_largest(&found, &exact, units * longest * f64::from(f32::EPSILON), temperature)?;
     }
 
 }
@@ -89,7 +105,7 @@ proptest! {
         let of_scale = |scale: f64, threads| {
             let head = SubCenterArcFace { scale: Scale::Fixed(scale), centres, ..SubCenterArcFace::default() };
             let parameters = head.initial_parameters(weights.clone()).expect("a good case");
-            likeliest(&head, &features, &parameters, count, threads)
+            likeliest(&head, &features, &parameters, (count, 1.0), threads)
         };
         let (screened, full) = (of_scale(64.0, threads), of_scale(8.0, 1));
         prop_assert_eq!(&screened.classes, &full.classes);
@@ -98,7 +114,7 @@ proptest! {
         if centres == 1 {
             let parameters = head.initial_parameters(weights.mapv(f64::from)).expect("a good case");
             let logits = head.logits(features.mapv(f64::from).view(), &parameters).expect("a good case");
-            assert_largest(&screened, &logits, 64.0 * 16.0 * f64::from(f32::EPSILON))?;
+            assert_largest(&screened, &logits, 64.0 * 16.0 * f64::from(f32::EPSILON), 1.0)?;
         }
     }
 }
@@ -153,12 +169,54 @@ fn equal_class_vectors_are_listed_by_their_index() {
         let parameters = head.initial_parameters(weights.clone()).expect("a good case");
         let features = Array2::from_shape_fn((3, 8), |(row, column)| (1 + row * column) as f32);
         for threads in [1, 3] {
-            let found = likeliest(&head, &features, &parameters, 4, threads);
+            let found = likeliest(&head, &features, &parameters, (4, 1.0), threads);
             assert!(found.classes.rows().into_iter().all(|row| row == array![0, 1, 2, 3]), "{:?}", found.classes);
-            for (&logit, log_sum) in found.logits.column(0).iter().zip(&found.log_sums) {
-                assert!((f64::from(logit) + 9000f64.ln() - log_sum).abs() < 1e-4);
-            }
+            assert!(found.probabilities.iter().all(|probability| (probability * 9000.0 - 1.0).abs() < 1e-4));
         }
+    }
+}
+
+/// Class vectors so near each other that at a high temperature most have a visible probability, and at a low one few.
+#[test]
+fn screening_leaves_out_only_what_is_invisible_at_the_temperature() {
+    let (features, weights) = screened_case(12_000, 24, 1, 24, 0, 1);
+    let wide = weights.mapv(f64::from);
+    let found_at = |scale: f64, temperature| {
+        let head = NormSoftmax { scale: Scale::Fixed(scale) };
+        let parameters = head.initial_parameters(weights.clone()).expect("a good case");
+        let found = likeliest(&head, &features, &parameters, (3, temperature), 2);
+        let parameters = head.initial_parameters(wide.clone()).expect("a good case");
+        let logits = head.logits(features.mapv(f64::from).view(), &parameters).expect("a good case");
+        assert_largest(&found, &logits, scale * 16.0 * f64::from(f32::EPSILON), temperature).expect("the same");
+        found
+    };
+    // ln(10⁷ C) is 25.5: what decides is T times that beside the scale.
+    for (scale, temperature) in [(400.0, 5.0), (150.0, 5.0), (64.0, 5.0), (64.0, 0.3), (8.0, 0.3), (30.0, 1.0)] {
+        let (found, plain) = (found_at(scale, temperature), found_at(scale, 1.0));
+        assert!(found.classes == plain.classes && found.logits == plain.logits, "s = {scale}, T = {temperature}");
+        let surer = |(p, q): (&f64, &f64)| if temperature > 1.0 { p <= q } else { p >= q };
+        assert!(found.probabilities.column(0).iter().zip(plain.probabilities.column(0)).all(surer));
+    }
+}
+
+#[test]
+fn a_threshold_takes_no_probability_past_1() {
+    // Rounding of z - t in single precision is far above that of a probability near 1.
+    let head = SphereFace2::default();
+    let weights = Array2::from_shape_fn(
+        (40, 8),
+        |(class, column)| if class % 8 == column { 1.0f32 } else { 0.1 * class as f32 / 40.0 },
+    );
+    let mut parameters = head.initial_parameters(weights.clone()).expect("a good case");
+    for threshold in [0.0, 16.777, 1234.5678, 3e7] {
+        parameters.vectors.insert("threshold".into(), array![threshold]);
+        let found = likeliest(&head, &weights, &parameters, (3, 1.0), 1);
+        assert!(found.probabilities.iter().all(|probability| (0.0..=1.0).contains(probability)));
+        let without = head
+            .initial_parameters(weights.clone())
+            .map(|parameters| Parameters { vectors: [("threshold".into(), array![0.0])].into(), ..parameters });
+        let without = likeliest(&head, &weights, &without.expect("a good case"), (3, 1.0), 1);
+        assert_eq!(found.probabilities, without.probabilities, "t = {threshold}");
     }
 }
 
@@ -168,7 +226,7 @@ fn what_cannot_be_searched_is_refused() {
     let head = ArcFace::default();
     let find = |features: &Array2<f32>, weights: &Array2<f32>, count| {
         let parameters = head.initial_parameters(weights.clone()).expect("a good shape");
-        Streaming::default().likeliest(&head, features.view(), &parameters, count).map(|_| ())
+        Streaming::default().likeliest(&head, features.view(), &parameters, count, 1.0).map(|_| ())
     };
     assert!(find(&features, &weights, 9000).is_ok());
     for count in [0, 9001] {
@@ -183,6 +241,11 @@ fn what_cannot_be_searched_is_refused() {
         let refused = find(&features, &bad_weights, 2);
         assert!(matches!(refused, Err(Error::NotFinite { what: "weights", row: 4321, column: 7, .. })), "{refused:?}");
     }
+    for temperature in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e31] {
+        let parameters = head.initial_parameters(weights.clone()).expect("a good shape");
+        let refused = Streaming::default().likeliest(&head, features.view(), &parameters, 2, temperature);
+        assert!(matches!(refused, Err(Error::Setting { name: "temperature", .. })), "{temperature}: {refused:?}");
+    }
     let mut without_direction = features.clone();
     without_direction.row_mut(2).fill(0.0);
     let refused = find(&without_direction, &weights, 2);
@@ -191,6 +254,6 @@ fn what_cannot_be_searched_is_refused() {
     let head = Softmax::default();
     let parameters = head.initial_parameters(array![[1.0f32, 1e20], [0.0, 1e20], [0.0, 1.0]]).expect("a good shape");
     let features = array![[1.0f32, 0.0], [1.0, 1e20]];
-    let refused = Streaming::default().likeliest(&head, features.view(), &parameters, 1).map(|_| ());
+    let refused = Streaming::default().likeliest(&head, features.view(), &parameters, 1, 1.0).map(|_| ());
     assert!(matches!(refused, Err(Error::NotFinite { what: "logits", row: 1, column: 0, .. })), "{refused:?}");
 }

@@ -22,6 +22,7 @@ mod properties;
 mod reference;
 #[path = "../common/rules.rs"]
 mod rules;
+mod softmax_sums;
 mod statistics;
 mod streaming;
 mod torture;

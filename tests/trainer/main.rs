@@ -2,6 +2,7 @@
 
 #[path = "../common/birds.rs"]
 mod birds;
+mod calibration;
 mod checkpoint_files;
 #[path = "../common/hostile.rs"]
 mod hostile;

@@ -260,7 +260,7 @@ impl<F: Real> Track<F> {
                 black_box(head.logits(features, &*parameters)?);
             }
             Contestant::Likeliest => {
-                black_box(self.kernel.likeliest(head, features, &*parameters, self.top)?);
+                black_box(self.kernel.likeliest(head, features, &*parameters, self.top, 1.0)?);
             }
             Contestant::SeparateUpdate => {
                 let (kernel, gradients) = (&mut self.kernel, &mut self.gradients);

@@ -7,6 +7,11 @@ pub(crate) fn sum_of_exp<F: Real>(row: &[F], scale: F, shift: F) -> F {
     Arch::new().dispatch(SumOfExp { row, scale, shift })
 }
 
+/// `Σ exp(beta (scale row_k - shift))`, of which no exponent may be positive; an element of -∞ adds nothing.
+pub(crate) fn sum_of_powers<F: Real>(row: &[F], scale: F, shift: F, beta: F) -> F {
+    Arch::new().dispatch(SumOfPowers { row, scale, shift, beta })
+}
+
 /// `row_k ← factor exp(scale row_k - shift)`; no exponent may be positive by more than rounding.
 pub(crate) fn scaled_exp<F: Real>(row: &mut [F], scale: F, shift: F, factor: F) {
     Arch::new().dispatch(ScaledExp { row, scale, shift, factor });
@@ -36,6 +41,30 @@ impl<F: Real> SumOfExp<'_, F> {
 }
 
 impl<F: Real> WithSimd for SumOfExp<'_, F> {
+    type Output = F;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> F {
+        if S::IS_SCALAR { self.run::<false>() } else { self.run::<true>() }
+    }
+}
+
+struct SumOfPowers<'a, F> {
+    row: &'a [F],
+    scale: F,
+    shift: F,
+    beta: F,
+}
+
+impl<F: Real> SumOfPowers<'_, F> {
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) -> F {
+        // The difference first: it is exact near the largest, and nothing overflows at a large β.
+        sum_of_terms(self.row, |value| (self.beta * (self.scale * value - self.shift)).exp_of_nonpositive::<FUSED>())
+    }
+}
+
+impl<F: Real> WithSimd for SumOfPowers<'_, F> {
     type Output = F;
 
     #[inline(always)]

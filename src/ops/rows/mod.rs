@@ -14,7 +14,7 @@ mod others;
 pub(crate) use class_losses::{slopes_of_losses, sum_of_losses};
 pub(crate) use codes::{of_codes, round_to_codes};
 pub(crate) use columns::{add_exp, raise, scaled_exp_down, weighted_sum_of_exp};
-pub(crate) use exponentials::{exp_weighted_sum, scaled_exp, scaled_exp_of, sum_of_exp};
+pub(crate) use exponentials::{exp_weighted_sum, scaled_exp, scaled_exp_of, sum_of_exp, sum_of_powers};
 pub(crate) use mixture::{mix_centres, unmix_centres};
 pub(crate) use nearest::keep_largest;
 pub(crate) use others::{apply_into, subtract_slopes};
