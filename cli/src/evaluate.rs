@@ -1,11 +1,12 @@
 //! `arcos evaluate`
 
+use super::calibration::AtTemperature;
 use super::data_args::read_labels;
 use super::failure::Failure;
 use super::measured_rows::MeasuredRows;
 use super::photographs_of_rows::photographs_of_rows;
 use super::table::figure;
-use super::{open_set, outputs, print};
+use super::{calibration, open_set, outputs, print};
 use arcos::data::{
     Dataset, Features, Label, Labels, Matrix, PhotographRows, file_of, read_features, read_matrix, read_pairs,
 };
@@ -22,12 +23,15 @@ use std::path::{Path, PathBuf};
 
 /// What --out leaves.
 const REPORT: &str = "evaluation.json";
-const FIGURE: &str = "open_set.png";
+const OPEN_SET: &str = "open_set.png";
+const RELIABILITY: &str = "reliability.png";
+const FILES: [&str; 3] = [REPORT, OPEN_SET, RELIABILITY];
 
 /// Arguments of `arcos evaluate`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Without --open-set: loss and accuracy of the head on classes that it was trained on. With it: how well rows of one class find each other, \
+Without --open-set: loss and accuracy of the head on classes that it was trained on, and whether its probabilities mean what they say: NLL, Brier score and expected \
+calibration error of the softmax of its logits as they are and, where the run had validation rows, at the temperature that was fitted on them. With it: how well rows of one class find each other, \
 whatever the classes, by the cosine similarity of their embeddings. Recall@k, MAP@R, R-precision: each row among all others. NMI: k-means. \
 AUC, EER, TAR at FAR: all pairs of rows, and --pairs with the ten folds of LFW. Identification: the first row of each class is the \
 gallery, with --distractors, and the others are looked up in it; by --distractors alone as in MegaFace, too.
@@ -78,7 +82,7 @@ pub(super) struct Args {
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
-    /// Leave evaluation.json here and, of an open set, open_set.png
+    /// Leave evaluation.json and reliability.png here; of an open set evaluation.json and open_set.png
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -101,7 +105,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         labels.check_strays().map_err(|error| error.in_file(path))?;
     }
     if let Some(directory) = &args.out {
-        let files = [REPORT, FIGURE].map(|name| directory.join(name));
+        let files = FILES.map(|name| directory.join(name));
         outputs::refuse_inputs(&files, &inputs(args))?;
         outputs::refuse_others(&files[0], &["head", "rows"], &files)?;
         outputs::check_places(directory, &files)?;
@@ -117,26 +121,37 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 struct Report {
     json: Value,
     text: String,
-    /// Of an open set, under this title.
-    figure: Option<(String, OpenSet)>,
+    title: String,
+    figure: Figure,
+}
+
+/// What is drawn.
+enum Figure {
+    OpenSet(Box<OpenSet>),
+    Reliability(Vec<AtTemperature>),
 }
 
 impl Report {
     /// Writes all that there is, or nothing; no figure of an earlier evaluation stays beside it.
     fn leave(&self, directory: &Path) -> Result<()> {
-        let [report, figure] = [REPORT, FIGURE].map(|name| directory.join(name));
+        let [report, open_set, reliability] = FILES.map(|name| directory.join(name));
         let mut places = NewPlaces::default();
         places.directory(directory)?;
-        places.file(report.clone());
-        places.file(figure.clone());
+        [&report, &open_set, &reliability].into_iter().for_each(|file| places.file(file.clone()));
         let write_all = || {
             atomic_file::write(&report, |file| {
                 serde_json::to_writer_pretty(&mut *file, &self.json)?;
                 writeln!(file)
             })?;
             match &self.figure {
-                Some((title, measures)) => open_set::draw_one(&figure, title, measures),
-                None => outputs::remove(&figure),
+                Figure::OpenSet(measures) => {
+                    open_set::draw_one(&open_set, &self.title, measures)?;
+                    outputs::remove(&reliability)
+                }
+                Figure::Reliability(measured) => {
+                    calibration::draw(&reliability, &self.title, measured)?;
+                    outputs::remove(&open_set)
+                }
             }
         };
         write_all().inspect_err(|_| places.remove())
@@ -202,30 +217,32 @@ fn path_of_rows(args: &Args) -> &Path {
 /// Figures of the head.
 fn closed_set(model: &Model, features: Features, rows: &MeasuredRows) -> Result<Report> {
     let data = Dataset::labelled(features, rows.labels.clone(), rows.class_table.clone());
-    let evaluation = data.and_then(|data| model.evaluate(&data)).map_err(|error| match error {
+    let evaluation = data.and_then(|data| Ok((model.evaluate(&data)?, calibration::measure(model, &data)?)));
+    let evaluation = evaluation.map_err(|error| match error {
         Error::Label { row, label, expected } => {
             let advice = "--open-set measures embeddings of other classes, --classes leaves rows out";
             Error::Label { row, label, expected: format!("{expected}; {advice}") }
         }
         other => other,
     });
-    let evaluation = evaluation.map_err(|error| rows.located(error, model.head_input()))?;
+    let (evaluation, measured) = evaluation.map_err(|error| rows.located(error, model.head_input()))?;
     let json = json!({
         "head": model.head.name(),
         "rows": evaluation.rows,
         "loss": evaluation.loss,
         "accuracy": evaluation.accuracy,
         "top5_accuracy": evaluation.top5_accuracy,
+        "calibration": calibration::json(&measured),
     });
+    let title = format!("{}, {}", model.head.name(), counted(evaluation.rows, "row"));
     let text = format!(
-        "{}, {}: loss {}  accuracy {:.4}  top-5 {:.4}",
-        model.head.name(),
-        counted(evaluation.rows, "row"),
+        "{title}: loss {}  accuracy {:.4}  top-5 {:.4}\n{}",
         figure(evaluation.loss),
         evaluation.accuracy,
-        evaluation.top5_accuracy
+        evaluation.top5_accuracy,
+        calibration::text(&measured)
     );
-    Ok(Report { json, text, figure: None })
+    Ok(Report { json, text, title, figure: Figure::Reliability(measured) })
 }
 
 /// Embeddings of features and, where there are some, of distractors.
@@ -276,7 +293,7 @@ fn measured<F: Real>(
     let mut json = open_set::json(&measures);
     json["dimension"] = embeddings.ncols().into();
     json["head"] = model.map(|model| model.head.name()).into();
-    Ok(Report { json, text: open_set::text(&measures), figure: Some((title, measures)) })
+    Ok(Report { json, text: open_set::text(&measures), title, figure: Figure::OpenSet(Box::new(measures)) })
 }
 
 /// `A..B`, either of which may be left out.

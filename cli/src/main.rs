@@ -2,6 +2,7 @@
 
 mod baselines;
 mod bench;
+mod calibration;
 mod canvas;
 mod checkpoint_every;
 mod class_report;

@@ -25,6 +25,8 @@ pub(super) enum X {
     Angle,
     /// Nearest rows, or rows of a gallery, from 0, both axes linear.
     Rank,
+    /// Probabilities from 0 to 1, both axes linear.
+    Confidence,
     /// False accept rates, logarithmic; the other axis linear.
     FalseAcceptRate,
     /// Numbers of classes, both axes logarithmic.
@@ -38,6 +40,7 @@ impl X {
             Self::Iterations => "iteration",
             Self::Angle => "angle, degrees",
             Self::Rank => "rank",
+            Self::Confidence => "confidence",
             Self::FalseAcceptRate => "false accept rate",
             Self::Classes => "classes",
         }
@@ -48,7 +51,7 @@ impl X {
     }
 
     fn begins_at_0(self) -> bool {
-        matches!(self, Self::Epochs | Self::Iterations | Self::Rank)
+        matches!(self, Self::Epochs | Self::Iterations | Self::Rank | Self::Confidence)
     }
 
     /// Whether the first values may be left out to make room for the rest.
@@ -154,6 +157,7 @@ fn draw_panel(area: &Area, panel: &Panel, style: &dyn Fn(&str) -> Line) -> DrawR
     let power = |exponent: &f64| if whole(exponent) { short(10f64.powf(*exponent)) } else { String::new() };
     let x_format = |x: &f64| match panel.x {
         x_axis if x_axis.is_logarithmic() => power(x),
+        X::Confidence => format!("{x:.1}"),
         _ if whole(x) => format!("{x}"),
         _ => String::new(),
     };

@@ -1,5 +1,6 @@
 //! `arcos train`
 
+use super::calibration::of_temperature;
 use super::checkpoint_every::{CheckpointEvery, SinceCheckpoint};
 use super::data_args::{Data, DataArgs};
 use super::failure::Failure;
@@ -211,7 +212,7 @@ fn train(trainer: Trainer, unseen: Option<Dataset>, record: &RunRecord, out: &Pa
     Ok(())
 }
 
-/// Says which epoch is the run's result, where validation rows say so.
+/// Says which epoch is the run's result and at which temperature, where validation rows say so.
 fn tell_best(trainer: &Trainer) {
     let history = trainer.history();
     let Some(best) = best_epoch(history) else { return };
@@ -226,6 +227,12 @@ fn tell_best(trainer: &Trainer) {
         figures("validation", record.validation_loss, record.validation_accuracy),
         figures("test", record.test_loss, record.test_accuracy)
     ));
+    if let Some(temperature) = trainer.best_model().temperature {
+        tell(format_args!(
+            "its probabilities are those at {}, the temperature at which the validation rows' labels are likeliest",
+            of_temperature(temperature)
+        ));
+    }
 }
 
 /// Runs all epochs that are left, reports each under `name`, and leaves the run in `out`.
@@ -309,7 +316,21 @@ fn run_epochs(
         report.remark(&format!("no epoch of the last {patience} was better on the validation rows: training stops"));
     }
     report.finish();
-    Ok(())
+    // All is saved, so that a signal may end the program from here on.
+    drop(training);
+    fit_temperature(trainer, directory)
+}
+
+/// Fits the temperature of a run that is done, where it has validation rows, and leaves it in the last checkpoint.
+fn fit_temperature(trainer: &mut Trainer, directory: &mut RunDirectory) -> Result<()> {
+    let before = trainer.best_model().temperature;
+    match trainer.fit_temperature() {
+        Err(error @ Error::NotDefined { .. }) => {
+            complain(format_args!("{error}: probabilities are those of the logits as they are"));
+        }
+        fitted => drop(fitted?),
+    }
+    if trainer.best_model().temperature != before { directory.save(trainer.checkpoint()) } else { Ok(()) }
 }
 
 /// Ends the program after a signal, once a checkpoint is written.

@@ -1,5 +1,6 @@
 //! The program as a user meets it: training, resuming, comparing, measuring; files, messages, exit codes.
 
+mod calibration;
 #[cfg(target_os = "linux")]
 mod changing_files;
 mod class_labels;

@@ -206,7 +206,7 @@ fn files_that_no_command_left_are_not_written_over() {
     let commands = [&train[..], &evaluate, &grad("l2-softmax"), &bench];
     for (command, names) in commands.into_iter().zip([
         &["run.json", "history.csv", "target_angles.csv", "open_set.png", "checkpoints/epoch-0001.safetensors"][..],
-        &["evaluation.json", "open_set.png"],
+        &["evaluation.json", "open_set.png", "reliability.png"],
         &["gradients.json", "loss.npy", "d_features.npy", "d_alpha.npy"],
         &["features.npy", "labels.npy"],
     ]) {
