@@ -8,7 +8,8 @@ use super::run_record::MadeBy;
 use arcos::data::without_byte_order_mark;
 use arcos::files::NewPlaces;
 use arcos::files::directory_lock::lock;
-use arcos::{Error, Result, files::atomic_file};
+use arcos::files::{atomic_file, regular_file};
+use arcos::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -41,10 +42,7 @@ struct HeadRun {
 impl Manifest {
     fn read(out: &Path) -> Result<Option<Self>> {
         let path = out.join(MANIFEST);
-        let text = match fs::read(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            text => text.map_err(|error| Error::io("read", &path, error))?,
-        };
+        let Some(text) = regular_file::read_if_there(&path)? else { return Ok(None) };
         let wrong = |found: String| Error::File {
             path: path.clone(),
             found,

@@ -2,6 +2,7 @@
 
 use arcos::data::without_byte_order_mark;
 use arcos::files::atomic_file::{check_replaceable, directory_of, remove_left_over};
+use arcos::files::regular_file;
 use arcos::{Error, Result};
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -89,8 +90,7 @@ pub(super) fn remove(file: &Path) -> Result<()> {
 /// # Errors
 /// [`Error::File`]; [`Error::Io`] for a record that cannot be read.
 pub(super) fn refuse_others(record: &Path, keys: &[&str], files: &[PathBuf]) -> Result<()> {
-    let text = if record.is_file() { fs::read(record) } else { Ok(Vec::new()) };
-    let text = text.map_err(|error| Error::io("read", record, error))?;
+    let text = if record.is_file() { regular_file::read(record)? } else { Vec::new() };
     let found: serde_json::Value = serde_json::from_slice(without_byte_order_mark(&text)).unwrap_or_default();
     if keys.iter().all(|key| found.get(key).is_some()) {
         return Ok(());

@@ -4,11 +4,11 @@ use super::checkpoint_every::CheckpointEvery;
 use super::data_args::DataArgs;
 use super::validation_args::ValidationArgs;
 use arcos::data::without_byte_order_mark;
-use arcos::{Error, Result, files::atomic_file};
+use arcos::files::{atomic_file, regular_file};
+use arcos::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
-use std::{fs, io};
 
 /// Where the data of a run are, and what becomes of its checkpoints.
 #[derive(Clone, Serialize, Deserialize)]
@@ -59,10 +59,7 @@ impl RunRecord {
     /// That of the run in `directory`; runs from before there were such records have none.
     pub fn read(directory: &Path) -> Result<Option<Self>> {
         let path = directory.join(Self::FILE);
-        let text = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            read => read.map_err(|error| Error::io("read", &path, error))?,
-        };
+        let Some(text) = regular_file::read_if_there(&path)? else { return Ok(None) };
         let record = serde_json::from_slice(without_byte_order_mark(&text));
         record.map(Some).map_err(|error| Error::File {
             path,

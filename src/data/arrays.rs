@@ -4,7 +4,7 @@ use super::element::Wanted;
 use super::{Labels, npy_header, read_text};
 use crate::ops::IGNORE_LABEL;
 use crate::wording::{counted, number};
-use crate::{Error, Result};
+use crate::{Error, Result, files::regular_file};
 use ndarray::{Array1, Array2, ArrayD, ArrayView1, Axis};
 use ndarray_npy::{ReadNpyError, ReadNpyExt, ReadableElement};
 use std::fs::File;
@@ -234,8 +234,16 @@ impl From<ReadNpyError> for Failure {
 fn read<A: ReadableElement>(path: &Path) -> Result<ArrayD<A>, Failure> {
     match archive_and_name(path) {
         Some((archive, name)) => read_from_archive(&archive, name.as_deref()),
-        None => read_array(BufReader::new(File::open(path).map_err(Failure::Io)?)),
+        None => read_array(BufReader::new(open(path)?)),
     }
+}
+
+fn open(path: &Path) -> Result<File, Failure> {
+    regular_file::open(path).map_err(|error| match error {
+        Error::Io { cause, .. } => Failure::Io(cause),
+        Error::File { found, .. } => Failure::Other(found),
+        other => Failure::Other(other.to_string()),
+    })
 }
 
 /// Reads an array once its header has been looked at.
@@ -268,7 +276,7 @@ fn archive_and_name(path: &Path) -> Option<(PathBuf, Option<String>)> {
 
 fn read_from_archive<A: ReadableElement>(archive: &Path, name: Option<&str>) -> Result<ArrayD<A>, Failure> {
     let no_archive = |error: ZipError| Failure::Other(format!("is no .npz archive ({error})"));
-    let file = BufReader::new(File::open(archive).map_err(Failure::Io)?);
+    let file = BufReader::new(open(archive)?);
     let mut reader = ZipArchive::new(file).map_err(no_archive)?;
     let names: Vec<String> = reader.file_names().map(|name| name.strip_suffix(".npy").unwrap_or(name).into()).collect();
     let name = match (name, &names[..]) {

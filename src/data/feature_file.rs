@@ -3,7 +3,7 @@
 
 use super::features::ROWS_AT_A_TIME;
 use super::npy_header;
-use crate::{Error, Result};
+use crate::{Error, Result, files::regular_file};
 use crc32c::{crc32c, crc32c_append};
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
@@ -46,11 +46,7 @@ impl Stamp {
 impl FeatureFile {
     /// The file as a matrix, if it is f32 in C order and of this machine's endianness.
     pub fn open(path: &Path) -> Option<Self> {
-        let file = File::open(path).ok()?;
-        // What is read from a pipe is gone.
-        if !file.metadata().ok()?.is_file() {
-            return None;
-        }
+        let file = regular_file::open(path).ok()?;
         let stamp = Stamp::of(&file).ok()?;
         let mut start = Vec::new();
         (&file).take(npy_header::START as u64).read_to_end(&mut start).ok()?;

@@ -1,15 +1,14 @@
 //! Text files.
 
-use crate::{Error, Result};
-use std::fs;
+use crate::{Error, Result, files::regular_file};
 use std::path::Path;
 
 /// Reads a text file. A byte order mark before UTF-8, which spreadsheets and editors on Windows leave, is passed over.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::File`] for a file that is no UTF-8.
+/// [`Error::Io`]; [`Error::File`] for what is no regular file, and for a file that is no UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
+    let bytes = regular_file::read(path)?;
     let wrong = |found: String| Error::File { path: path.into(), found, expected: "text in UTF-8".into() };
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err(wrong("begins as text in UTF-16 does".into()));

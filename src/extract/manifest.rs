@@ -2,12 +2,12 @@
 
 use crate::data::image::Preprocessing;
 use crate::data::{ImageSet, Split, without_byte_order_mark};
-use crate::{Error, Result, files::atomic_file};
+use crate::files::{atomic_file, regular_file};
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 /// The version of the format, and of what is done to pixels: files of another are refused, shards of another not taken up.
 pub(super) const FORMAT: &str = "arcos features 2";
@@ -108,10 +108,7 @@ impl Manifest {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn read_file(path: &Path) -> Result<Option<Self>> {
-        let bytes = match fs::read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            bytes => bytes.map_err(|error| Error::io("read", path, error))?,
-        };
+        let Some(bytes) = regular_file::read_if_there(path)? else { return Ok(None) };
         let unusable = |found: String| Error::File { path: path.into(), found, expected: FORMAT.into() };
         let manifest: Self =
             serde_json::from_slice(without_byte_order_mark(&bytes)).map_err(|error| unusable(error.to_string()))?;

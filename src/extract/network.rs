@@ -5,9 +5,8 @@ use super::onnx_file::{choose_output, hash};
 use super::options::{Options, check_batch_size};
 use crate::data::image::Layout;
 use crate::wording::{counted, number};
-use crate::{Error, Result};
+use crate::{Error, Result, files::regular_file};
 use ndarray::{Array2, Array3, ArrayView4, Axis, s};
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -72,7 +71,7 @@ impl Network {
         let unusable =
             |found: String, expected: &str| Error::File { path: path.into(), found, expected: expected.into() };
         let not_onnx = |error: TractError| unusable(format!("cannot be loaded: {error:#}"), "an ONNX network");
-        let bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
+        let bytes = regular_file::read(path)?;
         // Exporters note the shapes that they saw, for a batch of one mostly.
         let onnx = tract_onnx::onnx().with_ignore_value_info(true).with_ignore_output_shapes(true);
         let mut proto = onnx.proto_model_for_read(&mut bytes.as_slice()).map_err(not_onnx)?;

@@ -1,9 +1,8 @@
 //! What is looked at in an ONNX file before the runtime sees it: its hash, files with weights beside it, its outputs.
 
 use super::manifest::sha256;
-use crate::{Error, Result};
+use crate::{Error, Result, files::regular_file};
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Component, Path};
 use tract_onnx::pb::{GraphProto, ModelProto, TensorProto, ValueInfoProto};
 
@@ -28,19 +27,17 @@ fn collect_tensors<'a>(graph: &'a GraphProto, tensors: &mut Vec<&'a TensorProto>
 
 /// A file with weights of the network `path`.
 fn read_weights(path: &Path, location: &str) -> Result<Vec<u8>> {
-    let weights = path.with_file_name(location);
-    let failed = |error| Error::io("read", &weights, error);
     let is_beside =
         Path::new(location).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    // A network from somewhere else is not to say which file of this machine is read, be it a device without end.
-    if !is_beside || !fs::metadata(&weights).map_err(failed)?.is_file() {
+    // A network from somewhere else is not to say which file of this machine is read.
+    if !is_beside {
         return Err(Error::File {
             path: path.into(),
             found: format!("keeps weights in {location:?}"),
             expected: "files in its own directory".into(),
         });
     }
-    fs::read(&weights).map_err(failed)
+    regular_file::read(&path.with_file_name(location))
 }
 
 /// Makes `chosen`, any tensor that the graph computes, its only output, or the first of its outputs where none is chosen: what

@@ -5,12 +5,12 @@ use super::options::Event;
 use super::plan::Shard;
 use crate::data::LabelledImage;
 use crate::data::image::{Preprocessing, to_unit_range};
-use crate::{Error, Result, files::atomic_file};
+use crate::files::{atomic_file, regular_file};
+use crate::{Error, Result};
 use ndarray::{Array1, Array2, Array4, ArrayView3, ArrayView4, Axis, s};
 use ndarray_npy::{NpzReader, NpzWriter};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
@@ -152,7 +152,7 @@ impl ShardFeatures {
 
     /// What [`write`](Self::write) wrote, if it is there and whole.
     pub fn read(path: &Path) -> Option<Self> {
-        let mut reader = NpzReader::new(BufReader::new(File::open(path).ok()?)).ok()?;
+        let mut reader = NpzReader::new(BufReader::new(regular_file::open(path).ok()?)).ok()?;
         let features: Array2<f32> = reader.by_name("features").ok()?;
         let kept: Array1<i64> = reader.by_name("kept").ok()?;
         let kept = kept.iter().map(|&position| usize::try_from(position).ok()).collect::<Option<_>>()?;

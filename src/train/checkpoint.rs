@@ -13,6 +13,7 @@ use super::tensor_file::{self, Tensor, checksum};
 use super::{EpochRecord, Model, PausedEpoch, RunPosition, StoredHead, TrainConfig, TrainedEmbedder, best_epoch};
 use crate::data::{ClassTable, Dataset, without_byte_order_mark};
 use crate::files::atomic_file::{Written, directory_of, flush_directory};
+use crate::files::regular_file;
 use crate::heads::State;
 use crate::metrics::temperature::check_temperature;
 use crate::ops::l2_normalize::check_finite;
@@ -23,7 +24,6 @@ use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 /// A run at the end of an epoch, or paused inside one.
@@ -163,7 +163,7 @@ impl<H: StoredHead> Checkpoint<H> {
     /// [`Error::Io`], [`Error::File`]; [`Error::InFile`] of an [`Error::Checkpoint`] where the parts do not fit together.
     pub fn load(path: &Path) -> Result<Self> {
         let json = path.with_extension("json");
-        let text = fs::read(&json).map_err(|error| Error::io("read", &json, error))?;
+        let text = regular_file::read(&json)?;
         let refused =
             |found: String, expected: &str| Error::File { path: json.clone(), found, expected: expected.into() };
         let mut description: Description<H> = serde_json::from_slice(without_byte_order_mark(&text))

@@ -3,13 +3,14 @@
 //! Both grow by an epoch at a time, as `history.csv` does. Rows of an epoch that a run did not come to save are dropped when it goes on.
 
 use super::history::{EpochRecord, HISTORY, columns, read_rows, write_history};
+use crate::files::{atomic_file, regular_file};
 use crate::heads::BatchStatistics;
 use crate::metrics::angles::AngleHistogram;
-use crate::{Error, Result, files::atomic_file};
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::Path;
 
 /// An epoch, step by step.
@@ -90,7 +91,7 @@ pub(super) fn truncate(directory: &Path, history: &[EpochRecord]) -> Result<BTre
     }
     let mut lost = BTreeSet::new();
     for path in [STEPS, ANGLES].map(|name| directory.join(name)) {
-        let bytes = read_if_there(&path)?;
+        let bytes = regular_file::read_if_there(&path)?.unwrap_or_default();
         let (kept, rows) = rows_of(&String::from_utf8_lossy(&bytes), history.len());
         if kept.len() < bytes.len() {
             atomic_file::write(&path, |file| file.write_all(kept.as_bytes()))?;
@@ -102,16 +103,9 @@ pub(super) fn truncate(directory: &Path, history: &[EpochRecord]) -> Result<BTre
     Ok(lost)
 }
 
-fn read_if_there(path: &Path) -> Result<Vec<u8>> {
-    match fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        bytes => bytes.map_err(|error| Error::io("read", path, error)),
-    }
-}
-
 /// Refuses a log that does not begin as those of runs do, nor as a power cut leaves them: with less, or with zeros.
 fn refuse_others(path: &Path, beginning: &str) -> Result<()> {
-    let bytes = read_if_there(path)?;
+    let bytes = regular_file::read_if_there(path)?.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let first = text.trim_start_matches('\u{feff}').lines().next().unwrap_or_default();
     match first.contains('\0') || first.starts_with(beginning) || beginning.starts_with(first) {

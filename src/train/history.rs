@@ -1,10 +1,9 @@
 //! What is known of each epoch, and its file `history.csv`.
 
-use crate::files::atomic_file;
+use crate::files::{atomic_file, regular_file};
 use crate::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::fs;
 use std::path::Path;
 
 pub(super) const HISTORY: &str = "history.csv";
@@ -109,7 +108,7 @@ pub fn read_history(path: &Path) -> Result<Vec<EpochRecord>> {
 
 /// The rows of a CSV file with a header.
 pub(super) fn read_rows<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    let bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
+    let bytes = regular_file::read(path)?;
     let rows = csv::Reader::from_reader(&bytes[..]).into_deserialize().collect::<csv::Result<_>>();
     rows.map_err(|error| Error::File {
         path: path.into(),

@@ -2,14 +2,13 @@
 
 use super::checksum::little_endian;
 use crate::wording::counted;
-use crate::{Error, Result};
+use crate::{Error, Result, files::regular_file};
 use crc32c::crc32c_append;
 use ndarray::{Array, ArrayD, Dimension};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo, TensorView};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -60,7 +59,7 @@ pub(super) fn checksum(tensors: &BTreeMap<String, Tensor>) -> u32 {
 /// # Errors
 /// [`Error::Io`]; [`Error::File`] for what is no safetensors file, and for tensors that are not of f32.
 pub(super) fn read(path: &Path) -> Result<Tensors> {
-    let bytes = fs::read(path).map_err(|error| Error::io("read", path, error))?;
+    let bytes = regular_file::read(path)?;
     let unusable =
         |found: String| Error::File { path: path.into(), found, expected: "the tensors of a checkpoint".into() };
     check_offsets(&bytes).map_err(unusable)?;

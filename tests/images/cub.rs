@@ -153,3 +153,16 @@ fn boxes_may_be_empty_and_their_file_may_be_missing() {
 fn a_list_of_no_images_is_refused() {
     assert!(error_with("images.txt", Some("\n")).to_string().contains("lists no image"));
 }
+
+#[cfg(unix)]
+#[test]
+fn a_list_that_is_no_regular_file_is_refused_at_once() {
+    for list in cub::LISTS {
+        let directory = data_set();
+        let path = directory.path().join(list);
+        fs::remove_file(&path).expect("there");
+        std::os::unix::fs::symlink("/dev/zero", &path).expect("writable");
+        let message = cub::read(directory.path()).expect_err(list).to_string();
+        assert!(message.ends_with(&format!("{list}: is no regular file; expected a regular file")), "{message}");
+    }
+}

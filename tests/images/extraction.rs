@@ -285,14 +285,17 @@ fn what_is_no_file_is_a_bad_image_and_nothing_waits_for_it() {
     place.set.images[0].path = name.into();
     // A pipe would do as well, but for the process that makes it, which inherits other tests' locks.
     let socket = std::os::unix::net::UnixListener::bind(&path).expect("a short path");
-    for link_to in [None, Some("/dev/zero"), Some(".")] {
+    for (link_to, found) in
+        [(None, "no regular file"), (Some("/dev/zero"), "no regular file"), (Some("."), "a directory")]
+    {
         if let Some(target) = link_to {
             fs::remove_file(&path).expect("there");
             std::os::unix::fs::symlink(target, &path).expect("writable");
         }
         let error = place.extract(&options()).expect_err("no photograph");
         assert!(matches!(error, Error::BadImage { .. }), "{error}");
-        assert!(error.to_string().contains("none.jpg: it is no regular file; expected a whole JPEG"), "{error}");
+        let expected = format!("none.jpg: it is {found}; expected a whole JPEG");
+        assert!(error.to_string().contains(&expected), "{error}");
         let manifest = place.extract(&Options { skip_bad: true, ..options() }).expect("the others");
         assert_eq!(manifest.splits["train"].skipped, [name]);
     }

@@ -148,6 +148,19 @@ fn weights_are_read_from_beside_the_network_alone() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_refused_at_once() {
+    let message = load(Path::new("/dev/zero")).expect_err("no file").to_string();
+    assert!(message.ends_with("/dev/zero: is no regular file; expected a regular file"), "{message}");
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let network = directory.path().join("network.onnx");
+    fs::copy(data_file("networks/weights_apart.onnx"), &network).expect("writable");
+    std::os::unix::fs::symlink("/dev/zero", directory.path().join("weights_apart.bin")).expect("writable");
+    let message = load(&network).expect_err("no weights").to_string();
+    assert!(message.ends_with("weights_apart.bin: is no regular file; expected a regular file"), "{message}");
+}
+
 #[test]
 fn damaged_networks_are_errors() {
     let directory = tempfile::tempdir().expect("temporary directory");

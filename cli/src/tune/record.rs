@@ -2,12 +2,12 @@
 
 use super::space::Candidate;
 use arcos::data::{Dataset, without_byte_order_mark};
+use arcos::files::{atomic_file, regular_file};
 use arcos::train::{DataChecksum, Search, Trial};
-use arcos::{Error, Result, files::atomic_file};
+use arcos::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use std::{fs, io};
 
 /// The version of the format; files of another are refused.
 const FORMAT: &str = "arcos search 1";
@@ -70,16 +70,15 @@ impl Record {
             found: found.into(),
             expected: expected.into(),
         };
-        match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !goes_on => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        match regular_file::read_if_there(&path)? {
+            None if !goes_on => {}
+            None => {
                 return Err(refused("is not there", "that of a search to go on with; without --resume one begins"));
             }
-            Err(error) => return Err(Error::io("read", &path, error)),
-            Ok(_) if !goes_on => {
+            Some(_) if !goes_on => {
                 return Err(refused("is of an earlier search", "--resume to go on with it, or another --out"));
             }
-            Ok(text) => {
+            Some(text) => {
                 let known: Stored = serde_json::from_slice(without_byte_order_mark(&text))
                     .map_err(|error| refused(&error.to_string(), "what `arcos tune` left there"))?;
                 let same =

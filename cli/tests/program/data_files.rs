@@ -276,3 +276,57 @@ fn features_and_labels_that_do_not_belong_together() {
     assert_eq!(with(f32::NAN), "features[0, 1] is NaN; expected a finite number");
     assert_eq!(with(f32::INFINITY), "features[0, 1] is inf; expected a finite number");
 }
+
+/// A device without end, and a socket: a pipe would do as well, but for the process that makes it, which inherits other tests' locks.
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_refused_at_once() {
+    use super::command::stdout;
+    use std::os::unix::fs::symlink;
+    let directory = with_data();
+    let at = |name: &str| directory.path().join(name);
+    let train = ["train", "--head", "softmax", "--data", "data", "--epochs", "1"];
+    stdout(&arcos(directory.path(), &train));
+    let _socket = std::os::unix::net::UnixListener::bind(at("socket")).expect("a short path");
+    for (name, target) in
+        [("zero", "/dev/zero"), ("of.npy", "/dev/zero"), ("of.npz", "/dev/zero"), ("of.txt", "socket")]
+    {
+        symlink(target, at(name)).expect("writable");
+    }
+    let says = |arguments: &[&str], file: &str| {
+        let message = complaint(&arcos(directory.path(), arguments), 1);
+        let expected = format!("{file}: is no regular file; expected ");
+        assert!(message.contains(&expected), "{arguments:?}: {message}");
+    };
+    let (features, labels) = ("data/test_features.npy", "data/test_labels.npy");
+    for file in ["zero", "socket", "of.npy", "of.npz", "of.txt"] {
+        says(&["predict", "--features", file], file);
+        says(&["embed", "--features", file, "--out", "e.npy"], file);
+        says(&["evaluate", "--features", file, "--labels", labels], file);
+        says(&["evaluate", "--features", features, "--labels", file], file);
+        says(&["evaluate", "--embeddings", features, "--pairs", file], file);
+        says(&[&train[..], &["--out", "other", "--class-names", file]].concat(), file);
+        says(&[&train[..], &["--out", "other", "--sample-weights", file]].concat(), file);
+        says(
+            &["grad", "--head", "softmax", "--features", file, "--weights", file, "--labels", file, "--out", "g"],
+            file,
+        );
+    }
+    for file in ["of.txt", "of.npz"] {
+        let pairs = ["evaluate", "--embeddings", features, "--pairs", "p.txt", "--manifest", file];
+        fs::write(at("p.txt"), "a b 1\n").expect("writable");
+        says(&pairs, file);
+    }
+    // Files of a run, and those of data.
+    for (file, arguments) in [
+        ("arcos-run/checkpoints/epoch-0001.safetensors", &["predict", "--features", features][..]),
+        ("arcos-run/checkpoints/epoch-0001.json", &["predict", "--features", features]),
+        ("arcos-run/run.json", &["train", "--resume", "--epochs", "2"]),
+        ("data/train_labels.npy", &["compare", "--data", "data", "--epochs", "1"]),
+    ] {
+        fs::rename(at(file), at("kept")).expect("there");
+        symlink("/dev/zero", at(file)).expect("writable");
+        says(arguments, file);
+        fs::rename(at("kept"), at(file)).expect("there");
+    }
+}

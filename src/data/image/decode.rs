@@ -1,13 +1,12 @@
 //! From a file to pixels.
 
 use super::jpeg;
-use crate::{Error, Result};
+use crate::{Error, Result, files::regular_file};
 use image::codecs::bmp::BmpDecoder;
 use image::metadata::Orientation;
 use image::{
     DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, ImageResult, Limits, Luma, Rgb, RgbImage,
 };
-use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
@@ -16,17 +15,15 @@ use std::path::Path;
 /// # Errors
 /// [`Error::Io`]; [`Error::BadImage`] for what is no regular file, and for a file that is no such image, or not a whole one.
 pub fn decode(path: &Path) -> Result<RgbImage> {
-    let failed = |error| Error::io("read", path, error);
     let bad = |found: String| {
         let expected = "a whole JPEG, PNG, WebP, BMP, TIFF or GIF image".into();
         Error::BadImage { path: path.into(), found, expected }
     };
-    // Whoever opens a pipe waits for its other end, and a device may go on for ever.
-    if !fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(bad("it is no regular file".into()));
+    match regular_file::read(path) {
+        Ok(bytes) => from_bytes(&bytes).map_err(bad),
+        Err(Error::File { found, .. }) => Err(bad(format!("it {found}"))),
+        Err(error) => Err(error),
     }
-    let bytes = fs::read(path).map_err(failed)?;
-    from_bytes(&bytes).map_err(bad)
 }
 
 fn from_bytes(bytes: &[u8]) -> Result<RgbImage, String> {
