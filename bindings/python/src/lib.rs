@@ -1,16 +1,20 @@
-//! Python bindings of arcos: heads, the streaming kernel, optimizers and measures on NumPy arrays.
+//! Python bindings of arcos: heads, the streaming kernel, optimizers, the trainer and measures on NumPy arrays.
 //!
 //! Arrays that are aligned and of the right type are read where they are, class vectors are stepped where they are, and the interpreter's lock
 //! is free meanwhile. What is wrong is a `ValueError` or `TypeError` with the library's message.
 
 mod arrays;
+mod dataset;
 mod head;
 mod metrics;
+mod model;
 mod objective;
 mod optimizer;
 mod parameters;
+mod settings;
 mod step;
 mod streaming;
+mod trainer;
 
 use arcos::Error;
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -27,6 +31,8 @@ mod _arcos {
         pair_scores, retrieval, roc,
     };
     #[pymodule_export]
+    use super::model::Model;
+    #[pymodule_export]
     use super::optimizer::{AdamW, Optimizer, RmsProp, Sgd};
     #[pymodule_export]
     use super::parameters::glorot_normal;
@@ -34,6 +40,8 @@ mod _arcos {
     use super::step::Step;
     #[pymodule_export]
     use super::streaming::Streaming;
+    #[pymodule_export]
+    use super::trainer::Trainer;
 }
 
 /// The library's error as Python's.

@@ -36,6 +36,11 @@ impl Optimizer {
         Ok(Self { optimizer, memory: Mutex::new(memory) })
     }
 
+    /// The rule and the learning rate, for a trainer that has moments of its own.
+    pub fn rule(&self) -> (optim::Optimizer, f64) {
+        (self.optimizer, lock(&self.memory).learning_rate)
+    }
+
     /// Takes the next step on arrays of these lengths with `step`, which gets the moments, the step's number and the learning rate. Of an error
     /// nothing is remembered.
     pub fn take<F: Number, R>(

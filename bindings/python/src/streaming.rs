@@ -36,16 +36,21 @@ pub struct Streaming {
     pool: Option<ThreadPool>,
 }
 
+/// A precision by its name.
+pub fn precision(name: &str) -> PyResult<Precision> {
+    match name {
+        "full" => Ok(Precision::Full),
+        "mixed" => Ok(Precision::Mixed),
+        _ => Err(PyValueError::new_err(format!("precision is {name}; expected full or mixed"))),
+    }
+}
+
 #[pymethods]
 impl Streaming {
     #[new]
     #[pyo3(signature = (*, workspace = 256 << 20, filter = None, precision = "full", threads = None))]
     fn new(workspace: usize, filter: Option<f64>, precision: &str, threads: Option<usize>) -> PyResult<Self> {
-        let precision = match precision {
-            "full" => Precision::Full,
-            "mixed" => Precision::Mixed,
-            _ => return Err(PyValueError::new_err(format!("precision is {precision}; expected full or mixed"))),
-        };
+        let precision = self::precision(precision)?;
         let filter = filter.map_or(GradientFilter::Off, GradientFilter::Mass);
         let options = StreamingOptions { workspace, filter, precision };
         let single = arcos::streaming::Streaming::new(options).map_err(raise)?;

@@ -27,7 +27,8 @@ def run(page):
 
 
 @pytest.mark.parametrize("page", [PACKAGE / "README.md", ROOT / "README.md"])
-def test_the_python_of_a_page_runs(page):
+def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     run(page)
 
 

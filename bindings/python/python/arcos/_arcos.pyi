@@ -1,7 +1,8 @@
 """The native part of the package `arcos`."""
 
-from collections.abc import Sequence
-from typing import Any, Literal, TypedDict, final, type_check_only
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import Any, Literal, TypeAlias, TypedDict, final, type_check_only
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +14,7 @@ __all__ = [
     "AdamW",
     "Cmc",
     "Head",
+    "Model",
     "Optimizer",
     "RMSprop",
     "Retrieval",
@@ -20,6 +22,7 @@ __all__ = [
     "SGD",
     "Step",
     "Streaming",
+    "Trainer",
     "all_pairs",
     "cmc",
     "cmc_among_distractors",
@@ -236,3 +239,105 @@ def normalized_mutual_information(a: ArrayLike, b: ArrayLike) -> float: ...
 def pair_scores(embeddings: Array, pairs: Sequence[tuple[int, int]]) -> Array: ...
 def retrieval(embeddings: Array, labels: ArrayLike, ks: Sequence[int] = ...) -> Retrieval: ...
 def roc(scores: ArrayLike, same: Sequence[bool]) -> Roc: ...
+
+@type_check_only
+class _EpochRecord(TypedDict):
+    epoch: int
+    learning_rate: float
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    test_loss: float | None
+    test_accuracy: float | None
+    test_top5_accuracy: float | None
+    scale: float
+    target_cosine: float | None
+    target_angle: float | None
+    gradient_norm: float
+    rows_per_second: float
+
+@type_check_only
+class _Evaluation(TypedDict):
+    rows: int
+    loss: float
+    accuracy: float
+    top5_accuracy: float
+
+@type_check_only
+class _Settings(TypedDict, total=False):
+    batch_size: int
+    class_weights: str | ArrayLike | None
+    dimensions: int | None
+    dropout: float | None
+    embed: int | None
+    embed_block: Literal["linear", "e"] | None
+    epochs: int
+    focal: float
+    label_smoothing: float
+    optimizer: Optimizer | None
+    patience: int | None
+    penalties: Sequence[str]
+    precision: Literal["full", "mixed"]
+    ridge: float | None
+    sample_rate: float | None
+    schedule: Literal["constant", "cosine"]
+    seed: int
+    transform: Literal["none", "centre", "standardise", "whiten"] | None
+    warm_up: float
+    z_loss: float
+
+_Path: TypeAlias = str | PathLike[str]
+_Features: TypeAlias = ArrayLike | _Path
+
+@final
+class Model:
+    @staticmethod
+    def load(path: _Path) -> Model: ...
+    @property
+    def head_name(self) -> str: ...
+    @property
+    def classes(self) -> list[int] | list[str]: ...
+    @property
+    def temperature(self) -> float | None: ...
+    @property
+    def parameters(self) -> Parameters: ...
+    def embeddings(self, /, features: _Features) -> NDArray[np.float32]: ...
+    def logits(self, /, features: _Features) -> NDArray[np.float32]: ...
+    def predict(self, /, features: _Features) -> NDArray[Any]: ...
+    def likeliest(self, /, features: _Features, count: int = 1) -> tuple[NDArray[Any], NDArray[np.float64]]: ...
+    def evaluate(self, /, features: _Features, labels: ArrayLike) -> _Evaluation: ...
+
+@final
+class Trainer:
+    def __new__(
+        cls,
+        head: Head,
+        features: _Features,
+        labels: ArrayLike,
+        *,
+        sample_weights: ArrayLike | None = None,
+        validation: float | tuple[_Features, ArrayLike] | None = None,
+        test: tuple[_Features, ArrayLike] | None = None,
+        **settings: Unpack[_Settings],
+    ) -> Self: ...
+    @staticmethod
+    def resume(
+        path: _Path,
+        features: _Features,
+        labels: ArrayLike,
+        *,
+        sample_weights: ArrayLike | None = None,
+        validation: float | tuple[_Features, ArrayLike] | None = None,
+        test: tuple[_Features, ArrayLike] | None = None,
+        epochs: int | None = None,
+        patience: int | None = None,
+    ) -> Trainer: ...
+    def run(self, /, on_epoch: Callable[[_EpochRecord], bool | None] | None = None) -> list[_EpochRecord]: ...
+    @property
+    def history(self) -> list[_EpochRecord]: ...
+    @property
+    def is_done(self) -> bool: ...
+    @property
+    def model(self) -> Model: ...
+    def save(self, /, path: _Path) -> None: ...
