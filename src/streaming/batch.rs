@@ -16,17 +16,17 @@ pub(super) struct Batch<'a, F> {
     /// With which a class's centres are mixed; without one the nearest counts.
     pub centre_temperature: Option<F>,
     /// x̃ (B, D), in row-major order.
-    pub operand: ArrayView2<'a, F>,
+    pub features: ArrayView2<'a, F>,
     pub geometry: Geometry,
     pub loss: Loss,
     /// What is subtracted from every logit.
     pub threshold: F,
     /// What inner products are multiplied by before the bias is added: α. That of cosines is left for later, since it may follow from them.
-    pub factor: F,
+    pub alpha: F,
     /// (C,) where the head has one.
     pub bias: Option<&'a [F]>,
     /// No row of x̃ is longer.
-    pub longest_operand: f64,
+    pub longest_feature: f64,
     /// No element of the bias is larger.
     pub largest_bias: f64,
     /// (column, row) of the labelled rows, by column: the nearest of their class's centres, or the first where they are mixed.
@@ -47,17 +47,17 @@ pub(super) struct Batch<'a, F> {
 impl<F: Real> Batch<'_, F> {
     /// Whether inner products with class vectors of this length, and what is added up for them, can be held.
     pub fn holds_products(&self, longest_vector: f64) -> bool {
-        let bound = self.factor.to_double().max(1.0) * self.longest_operand * longest_vector + self.largest_bias;
+        let bound = self.alpha.to_double().max(1.0) * self.longest_feature * longest_vector + self.largest_bias;
         // Half of what there is: no sum is rounded by as much.
         bound <= F::max_value().to_double() / 2.0
     }
 
     pub fn rows(&self) -> usize {
-        self.operand.nrows()
+        self.features.nrows()
     }
 
     pub fn dimension(&self) -> usize {
-        self.operand.ncols()
+        self.features.ncols()
     }
 
     /// The labelled rows whose column is in `columns`.

@@ -59,7 +59,7 @@ impl<F: Real> Batch<'_, F> {
     /// The inner product of a labelled row with its own class vector, with bias.
     pub fn own_product(&self, labelled: &LabelledRow<F>) -> F {
         let bias = self.bias.map_or(F::zero(), |bias| bias[labelled.class]);
-        self.factor * labelled.product + bias
+        self.alpha * labelled.product + bias
     }
 
     /// Checks that the precision holds class vectors, of which `first_row` is the first and the longest has the length `longest`.
@@ -91,12 +91,12 @@ impl<F: Real> Batch<'_, F> {
     pub fn multiply_scores(&self, operands: &mut Operands, w: ArrayView2<F>, scores: &mut [F]) {
         let Some(mixed) = &self.mixed else {
             let scores = ArrayViewMut2::from_shape((self.rows(), w.nrows()), scores).expect("the size of the block");
-            return F::product(self.factor, self.operand, w.t(), false, scores);
+            return F::product(self.alpha, self.features, w.t(), false, scores);
         };
         let elements = singles(w.to_slice().expect("w̃ is in row-major order"));
         mixed.native.panels_of_transpose(elements, w.ncols(), &mut operands.panels);
-        let factor = self.factor.to_double() as f32;
-        mixed.native.product(factor, &mixed.features.rows, &operands.panels, false, singles_mut(scores));
+        let alpha = self.alpha.to_double() as f32;
+        mixed.native.product(alpha, &mixed.features.rows, &operands.panels, false, singles_mut(scores));
     }
 
     /// `d_features ← residual w̃`, (B, D), or what was there plus that if `accumulate`.
@@ -125,7 +125,7 @@ impl<F: Real> Batch<'_, F> {
         let Some(mixed) = &self.mixed else {
             let d_weights = ArrayViewMut2::from_shape((columns, self.dimension()), d_weights);
             let d_weights = d_weights.expect("as many elements as the block's weights");
-            return F::product(factor, matrix(residual, self.rows()).t(), self.operand, false, d_weights);
+            return F::product(factor, matrix(residual, self.rows()).t(), self.features, false, d_weights);
         };
         mixed.native.rows_of_transpose(singles(residual), columns, &mut operands.rows);
         let (rows, panels) = (&operands.rows, &mixed.features.panels);

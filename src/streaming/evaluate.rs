@@ -54,7 +54,7 @@ impl<F: Real> Streaming<F> {
         let Self { unit_features, feature_norms, groups, rows: state, .. } = self;
         let _single_threaded = SingleThreaded::begin();
         let prepared = inputs.prepare(unit_features, feature_norms)?;
-        let labelled = labelled_rows(inputs, prepared.operand.view(), weights, &prepared.objective.targets)?;
+        let labelled = labelled_rows(inputs, prepared.features.view(), weights, &prepared.objective.targets)?;
         let by_column = by_column(&labelled);
         let batch = prepared.batch(inputs, &by_column, &[], &[]);
         prepared.begin(groups, 0, false);

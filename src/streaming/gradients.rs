@@ -61,7 +61,7 @@ pub(super) struct WeightUpdate {
 }
 
 /// What the second pass is to do.
-pub(super) struct Task<'a, F> {
+pub(super) struct SecondPass<'a, F> {
     pub rows: &'a RowState<F>,
     /// What `Σ_i r_i x̃_i` is multiplied by, r the derivatives by the logits: s, α or 1, over the objective's divisor.
     pub factor: F,
@@ -87,13 +87,13 @@ pub(super) enum ScaleGradient {
 
 impl<F: Real> Group<F> {
     /// The group's part of all gradients.
-    pub fn differentiate(&mut self, batch: &Batch<F>, task: &Task<F>, mut vectors: ClassVectors<F>) {
+    pub fn differentiate(&mut self, batch: &Batch<F>, pass: &SecondPass<F>, mut vectors: ClassVectors<F>) {
         (self.gradient_norm, self.skipped, self.sum_of_residuals) = (0.0, 0, F::zero());
         let classes_of_group = batch.blocks.classes_of_group(self.number);
         self.d_bias.clear();
         self.d_bias.resize(if batch.bias.is_some() { classes_of_group.len() } else { 0 }, F::zero());
         self.mean_products.clear();
-        let from_products = task.d_scale == ScaleGradient::FromProducts;
+        let from_products = pass.d_scale == ScaleGradient::FromProducts;
         self.mean_products.resize(if from_products { batch.rows() } else { 0 }, F::zero());
         let mut d_weights_of_block = std::mem::take(&mut self.d_weights);
         // The last block of the first pass is still in the scratch memory.
@@ -101,12 +101,12 @@ impl<F: Real> Group<F> {
             let range = self.vectors_of(batch, block);
             match &mut vectors {
                 ClassVectors::Given { weights, d_weights } => {
-                    self.block(batch, task, &weights[range.clone()], &mut d_weights[range], block);
+                    self.block(batch, pass, &weights[range.clone()], &mut d_weights[range], block);
                 }
                 ClassVectors::Updated { weights, moments, by } => {
                     grow(&mut d_weights_of_block, range.len());
                     let d_weights = &mut d_weights_of_block[..range.len()];
-                    self.block(batch, task, &weights[range.clone()], d_weights, block);
+                    self.block(batch, pass, &weights[range.clone()], d_weights, block);
                     let moments = moments.part(range.clone());
                     by.optimizer.apply(&mut weights[range], d_weights, moments, by.step, by.learning_rate);
                 }
@@ -115,24 +115,24 @@ impl<F: Real> Group<F> {
         self.d_weights = d_weights_of_block;
     }
 
-    fn block(&mut self, batch: &Batch<F>, task: &Task<F>, weights: &[F], d_weights: &mut [F], block: usize) {
+    fn block(&mut self, batch: &Batch<F>, pass: &SecondPass<F>, weights: &[F], d_weights: &mut [F], block: usize) {
         let columns = batch.blocks.columns_of(block);
         // What smoothing takes from each class is known without its product unless a rule or a choice of centres depends on that.
         let is_simple = !batch.objective.is_smoothed() || (batch.others.is_empty() && batch.blocks.centres() == 1);
-        let may_leave_out = is_simple && task.rows.soft_residuals_in(&columns).is_empty();
-        let negligible_mass = task.negligible_mass.filter(|_| may_leave_out);
+        let may_leave_out = is_simple && pass.rows.soft_residuals_in(&columns).is_empty();
+        let negligible_mass = pass.negligible_mass.filter(|_| may_leave_out);
         let visible =
-            negligible_mass.map_or(Visible::Most, |mass| self.find_visible(batch, task, weights, block, mass));
+            negligible_mass.map_or(Visible::Most, |mass| self.find_visible(batch, pass, weights, block, mass));
         let first = block + 1 == self.blocks(&batch.blocks).end;
         match visible {
-            Visible::Most => self.whole_block(batch, task, weights, d_weights, block, first),
-            Visible::LabelsAlone | Visible::Few => self.entries_alone(batch, task, weights, d_weights, block, first),
+            Visible::Most => self.whole_block(batch, pass, weights, d_weights, block, first),
+            Visible::LabelsAlone | Visible::Few => self.entries_alone(batch, pass, weights, d_weights, block, first),
         }
         let negligible = visible == Visible::LabelsAlone;
         self.skipped += usize::from(negligible);
         let (dimension, divisor) = (batch.dimension(), batch.objective.divisor);
         for &(column, row) in batch.targets_in(&columns) {
-            let d_weight_norm = task.rows.d_weight_norms[row];
+            let d_weight_norm = pass.rows.d_weight_norms[row];
             if d_weight_norm != F::zero() {
                 let place = column - columns.start;
                 let (unit, _) =
@@ -149,14 +149,14 @@ impl<F: Real> Group<F> {
     fn whole_block(
         &mut self,
         batch: &Batch<F>,
-        task: &Task<F>,
+        pass: &SecondPass<F>,
         weights: &[F],
         d_weights: &mut [F],
         block: usize,
         first: bool,
     ) {
         let columns = batch.blocks.columns_of(block);
-        let state = task.rows;
+        let state = pass.rows;
         self.bring_back(batch, weights, block);
         self.exponentiate(batch, state, block);
         let residual = self.products.of(batch, block);
@@ -167,7 +167,7 @@ impl<F: Real> Group<F> {
             residual[soft.row * columns.len() + soft.column - columns.start] -= soft.taken;
         }
         self.products.unmix_centres(batch, block);
-        let operand = self.unit.operand(batch, weights, block).expect("checked in the first pass");
+        let class_vectors = self.unit.class_vectors(batch, weights, block).expect("checked in the first pass");
         let residual = self.products.of(batch, block);
         if !self.d_bias.is_empty() {
             let classes = batch.blocks.classes_of(block);
@@ -187,19 +187,19 @@ impl<F: Real> Group<F> {
             batch.own_centres(row).for_each(|(centre, _)| residual[place + centre] = F::zero());
         }
         let dimension = batch.dimension();
-        if task.wants_d_features {
+        if pass.wants_d_features {
             grow(&mut self.d_features, batch.rows() * dimension);
             let d_features = &mut self.d_features[..batch.rows() * dimension];
-            batch.multiply_d_features(&mut self.operands, residual, operand, !first, d_features);
+            batch.multiply_d_features(&mut self.operands, residual, class_vectors, !first, d_features);
         }
-        batch.multiply_d_weights(&mut self.operands, task.factor, residual, d_weights);
+        batch.multiply_d_weights(&mut self.operands, pass.factor, residual, d_weights);
         for &(column, row) in labelled {
             for (centre, share) in batch.own_centres(row) {
                 let (place, residual) = (column + centre - columns.start, share * state.residuals[row]);
-                let [x, vector] = [batch.operand.row(row), operand.row(place)];
+                let [x, vector] = [batch.features.row(row), class_vectors.row(place)];
                 let [x, vector] = [x, vector].map(|row| row.to_slice().expect("in row-major order"));
-                rows::add_scaled(&mut d_weights[place * dimension..][..dimension], task.factor * residual, x);
-                if task.wants_d_features {
+                rows::add_scaled(&mut d_weights[place * dimension..][..dimension], pass.factor * residual, x);
+                if pass.wants_d_features {
                     rows::add_scaled(&mut self.d_features[row * dimension..][..dimension], residual, vector);
                 }
             }
@@ -260,14 +260,14 @@ impl<F: Real> Group<F> {
 pub(super) fn merge_d_features<F: Real>(
     groups: &[Group<F>],
     batch: &Batch<F>,
-    task: &Task<F>,
+    pass: &SecondPass<F>,
     scale: F,
     norms: &[F],
     d_features: &mut [F],
 ) -> Option<F> {
     let dimension = batch.dimension();
     let divisor = batch.objective.divisor;
-    let for_scale = task.d_scale == ScaleGradient::FromFeatures;
+    let for_scale = pass.d_scale == ScaleGradient::FromFeatures;
     // The gradient of the scale is that before it is multiplied by the scale.
     let factor = if for_scale { divisor.recip() } else { scale / divisor };
     let rows = d_features.par_chunks_mut(dimension).with_min_len(16).enumerate();
@@ -278,7 +278,7 @@ pub(super) fn merge_d_features<F: Real>(
             for group in groups {
                 rows::add_scaled(gradient, factor, &group.d_features[part.clone()]);
             }
-            let x = batch.operand.row(row).to_slice().expect("x̃ is in row-major order");
+            let x = batch.features.row(row).to_slice().expect("x̃ is in row-major order");
             let mut d_scale = F::zero();
             if for_scale {
                 d_scale = rows::dot(gradient, x);
@@ -287,12 +287,12 @@ pub(super) fn merge_d_features<F: Real>(
             if batch.geometry.normalizes_features() {
                 rows::normalization_backward(gradient, x, norms[row]);
             }
-            let d_norm = task.rows.d_norms[row];
+            let d_norm = pass.rows.d_norms[row];
             if d_norm != F::zero() {
                 let unit = match batch.geometry.normalizes_features() {
-                    true => CowArray::from(batch.operand.row(row)),
+                    true => CowArray::from(batch.features.row(row)),
                     false => {
-                        unit_row("features", batch.operand, row).expect("rules are of rows with a direction").0.into()
+                        unit_row("features", batch.features, row).expect("rules are of rows with a direction").0.into()
                     }
                 };
                 rows::add_scaled(gradient, d_norm / divisor, unit.as_slice().expect("in one piece"));

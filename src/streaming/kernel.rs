@@ -4,7 +4,7 @@ use super::StreamingOptions;
 use super::batch::Batch;
 use super::block_products::{Mixed, Operands};
 use super::gradients::{
-    ClassVectors, ScaleGradient, Task, WeightUpdate, d_scale_from_products, d_threshold, merge_d_features,
+    ClassVectors, ScaleGradient, SecondPass, WeightUpdate, d_scale_from_products, d_threshold, merge_d_features,
 };
 use super::group::Group;
 use super::merge::{RowState, merge};
@@ -228,9 +228,9 @@ impl<F: Real> Streaming<F> {
         checked.loss.check_objective(head.name(), inputs.objective)?;
         let _single_threaded = SingleThreaded::begin();
         let prepared = inputs.prepare(unit_features, feature_norms)?;
-        let (blocks, factor) = (prepared.blocks, prepared.factor);
+        let (blocks, alpha) = (prepared.blocks, prepared.alpha);
 
-        let labelled = labelled_rows(inputs, prepared.operand.view(), vectors.weights(), &prepared.objective.targets)?;
+        let labelled = labelled_rows(inputs, prepared.features.view(), vectors.weights(), &prepared.objective.targets)?;
         let mut rows_with_rules = rows_of(inputs, matrix(vectors.weights(), weight_rows), &labelled, feature_norms)?;
         let mut state = checked.state.clone();
         let rules = rules_of(head, &mut rows_with_rules, &mut state)?;
@@ -247,8 +247,8 @@ impl<F: Real> Streaming<F> {
         let mut batch = prepared.batch(inputs, &by_column, &others, &slopes_of_own_centres);
         if let Some(native) = options.precision.native() {
             own_products = batch.own_products(&labelled);
-            let longest = batch.longest_operand;
-            batch.mixed = Some(Mixed::new(native, batch.operand, longest, mixed_features, &own_products)?);
+            let longest = batch.longest_feature;
+            batch.mixed = Some(Mixed::new(native, batch.features, longest, mixed_features, &own_products)?);
         }
         let (codes, bars) = coded_features;
         if !scale_rule.follows_batch() && scale_rule.vector().is_none() {
@@ -275,7 +275,7 @@ impl<F: Real> Streaming<F> {
             Lengths { features: prepared.feature_length, weights: weight_length.expect("at least one group") };
         let check_bound = |largest_residual| {
             let residuals = Residuals::new(batch.objective, largest_residual);
-            check_gradients(geometry, scale * factor, slopes, residuals, lengths, d_features.is_some())
+            check_gradients(geometry, scale * alpha, slopes, residuals, lengths, d_features.is_some())
         };
         // Before logits that overflow, too, and once more with what the objective makes of them.
         check_bound(F::one())?;
@@ -283,7 +283,7 @@ impl<F: Real> Streaming<F> {
         check_bound(row_state.bound)?;
         let angles = labelled.iter().map(|labelled| labelled.angle);
         let correct = correct(groups, batch.rows());
-        let statistics = BatchStatistics::new(&prepared.objective.targets, correct, angles, scale * factor);
+        let statistics = BatchStatistics::new(&prepared.objective.targets, correct, angles, scale * alpha);
 
         let divisor = batch.objective.divisor;
         let d_scale = match scale_rule.vector() {
@@ -292,9 +292,9 @@ impl<F: Real> Streaming<F> {
             Some(_) if d_features.is_some() => ScaleGradient::FromFeatures,
             Some(_) => ScaleGradient::NotWanted,
         };
-        let task = Task {
+        let pass = SecondPass {
             rows: row_state,
-            factor: scale * factor / divisor,
+            factor: scale * alpha / divisor,
             negligible_mass: options.negligible_mass(blocks.count()),
             steepest_others: F::of(slopes.others),
             wants_d_features: d_features.is_some(),
@@ -302,20 +302,20 @@ impl<F: Real> Streaming<F> {
             uniform_features: uniform_features(&batch, row_state),
         };
         let vectors = vectors.split(&blocks, dimension);
-        in_parallel(groups, vectors, |group, vectors| group.differentiate(&batch, &task, vectors));
+        in_parallel(groups, vectors, |group, vectors| group.differentiate(&batch, &pass, vectors));
 
         let mut d_vectors = BTreeMap::new();
         let from_features = d_features
-            .and_then(|d_features| merge_d_features(groups, &batch, &task, scale * factor, feature_norms, d_features));
+            .and_then(|d_features| merge_d_features(groups, &batch, &pass, scale * alpha, feature_norms, d_features));
         let d_scale = match d_scale {
-            ScaleGradient::FromProducts => Some(d_scale_from_products(groups, task.rows, divisor)),
+            ScaleGradient::FromProducts => Some(d_scale_from_products(groups, pass.rows, divisor)),
             _ => from_features,
         };
         if let (Some(name), Some(d_scale)) = (scale_rule.vector(), d_scale) {
-            d_vectors.insert(name.to_owned(), ndarray::array![scale_rule.d_vector(scale * factor, d_scale)]);
+            d_vectors.insert(name.to_owned(), ndarray::array![scale_rule.d_vector(scale * alpha, d_scale)]);
         }
         if batch.loss.has_threshold() {
-            d_vectors.insert(THRESHOLD.to_owned(), ndarray::array![d_threshold(groups, task.rows, divisor)]);
+            d_vectors.insert(THRESHOLD.to_owned(), ndarray::array![d_threshold(groups, pass.rows, divisor)]);
         }
         if batch.bias.is_some() {
             let sums = groups.iter().flat_map(|group| &group.d_bias);
@@ -337,7 +337,7 @@ fn uniform_features<F: Real>(batch: &Batch<F>, state: &RowState<F>) -> Vec<F> {
         return Vec::new();
     }
     let mut sum = vec![F::zero(); batch.dimension()];
-    for (x, &uniform) in batch.operand.rows().into_iter().zip(&state.uniform) {
+    for (x, &uniform) in batch.features.rows().into_iter().zip(&state.uniform) {
         rows::add_scaled(&mut sum, uniform, x.to_slice().expect("x̃ is in row-major order"));
     }
     sum

@@ -5,7 +5,7 @@ use super::batch::Batch;
 use super::group::Group;
 use super::merge::logit_not_finite;
 use super::prepare::{Inputs, in_parallel, in_pool};
-use super::search::{Candidates, FoundRow, Listed, Search, most_candidates};
+use super::search::{Candidates, FoundRow, ListedClass, Search, most_candidates};
 use crate::heads::checked::Checked;
 use crate::heads::{Geometry, Head, ParametersView};
 use crate::metrics::temperature::check_temperature;
@@ -133,7 +133,7 @@ impl<F: Real> Streaming<F> {
             }
             Some(native) => {
                 let mut codes = Codes::default();
-                let unit = batch.operand.to_slice().expect("x̃ is in row-major order");
+                let unit = batch.features.to_slice().expect("x̃ is in row-major order");
                 codes.assign(F::singles(unit).expect("screened in f32 alone"), batch.dimension());
                 let screen = |group: &mut Group<F>, part| group.screen(&batch, part, count, native, &codes);
                 let screened = in_parallel(groups, parts.clone(), screen).into_iter().collect::<Result<Vec<_>>>()?;
@@ -197,7 +197,7 @@ fn screens<F: Real>(checked: &Checked<F>, dimension: usize, temperature: f64) ->
 /// What all groups have found of a row.
 fn likeliest_of_row<F: Real>(parts: Vec<FoundRow<F>>, search: Search<F>, threshold: F) -> Vec<LikelyClass<F>> {
     let mut listed: Vec<_> = parts.iter().flat_map(|part| part.largest.iter().copied()).collect();
-    listed.sort_unstable_by(Listed::larger_first);
+    listed.sort_unstable_by(ListedClass::larger_first);
     listed.truncate(search.wanted);
     let largest = parts.iter().fold(listed[0].logit.to_double(), |largest, part| largest.max(part.sum.0));
     let exp = |logit: f64| ((logit - largest) / search.temperature).exp();
@@ -207,7 +207,7 @@ fn likeliest_of_row<F: Real>(parts: Vec<FoundRow<F>>, search: Search<F>, thresho
     let all: f64 = parts.iter().map(|part| part.sum.1 * exp(part.sum.0)).sum();
     let sum = of_listed + (all - as_summed).max(0.0);
     // Before the threshold is subtracted, on which probabilities do not depend: rounding would.
-    let likely = |listed: Listed<F>| (listed.class, listed.logit - threshold, exp(listed.logit.to_double()) / sum);
+    let likely = |listed: ListedClass<F>| (listed.class, listed.logit - threshold, exp(listed.logit.to_double()) / sum);
     listed.into_iter().map(likely).collect()
 }
 

@@ -166,11 +166,11 @@ pub(super) fn logit_not_finite<F: Real>(
     rules: Option<RowRules<F>>,
 ) -> Error {
     let (dimension, centres) = (batch.dimension(), batch.blocks.centres());
-    let x = batch.operand.row(row).to_slice().expect("x̃ is in row-major order");
+    let x = batch.features.row(row).to_slice().expect("x̃ is in row-major order");
     let own_class = batch.targets.iter().find(|&&(_, other)| other == row).map(|(column, _)| column / centres);
     let product = |vector: &[F]| {
         let norm = if batch.geometry.normalizes_weights() { F::of(rows::norm(vector)) } else { F::one() };
-        batch.factor * rows::dot(x, vector) / norm
+        batch.alpha * rows::dot(x, vector) / norm
     };
     let logit = |(class, vectors): (usize, &[F])| {
         let products = vectors.chunks_exact(dimension).map(product);

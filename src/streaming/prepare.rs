@@ -25,18 +25,18 @@ pub(super) struct Inputs<'a, 'objective, F> {
 }
 
 /// What follows from the inputs.
-pub(super) struct Prepared<'a, F> {
+pub(super) struct PreparedInputs<'a, F> {
     pub blocks: Blocks,
     centre_temperature: Option<F>,
     pub objective: CheckedObjective<F>,
     /// By class.
     soft_targets: Vec<SoftTarget<F>>,
     /// x̃
-    pub operand: CowArray<'a, F, Ix2>,
+    pub features: CowArray<'a, F, Ix2>,
     /// The shortest ‖x‖ where the head normalises features, the longest where not.
     pub feature_length: f64,
     /// What inner products are multiplied by before they are kept.
-    pub factor: F,
+    pub alpha: F,
     /// The scale of the first pass: what inner products are multiplied by after that.
     pub scale: F,
 }
@@ -46,14 +46,14 @@ impl<F: Real> Inputs<'_, '_, F> {
     ///
     /// # Errors
     /// Whatever is wrong with them.
-    pub fn prepare<'a>(&'a self, unit: &'a mut Vec<F>, norms: &mut Vec<F>) -> Result<Prepared<'a, F>> {
+    pub fn prepare<'a>(&'a self, unit: &'a mut Vec<F>, norms: &mut Vec<F>) -> Result<PreparedInputs<'a, F>> {
         let &Checked { geometry, classes, centres, centre_temperature, scale, .. } = self.checked;
-        let (operand, feature_length) = match geometry.normalizes_features() {
+        let (features, feature_length) = match geometry.normalizes_features() {
             true => {
-                let operand = normalized(self.features, unit, norms)?;
+                let features = normalized(self.features, unit, norms)?;
                 let norms = &norms[..self.features.nrows()];
                 let shortest = norms.iter().fold(F::infinity(), |shortest, &norm| shortest.min(norm));
-                (operand, shortest.to_double())
+                (features, shortest.to_double())
             }
             false => {
                 let longest = l2_normalize::longest_row("features", 0, self.features)?;
@@ -64,13 +64,22 @@ impl<F: Real> Inputs<'_, '_, F> {
         let mut soft_targets = objective.soft_targets().to_vec();
         soft_targets.sort_by_key(|soft| soft.class);
         // Cosines are kept without their scale, since one that follows the batch is not known yet.
-        let (factor, scale) = if geometry.has_bias() { (scale, F::one()) } else { (F::one(), scale) };
+        let (alpha, scale) = if geometry.has_bias() { (scale, F::one()) } else { (F::one(), scale) };
         let blocks = Blocks::new(classes, centres, rayon::current_num_threads());
-        Ok(Prepared { blocks, centre_temperature, objective, soft_targets, operand, feature_length, factor, scale })
+        Ok(PreparedInputs {
+            blocks,
+            centre_temperature,
+            objective,
+            soft_targets,
+            features,
+            feature_length,
+            alpha,
+            scale,
+        })
     }
 }
 
-impl<F: Real> Prepared<'_, F> {
+impl<F: Real> PreparedInputs<'_, F> {
     /// What all tasks see. The arguments as in [`Batch`].
     pub fn batch<'b>(
         &'b self,
@@ -85,13 +94,13 @@ impl<F: Real> Prepared<'_, F> {
         Batch {
             blocks: self.blocks,
             centre_temperature: self.centre_temperature,
-            operand: self.operand.view(),
+            features: self.features.view(),
             geometry,
             loss: inputs.checked.loss,
             threshold: inputs.checked.threshold,
-            factor: self.factor,
+            alpha: self.alpha,
             bias: inputs.bias,
-            longest_operand: if geometry.normalizes_features() { 1.0 } else { self.feature_length },
+            longest_feature: if geometry.normalizes_features() { 1.0 } else { self.feature_length },
             largest_bias: largest_bias.to_double(),
             targets,
             slopes_of_own_centres,
@@ -105,7 +114,7 @@ impl<F: Real> Prepared<'_, F> {
 
     /// Makes as many groups as there are tasks, ready for a step whose inner products may take `workspace` bytes, in mixed precision or not.
     pub fn begin(&self, groups: &mut Vec<Group<F>>, workspace: usize, is_mixed: bool) {
-        let (rows, width) = (self.operand.nrows(), self.blocks.width());
+        let (rows, width) = (self.features.nrows(), self.blocks.width());
         // Where centres are mixed, as many slopes are kept.
         let arrays = if self.centre_temperature.is_some() { 2 } else { 1 };
         let (bytes, are_rounded) = (workspace / self.blocks.groups() / arrays, is_mixed && arrays == 1);

@@ -57,7 +57,7 @@ impl<F: Real> Products<F> {
         &mut self,
         batch: &Batch<F>,
         block: usize,
-        operand: ArrayView2<F>,
+        class_vectors: ArrayView2<F>,
         operands: &mut Operands,
     ) -> &mut [F] {
         let in_group = batch.blocks.in_group();
@@ -74,7 +74,7 @@ impl<F: Real> Products<F> {
         }
         let slot = self.slot(batch, block);
         let products = &mut self.slots[slot];
-        batch.multiply_scores(operands, operand, products);
+        batch.multiply_scores(operands, class_vectors, products);
         if let Some(bias) = batch.bias {
             let (bias, centres) = (&bias[batch.blocks.classes_of(block)], batch.blocks.centres());
             for row in products.chunks_exact_mut(bias.len() * centres) {

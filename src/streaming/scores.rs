@@ -55,16 +55,16 @@ impl<F: Real> Group<F> {
         for block in self.blocks(&batch.blocks) {
             let weights = &weights[self.vectors_of(batch, block)];
             let columns = batch.blocks.columns_of(block);
-            let operand = self.unit.operand(batch, weights, block)?;
+            let class_vectors = self.unit.class_vectors(batch, weights, block)?;
             let longest = match batch.geometry.normalizes_weights() {
                 true => 1.0,
-                false => longest_row("weights", columns.start, operand)?,
+                false => longest_row("weights", columns.start, class_vectors)?,
             };
-            batch.check_vectors(columns.start, operand, longest)?;
+            batch.check_vectors(columns.start, class_vectors, longest)?;
             self.weight_length = self.weight_length.max(longest);
             if let Some(maxima) = batch.screening.as_ref().and_then(|screening| {
                 let (coded, scratch) = (&mut self.coded, &mut self.changed);
-                screening.maxima_if_negligible(batch, block, operand, coded, scratch, &mut tried)
+                screening.maxima_if_negligible(batch, block, class_vectors, coded, scratch, &mut tried)
             }) {
                 self.maxima.extend(maxima);
                 self.sums.resize(self.maxima.len(), F::zero());
@@ -73,7 +73,7 @@ impl<F: Real> Group<F> {
                 self.targets.extend(targets.map(target));
                 continue;
             }
-            let products = self.products.compute(batch, block, operand, &mut self.operands);
+            let products = self.products.compute(batch, block, class_vectors, &mut self.operands);
             if !batch.holds_products(longest) {
                 let overflowed = products.chunks_exact(columns.len()).position(|row| !rows::all_finite(row));
                 self.overflowed = [self.overflowed, overflowed].into_iter().flatten().min();
@@ -170,8 +170,8 @@ impl<F: Real> Group<F> {
         let products = match self.products.has(batch, block) {
             true => self.products.restore(batch, block),
             false => {
-                let operand = self.unit.operand(batch, weights, block).expect("checked in the first pass");
-                self.products.compute(batch, block, operand, &mut self.operands);
+                let class_vectors = self.unit.class_vectors(batch, weights, block).expect("checked in the first pass");
+                self.products.compute(batch, block, class_vectors, &mut self.operands);
                 self.products.choose_centres(batch, block)
             }
         };

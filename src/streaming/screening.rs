@@ -54,7 +54,7 @@ impl<'a, F: Real> Screening<'a, F> {
         if !(has_cosines && is_plain && batch.dimension() <= MOST_DIMENSIONS) {
             return None;
         }
-        let unit = batch.operand.to_slice().expect("x̃ is in row-major order");
+        let unit = batch.features.to_slice().expect("x̃ is in row-major order");
         codes.assign(F::singles(unit).expect("precision is mixed for f32 alone"), batch.dimension());
         // p_j is at most exp(z_j - z_y).
         let reach = F::of((negligible / batch.blocks.width() as f64).ln()) / scale;
@@ -72,7 +72,7 @@ impl<'a, F: Real> Screening<'a, F> {
         &self,
         batch: &Batch<F>,
         block: usize,
-        operand: ArrayView2<F>,
+        class_vectors: ArrayView2<F>,
         coded: &mut CodedBlock,
         scratch: &mut Vec<F>,
         tried: &mut Tried,
@@ -80,9 +80,9 @@ impl<'a, F: Real> Screening<'a, F> {
         if tried.blocks >= FIRST_BLOCKS && 2 * tried.negligible < tried.blocks {
             return None;
         }
-        let columns = operand.nrows();
+        let columns = class_vectors.nrows();
         let CodedBlock { codes, panels } = coded;
-        let vectors = operand.to_slice().expect("w̃ is in row-major order");
+        let vectors = class_vectors.to_slice().expect("w̃ is in row-major order");
         codes.assign(F::singles(vectors).expect("precision is mixed for f32 alone"), batch.dimension());
         panels.assign(codes, 0..columns);
         grow(scratch, batch.rows() * columns);

@@ -23,7 +23,7 @@ pub(super) struct Search<F> {
 
 /// A class and its logit.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Listed<F> {
+pub(super) struct ListedClass<F> {
     pub logit: F,
     pub class: usize,
     /// The logit, by another order of additions, that the sum of exponentials has; -∞ if it has none.
@@ -34,14 +34,14 @@ pub(super) struct Listed<F> {
 #[derive(Clone, Debug)]
 pub(super) struct FoundRow<F> {
     /// The wanted classes among others, at most twice as many.
-    pub largest: Vec<Listed<F>>,
+    pub largest: Vec<ListedClass<F>>,
     /// No smaller logit is wanted.
     threshold: F,
     /// The largest logit m of all, and `Σ exp((z - m) / T)`.
     pub sum: (f64, f64),
 }
 
-impl<F: Real> Listed<F> {
+impl<F: Real> ListedClass<F> {
     /// Of equal logits that of the class with the lower index comes first.
     pub fn larger_first(&self, other: &Self) -> Ordering {
         larger_first(&(self.logit, self.class), &(other.logit, other.class))
@@ -57,13 +57,13 @@ impl<F: Real> FoundRow<F> {
         Self { largest: Vec::new(), threshold: F::neg_infinity(), sum: (f64::NEG_INFINITY, 0.0) }
     }
 
-    fn offer(&mut self, wanted: usize, listed: Listed<F>) {
+    fn offer(&mut self, wanted: usize, listed: ListedClass<F>) {
         if listed.logit < self.threshold {
             return;
         }
         self.largest.push(listed);
         if self.largest.len() >= 2 * wanted {
-            let (_, last, _) = self.largest.select_nth_unstable_by(wanted - 1, Listed::larger_first);
+            let (_, last, _) = self.largest.select_nth_unstable_by(wanted - 1, ListedClass::larger_first);
             self.threshold = last.logit;
             self.largest.truncate(wanted);
         }
@@ -124,7 +124,7 @@ pub(super) fn most_candidates(wanted: usize) -> usize {
 /// The class vectors of a block.
 struct Vectors<'a, F> {
     /// w̃ (columns, D)
-    operand: ArrayView2<'a, F>,
+    class_vectors: ArrayView2<'a, F>,
     first_column: usize,
     /// None is longer.
     longest: f64,
@@ -142,9 +142,9 @@ impl<F: Real> Group<F> {
             let weights = &weights[self.vectors_of(batch, block)];
             let columns = batch.blocks.columns_of(block);
             let longest = self.multiply(batch, weights, block)?;
-            let operand = self.unit.operand(batch, weights, block)?;
+            let class_vectors = self.unit.class_vectors(batch, weights, block)?;
             let products = self.products.of(batch, block);
-            let vectors = Vectors { operand, first_column: columns.start, longest };
+            let vectors = Vectors { class_vectors, first_column: columns.start, longest };
             for (row, (found, products)) in found.iter_mut().zip(products.chunks_exact(columns.len())).enumerate() {
                 batch.take_largest(search, row, products, &vectors, &mut self.changed, found);
             }
@@ -158,12 +158,12 @@ impl<F: Real> Group<F> {
     /// NaN, infinity, a class vector without direction. The first row with an inner product too large for the precision is in `overflowed`.
     pub fn multiply(&mut self, batch: &Batch<F>, weights: &[F], block: usize) -> Result<f64> {
         let columns = batch.blocks.columns_of(block);
-        let operand = self.unit.operand(batch, weights, block)?;
+        let class_vectors = self.unit.class_vectors(batch, weights, block)?;
         let longest = match batch.geometry.normalizes_weights() {
             true => 1.0,
-            false => longest_row("weights", columns.start, operand)?,
+            false => longest_row("weights", columns.start, class_vectors)?,
         };
-        let products = self.products.compute(batch, block, operand, &mut self.operands);
+        let products = self.products.compute(batch, block, class_vectors, &mut self.operands);
         if !batch.holds_products(longest) {
             let overflowed = products.chunks_exact(columns.len()).position(|row| !rows::all_finite(row));
             self.overflowed = [self.overflowed, overflowed].into_iter().flatten().min();
@@ -191,8 +191,8 @@ impl<F: Real> Group<F> {
         let (mut codes, mut panels, mut largest_error) = (Codes::default(), Panels::default(), 0.0f32);
         for block in self.blocks(&batch.blocks) {
             let columns = batch.blocks.columns_of(block);
-            let operand = self.unit.operand(batch, &weights[self.vectors_of(batch, block)], block)?;
-            let singles = F::singles(operand.to_slice().expect("w̃ is in row-major order"));
+            let class_vectors = self.unit.class_vectors(batch, &weights[self.vectors_of(batch, block)], block)?;
+            let singles = F::singles(class_vectors.to_slice().expect("w̃ is in row-major order"));
             codes.assign(singles.expect("screened in f32 alone"), batch.dimension());
             panels.assign(&codes, 0..columns.len());
             // What was found before is off by no more than this either.
@@ -250,17 +250,17 @@ impl<F: Real> Group<F> {
             }
             let columns = batch.blocks.columns_of(block);
             let weights = &weights[self.vectors_of(batch, block)];
-            let operand = self.unit.operand(batch, weights, block).expect("checked when it was screened");
-            let vectors = Vectors { operand, first_column: columns.start, longest: 1.0 };
+            let class_vectors = self.unit.class_vectors(batch, weights, block).expect("checked when it was screened");
+            let vectors = Vectors { class_vectors, first_column: columns.start, longest: 1.0 };
             let mut products = vec![F::zero(); columns.len()];
             let of_others = candidates.iter().filter(|(_, row)| reaching.binary_search(row).is_err());
             for &(class, row) in of_others {
                 let logit = search.scale * batch.product_by_itself(row, class, &vectors);
-                found[row].offer(search.wanted, Listed { logit, class, in_sum: F::neg_infinity() });
+                found[row].offer(search.wanted, ListedClass { logit, class, in_sum: F::neg_infinity() });
             }
             for row in reaching {
                 let x = batch.row(row);
-                for (product, vector) in products.iter_mut().zip(operand.rows()) {
+                for (product, vector) in products.iter_mut().zip(class_vectors.rows()) {
                     *product = rows::dot(x, vector.to_slice().expect("w̃ is in row-major order"));
                 }
                 rows::keep_largest(&mut products, batch.blocks.centres());
@@ -296,7 +296,7 @@ impl<F: Real> Batch<'_, F> {
             if is_above && products[place] > F::neg_infinity() {
                 let class = (vectors.first_column + place) / self.blocks.centres();
                 let logit = scale * self.product_by_itself(row, class, vectors);
-                found.offer(wanted, Listed { logit, class, in_sum: scale * products[place] });
+                found.offer(wanted, ListedClass { logit, class, in_sum: scale * products[place] });
             }
         });
     }
@@ -305,7 +305,7 @@ impl<F: Real> Batch<'_, F> {
     fn rounding(&self, longest: f64) -> F {
         // Two sums, and what comes after them.
         let units = 2.0 * (self.dimension() + 8) as f64;
-        let product = units * self.factor.to_double().abs() * self.longest_operand * longest;
+        let product = units * self.alpha.to_double().abs() * self.longest_feature * longest;
         // The derivatives of a mixture by its centres have no larger sum.
         let slopes = self.centre_temperature.map_or(1.0, |temperature| 1.0 + 2.0 / temperature.to_double());
         F::of((product * slopes + 8.0 * self.largest_bias) * F::epsilon().to_double())
@@ -315,7 +315,7 @@ impl<F: Real> Batch<'_, F> {
     fn product_by_itself(&self, row: usize, class: usize, vectors: &Vectors<F>) -> F {
         let (x, centres) = (self.row(row), self.blocks.centres());
         let product = |centre: usize| {
-            let vector = vectors.operand.row(class * centres + centre - vectors.first_column);
+            let vector = vectors.class_vectors.row(class * centres + centre - vectors.first_column);
             let product = rows::dot(x, vector.to_slice().expect("w̃ is in row-major order"));
             match self.geometry {
                 Geometry::Sphere => product.max(-F::one()).min(F::one()),
@@ -330,10 +330,10 @@ impl<F: Real> Batch<'_, F> {
                 products[0]
             }
         };
-        self.factor * product + self.bias.map_or(F::zero(), |bias| bias[class])
+        self.alpha * product + self.bias.map_or(F::zero(), |bias| bias[class])
     }
 
     fn row(&self, row: usize) -> &[F] {
-        self.operand.row(row).to_slice().expect("x̃ is in row-major order")
+        self.features.row(row).to_slice().expect("x̃ is in row-major order")
     }
 }

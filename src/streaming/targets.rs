@@ -24,21 +24,21 @@ pub(super) struct LabelledRow<F> {
     pub angle: Option<Angle<F>>,
 }
 
-/// The labelled rows, in their order. `operand` is x̃, `weights` are those of all classes, in row-major order.
+/// The labelled rows, in their order. `features` is x̃, `weights` are those of all classes, in row-major order.
 ///
 /// # Errors
 /// Of class vectors without direction the first, labelled or not, where the head normalises them.
 pub(super) fn labelled_rows<F: Real>(
     inputs: &Inputs<F>,
-    operand: ArrayView2<F>,
+    features: ArrayView2<F>,
     weights: &[F],
     targets: &Targets,
 ) -> Result<Vec<LabelledRow<F>>> {
     let checked = inputs.checked;
-    let dimension = operand.ncols();
+    let dimension = features.ncols();
     let labelled: Vec<_> = targets.iter().collect();
     let found = labelled.par_iter().with_min_len(16).map(|&(row, class)| {
-        let x = operand.row(row).to_slice().expect("x̃ is in row-major order");
+        let x = features.row(row).to_slice().expect("x̃ is in row-major order");
         let columns = class * checked.centres..(class + 1) * checked.centres;
         let vectors = &weights[columns.start * dimension..columns.end * dimension];
         let (mut unit, mut norms) = (vec![F::zero(); vectors.len()], vec![F::zero(); columns.len()]);

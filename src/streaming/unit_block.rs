@@ -28,7 +28,12 @@ impl<F: Real> UnitBlock<F> {
     ///
     /// # Errors
     /// The first time: NaN, infinity, a class vector without direction.
-    pub fn operand<'a>(&'a mut self, batch: &Batch<F>, weights: &'a [F], block: usize) -> Result<ArrayView2<'a, F>> {
+    pub fn class_vectors<'a>(
+        &'a mut self,
+        batch: &Batch<F>,
+        weights: &'a [F],
+        block: usize,
+    ) -> Result<ArrayView2<'a, F>> {
         let columns = batch.blocks.columns_of(block);
         if !batch.geometry.normalizes_weights() {
             return Ok(matrix(weights, columns.len()));
@@ -50,12 +55,12 @@ impl<F: Real> UnitBlock<F> {
         Ok(matrix(unit, columns.len()))
     }
 
-    /// The shortest ‖w‖ of all class vectors that [`operand`](Self::operand) has come to.
+    /// The shortest ‖w‖ of all class vectors that [`class_vectors`](Self::class_vectors) has come to.
     pub fn shortest(&self) -> f64 {
         self.norms.iter().fold(F::infinity(), |shortest, &norm| shortest.min(norm)).to_double()
     }
 
-    /// The gradient of the class vectors of `block` from that of w̃, which [`operand`](Self::operand) has given last.
+    /// The gradient of the class vectors of `block` from that of w̃, which [`class_vectors`](Self::class_vectors) has given last.
     pub fn backward(&self, batch: &Batch<F>, block: usize, d_weights: &mut [F]) {
         if batch.geometry.normalizes_weights() {
             let dimension = batch.dimension();

@@ -1,7 +1,7 @@
 //! Blocks of which the gradient filter leaves little: none of the other classes, or a few entries.
 
 use super::batch::{Batch, grow};
-use super::gradients::Task;
+use super::gradients::SecondPass;
 use super::group::Group;
 use crate::Real;
 use crate::ops::{Loss, rows};
@@ -34,7 +34,7 @@ impl<F: Real> Group<F> {
     pub fn find_visible(
         &mut self,
         batch: &Batch<F>,
-        task: &Task<F>,
+        pass: &SecondPass<F>,
         weights: &[F],
         block: usize,
         negligible_mass: F,
@@ -42,14 +42,14 @@ impl<F: Real> Group<F> {
         let (columns, table) = (batch.blocks.columns_of(block), self.rows_of(batch, block));
         self.visible.clear();
         let (maxima, sums) = (&self.maxima[table.clone()], &self.sums[table]);
-        let masses = task.rows.masses(batch.loss, columns.len(), maxima, sums);
+        let masses = pass.rows.masses(batch.loss, columns.len(), maxima, sums);
         // NaN where a row has no other class in the block.
-        let counting = masses.enumerate().filter(|&(_, mass)| mass * task.steepest_others >= negligible_mass);
+        let counting = masses.enumerate().filter(|&(_, mass)| mass * pass.steepest_others >= negligible_mass);
         let counting: Vec<_> = counting.map(|(row, _)| row).collect();
         let labelled = batch.targets_in(&columns);
         for &(column, row) in labelled {
             // What smoothing takes from every class was taken from this one, too.
-            let residual = task.rows.residuals[row] + task.rows.uniform[row];
+            let residual = pass.rows.residuals[row] + pass.rows.uniform[row];
             let entries = batch.own_centres(row);
             self.visible.extend(entries.map(|(centre, share)| Entry {
                 column: column + centre,
@@ -71,11 +71,11 @@ impl<F: Real> Group<F> {
         let most = batch.rows() * columns.len() / DENSE;
         // Half of it leaves room for rounding.
         let negligible = negligible_mass / F::of(2.0 * columns.len() as f64);
-        let (scale, products) = (task.rows.scale, self.products.of(batch, block));
+        let (scale, products) = (pass.rows.scale, self.products.of(batch, block));
         grow(&mut self.changed, columns.len());
         let thresholds = &mut self.changed[..columns.len()];
         for row in counting {
-            let (shift, factor) = (task.rows.shifts[row], task.rows.factors[row]);
+            let (shift, factor) = (pass.rows.shifts[row], pass.rows.factors[row]);
             thresholds.fill((shift + (negligible / factor.abs()).ln()) / scale);
             let products = &products[row * columns.len()..][..columns.len()];
             rows::for_each_reaching(products, thresholds, |place| {
@@ -99,7 +99,7 @@ impl<F: Real> Group<F> {
     pub fn entries_alone(
         &mut self,
         batch: &Batch<F>,
-        task: &Task<F>,
+        pass: &SecondPass<F>,
         weights: &[F],
         d_weights: &mut [F],
         block: usize,
@@ -108,12 +108,12 @@ impl<F: Real> Group<F> {
         let columns = batch.blocks.columns_of(block);
         let dimension = batch.dimension();
         d_weights.fill(F::zero());
-        if task.wants_d_features && first {
+        if pass.wants_d_features && first {
             grow(&mut self.d_features, batch.rows() * dimension);
             self.d_features[..batch.rows() * dimension].fill(F::zero());
         }
         if batch.objective.is_smoothed() {
-            self.smoothing_alone(batch, task, weights, d_weights, block);
+            self.smoothing_alone(batch, pass, weights, d_weights, block);
         }
         for of_column in self.visible.chunk_by(|entry, other| entry.column == other.column) {
             let column = of_column[0].column;
@@ -121,10 +121,10 @@ impl<F: Real> Group<F> {
             let (vector, norm) = self.unit.operand_of_column(batch, &weights[range.clone()], block, column);
             let class = column / batch.blocks.centres();
             for &Entry { row, residual, .. } in of_column {
-                let x = batch.operand.row(row);
+                let x = batch.features.row(row);
                 let x = x.to_slice().expect("x̃ is in row-major order");
-                rows::add_scaled(&mut d_weights[range.clone()], task.factor * residual, x);
-                if task.wants_d_features {
+                rows::add_scaled(&mut d_weights[range.clone()], pass.factor * residual, x);
+                if pass.wants_d_features {
                     rows::add_scaled(&mut self.d_features[row * dimension..][..dimension], residual, vector);
                 }
                 if let Some(d_bias) = self.d_bias.get_mut(class - batch.blocks.classes_of_group(self.number).start) {
@@ -137,32 +137,39 @@ impl<F: Real> Group<F> {
             }
         }
         if batch.objective.is_smoothed() {
-            self.unit.operand(batch, weights, block).expect("checked in the first pass");
+            self.unit.class_vectors(batch, weights, block).expect("checked in the first pass");
             self.unit.backward(batch, block, d_weights);
         }
     }
 
     /// Takes `U_i` from every class of a block: `-U_i Σ_j w̃_j` from the gradient of each row, `-Σ_i U_i x̃_i` from that of each class.
-    fn smoothing_alone(&mut self, batch: &Batch<F>, task: &Task<F>, weights: &[F], d_weights: &mut [F], block: usize) {
+    fn smoothing_alone(
+        &mut self,
+        batch: &Batch<F>,
+        pass: &SecondPass<F>,
+        weights: &[F],
+        d_weights: &mut [F],
+        block: usize,
+    ) {
         let dimension = batch.dimension();
-        if task.wants_d_features {
-            let operand = self.unit.operand(batch, weights, block).expect("checked in the first pass");
+        if pass.wants_d_features {
+            let class_vectors = self.unit.class_vectors(batch, weights, block).expect("checked in the first pass");
             let mut sum = vec![F::zero(); dimension];
-            operand
+            class_vectors
                 .rows()
                 .into_iter()
                 .for_each(|vector| rows::add(&mut sum, vector.to_slice().expect("in row-major order")));
-            for (gradient, &uniform) in self.d_features.chunks_exact_mut(dimension).zip(&task.rows.uniform) {
+            for (gradient, &uniform) in self.d_features.chunks_exact_mut(dimension).zip(&pass.rows.uniform) {
                 rows::add_scaled(gradient, -uniform, &sum);
             }
         }
         for gradient in d_weights.chunks_exact_mut(dimension) {
-            rows::add_scaled(gradient, -task.factor, &task.uniform_features);
+            rows::add_scaled(gradient, -pass.factor, &pass.uniform_features);
         }
         if !self.d_bias.is_empty() {
             let classes = batch.blocks.classes_of(block);
             let start = classes.start - batch.blocks.classes_of_group(self.number).start;
-            let taken: F = task.rows.uniform.iter().copied().sum();
+            let taken: F = pass.rows.uniform.iter().copied().sum();
             self.d_bias[start..][..classes.len()].iter_mut().for_each(|d_bias| *d_bias -= taken);
         }
     }
