@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::measured_rows::MeasuredRows;
 use super::photographs_of_rows::photographs_of_rows;
 use super::table::figure;
-use super::{calibration, open_set, outputs, print};
+use super::{calibration, open_set, outputs, print, recognition};
 use arcos::data::{
     Dataset, Features, Label, Labels, Matrix, PhotographRows, file_of, read_features, read_matrix, read_pairs,
 };
@@ -31,13 +31,14 @@ const FILES: [&str; 3] = [REPORT, OPEN_SET, RELIABILITY];
 #[derive(clap::Args)]
 #[command(after_help = "\
 Without --open-set: loss and accuracy of the head on classes that it was trained on, and whether its probabilities mean what they say: NLL, Brier score and expected \
-calibration error of the softmax of its logits as they are and, where the run had validation rows, at the temperature that was fitted on them. With it: how well rows of one class find each other, \
+calibration error of the softmax of its logits as they are and, where the run had validation rows, at the temperature that was fitted on them; with --unknown whether it can tell that a row is of none of its classes. With --open-set: how well rows of one class find each other, \
 whatever the classes, by the cosine similarity of their embeddings. Recall@k, MAP@R, R-precision: each row among all others. NMI: k-means. \
 AUC, EER, TAR at FAR: all pairs of rows, and --pairs with the ten folds of LFW. Identification: the first row of each class is the \
 gallery, with --distractors, and the others are looked up in it; by --distractors alone as in MegaFace, too.
 
 Examples:
   arcos evaluate --run arcos-run --features X.npy --labels y.npy
+  arcos evaluate --run arcos-run --features X.npy --labels y.npy --unknown others.npy
   arcos evaluate --run arcos-run --features X.npy --labels y.npy --open-set --classes 100..200 --out report
   arcos evaluate --embeddings E.npy --labels y.npy --pairs pairs.txt --manifest DIR
   arcos evaluate --embeddings E.npy --pairs pairs.csv
@@ -63,6 +64,9 @@ pub(super) struct Args {
     /// Only rows with these labels: A..B is from A to below B, either may be left out
     #[arg(long, value_name = "A..B", value_parser = class_range, requires = "labels", allow_hyphen_values = true)]
     classes: Option<Range<i64>>,
+    /// Features of rows of none of the head's classes: how well the largest logit, probability and energy tell the labelled rows from them (AUROC, FPR at 95 % TPR, OSCR)
+    #[arg(long, value_name = "FILE", requires = "labels", conflicts_with_all = ["embeddings", "open_set", "pairs", "distractors", "nmi"])]
+    unknown: Option<PathBuf>,
     /// Measure embeddings rather than the head
     #[arg(long)]
     open_set: bool,
@@ -178,7 +182,7 @@ fn evaluated(
                     let (embeddings, distractors) = embeddings_of_model(model, &features, &rows, args)?;
                     measured(embeddings, distractors, &rows, Some(model), args)
                 }
-                false => closed_set(model, features, &rows),
+                false => closed_set(model, features, &rows, args.unknown.as_deref()),
             }
         }
         None => {
@@ -202,7 +206,7 @@ fn evaluated(
 
 /// The files that are read.
 fn inputs(args: &Args) -> Vec<PathBuf> {
-    let files = [&args.features, &args.embeddings, &args.labels, &args.distractors].map(Option::as_ref);
+    let files = [&args.features, &args.embeddings, &args.labels, &args.distractors, &args.unknown].map(Option::as_ref);
     let files = files.into_iter().flatten().map(|path| file_of(path));
     let manifest =
         args.manifest.iter().map(|path| if path.is_file() { path.clone() } else { path.join("manifest.json") });
@@ -215,9 +219,13 @@ fn path_of_rows(args: &Args) -> &Path {
 }
 
 /// Figures of the head.
-fn closed_set(model: &Model, features: Features, rows: &MeasuredRows) -> Result<Report> {
+fn closed_set(model: &Model, features: Features, rows: &MeasuredRows, unknown: Option<&Path>) -> Result<Report> {
     let data = Dataset::labelled(features, rows.labels.clone(), rows.class_table.clone());
-    let evaluation = data.and_then(|data| Ok((model.evaluate(&data)?, calibration::measure(model, &data)?)));
+    let evaluation = data.and_then(|data| {
+        let evaluation = model.evaluate(&data)?;
+        let recognized = unknown.map(|unknown| recognition::measure(model, &data, unknown)).transpose()?;
+        Ok((evaluation, calibration::measure(model, &data)?, recognized))
+    });
     let evaluation = evaluation.map_err(|error| match error {
         Error::Label { row, label, expected } => {
             let advice = "--open-set measures embeddings of other classes, --classes leaves rows out";
@@ -225,8 +233,8 @@ fn closed_set(model: &Model, features: Features, rows: &MeasuredRows) -> Result<
         }
         other => other,
     });
-    let (evaluation, measured) = evaluation.map_err(|error| rows.located(error, model.head_input()))?;
-    let json = json!({
+    let (evaluation, measured, recognized) = evaluation.map_err(|error| rows.located(error, model.head_input()))?;
+    let mut json = json!({
         "head": model.head.name(),
         "rows": evaluation.rows,
         "loss": evaluation.loss,
@@ -235,13 +243,17 @@ fn closed_set(model: &Model, features: Features, rows: &MeasuredRows) -> Result<
         "calibration": calibration::json(&measured),
     });
     let title = format!("{}, {}", model.head.name(), counted(evaluation.rows, "row"));
-    let text = format!(
+    let mut text = format!(
         "{title}: loss {}  accuracy {:.4}  top-5 {:.4}\n{}",
         figure(evaluation.loss),
         evaluation.accuracy,
         evaluation.top5_accuracy,
         calibration::text(&measured)
     );
+    if let Some(recognized) = &recognized {
+        json["unknown"] = recognition::json(recognized);
+        text += &format!("\n{}", recognition::text(recognized));
+    }
     Ok(Report { json, text, title, figure: Figure::Reliability(measured) })
 }
 

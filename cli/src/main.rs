@@ -37,6 +37,7 @@ mod photographs_of_rows;
 mod plot;
 mod predict;
 mod progress;
+mod recognition;
 mod resumption;
 mod run_files;
 mod run_record;

@@ -109,6 +109,12 @@ impl Roc {
         rates.last().filter(|_| measurable).map(|(_, true_accepts)| true_accepts)
     }
 
+    /// FAR at TAR: the smallest false accept rate of a threshold whose true accept rate is at least `tar`; nothing is interpolated.
+    pub fn far_at_tar(&self, tar: f64) -> f64 {
+        let reaching = self.points().find(|&(_, true_accepts)| true_accepts >= tar);
+        reaching.map_or(1.0, |(false_accepts, _)| false_accepts)
+    }
+
     /// The largest share of pairs that a threshold gets right, and that threshold, the highest among equally good ones.
     pub fn best_accuracy(&self) -> BestAccuracy {
         let (genuine, impostors) = (self.genuine(), self.impostors());
@@ -141,6 +147,7 @@ mod tests {
         assert_eq!((roc.auc(), roc.eer()), (0.75, 0.5));
         assert_eq!(roc.best_accuracy(), BestAccuracy { threshold: 0.9, accuracy: 0.75 });
         assert_eq!((roc.tar_at_far(0.5), roc.tar_at_far(0.49)), (Some(1.0), None));
+        assert_eq!([0.0, 0.5, 0.51, 1.0].map(|tar| roc.far_at_tar(tar)), [0.0, 0.0, 0.5, 0.5]);
     }
 
     #[test]

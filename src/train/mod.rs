@@ -3,6 +3,7 @@
 //! A [`Trainer`] runs epochs, keeps a [history](EpochRecord) and gives [checkpoints](Checkpoint); a [`Model`] is what is left
 //! at the end: that of the [best epoch](best_epoch) where there are validation rows, else that of the last. Same configuration, data, machine and thread count: the same bits, resumed or not.
 
+mod acceptance_scores;
 mod calibrated_model;
 mod checkpoint;
 mod checksum;
@@ -25,6 +26,7 @@ mod tensorboard;
 mod trainer;
 mod transformed_dataset;
 
+pub use acceptance_scores::{AcceptanceScores, Recognition};
 pub use checkpoint::{Checkpoint, RunData};
 pub use checksum::DataChecksum;
 pub use config::{Kernel, MAX_SCALE, TrainConfig, WeightInit, difference};

@@ -215,10 +215,9 @@ impl<H: StoredHead> Trainer<H> {
     /// another epoch is the best.
     ///
     /// # Errors
-    /// As [`Model::fit_temperature`]; then the model has none.
+    /// As [`Model::fit_temperature`].
     pub fn fit_temperature(&mut self) -> Result<Option<f64>> {
         let best = self.state.best_model_mut();
-        best.temperature = None;
         best.temperature = self.held_out.fit_temperature(best, &mut self.kernel)?;
         Ok(best.temperature)
     }

@@ -16,6 +16,7 @@ mod resumption;
 mod search;
 mod training;
 mod transforms;
+mod unknown_rows;
 mod validation;
 
 use std::path::{Path, PathBuf};

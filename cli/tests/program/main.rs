@@ -27,6 +27,7 @@ mod resumption;
 mod row_numbers;
 mod selection;
 mod suspects;
+mod unknown_rows;
 mod validation;
 mod wrong_labels;
 

@@ -1,0 +1,43 @@
+//! How well a head tells rows of no class from known ones, as text and JSON.
+
+use arcos::data::{Dataset, read_features};
+use arcos::metrics::unknown_rows::UnknownRows;
+use arcos::train::{Model, Recognition};
+use arcos::wording::counted;
+use arcos::{Error, Result};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// The measures, and how many unknown rows they are of.
+pub(super) struct Recognized {
+    unknown: usize,
+    recognition: Recognition,
+}
+
+/// Of the labelled rows of `known` and of all rows of the file `unknown`.
+pub(super) fn measure(model: &Model, known: &Dataset, unknown: &Path) -> Result<Recognized> {
+    let features = read_features(unknown)?;
+    let in_file = |error: Error| error.in_file(unknown);
+    if features.rows().is_empty() {
+        return Err(in_file(Error::Empty { what: "features", found: features.rows().shape().to_vec() }));
+    }
+    let scores = model.acceptance_scores(&features).map_err(in_file)?;
+    Ok(Recognized { unknown: scores.classes.len(), recognition: model.recognition(known, &scores)? })
+}
+
+/// A line for each score.
+pub(super) fn text(recognized: &Recognized) -> String {
+    let Recognition { logit, probability, energy } = &recognized.recognition;
+    let line = |(name, measures): (&str, &UnknownRows)| {
+        let UnknownRows { auroc, fpr_at_95_tpr, oscr } = measures;
+        format!("by largest {name:<12} AUROC {auroc:.4}  FPR at 95 % TPR {fpr_at_95_tpr:.4}  OSCR {oscr:.4}")
+    };
+    let lines = [("logit", logit), ("probability", probability), ("energy", energy)].map(line);
+    format!("{} told from the known ones\n{}", counted(recognized.unknown, "unknown row"), lines.join("\n"))
+}
+
+pub(super) fn json(recognized: &Recognized) -> Value {
+    let mut json = json!(recognized.recognition);
+    json["rows"] = recognized.unknown.into();
+    json
+}
