@@ -87,7 +87,7 @@ impl<F: Real> Batch<'_, F> {
         }
     }
 
-    /// `scores ← factor x̃ w̃ᵀ`, (B, columns).
+    /// `scores ← α x̃ w̃ᵀ`, (B, columns).
     pub fn multiply_scores(&self, operands: &mut Operands, w: ArrayView2<F>, scores: &mut [F]) {
         let Some(mixed) = &self.mixed else {
             let scores = ArrayViewMut2::from_shape((self.rows(), w.nrows()), scores).expect("the size of the block");

@@ -11,6 +11,7 @@ mod model;
 mod objective;
 mod optimizer;
 mod parameters;
+mod search;
 mod settings;
 mod step;
 mod streaming;
@@ -36,6 +37,8 @@ mod _arcos {
     use super::optimizer::{AdamW, Optimizer, RmsProp, Sgd};
     #[pymodule_export]
     use super::parameters::glorot_normal;
+    #[pymodule_export]
+    use super::search::tune;
     #[pymodule_export]
     use super::step::Step;
     #[pymodule_export]

@@ -133,3 +133,40 @@ def test_labels_of_another_type_are_refused():
         arcos.Trainer(arcos.heads.AdaCos(), features, labels.astype(float))
     with pytest.raises(ValueError, match="cannot read nowhere"):
         arcos.Model.load("nowhere")
+
+
+def candidates(scales):
+    return [(arcos.heads.NormSoftmax(scale=scale), {"epochs": 2, "transform": "none"}) for scale in scales]
+
+
+def test_a_search_tries_fewer_on_more_folds_and_chooses_the_simplest_of_the_best():
+    features, labels = rows(120, 1)
+    trials = []
+    found = arcos.tune(
+        candidates([0.001, 8, 16]), features, labels, folds=3, repeats=1, halving=2, on_trial=trials.append
+    )
+    assert not found["is_stopped"] and [score["splits"] for score in found["scores"]] == [3, 2, 1]
+    assert len(trials) == 6 and all(trial["rows"] == 40 for trial in trials)
+    for score in found["scores"]:
+        of_candidate = [trial["right"] / 40 for trial in trials if trial["candidate"] == score["candidate"]]
+        assert score["accuracy"] == pytest.approx(np.mean(of_candidate)) and score["failed"] == 0
+    best = found["scores"][0]
+    assert best["standard_error"] >= 0 and found["chosen"] == best["candidate"]
+
+
+def test_a_search_stops_when_it_is_told_to():
+    features, labels = rows(120, 1)
+    found = arcos.tune(candidates(range(1, 9)), features, labels, on_trial=lambda trial: False)
+    assert found["is_stopped"] and 1 <= len(found["scores"]) < 8
+
+    def fails(trial):
+        raise KeyError(trial["split"])
+
+    with pytest.raises(KeyError):
+        arcos.tune(candidates([1, 2]), features, labels, on_trial=fails)
+    with pytest.raises(ValueError, match="trials is 0; expected at least one before the search is stopped"):
+        arcos.tune(candidates([1, 2]), features, labels, budget=0)
+    with pytest.raises(ValueError, match="folds is 1; expected at least 2"):
+        arcos.tune(candidates([1]), features, labels, folds=1)
+    with pytest.raises(TypeError, match="no keyword is called epoch"):
+        arcos.tune([(arcos.heads.Softmax(), {"epoch": 1})], features, labels)

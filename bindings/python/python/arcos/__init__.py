@@ -9,13 +9,13 @@
     >>> step.d_weights.shape
     (4, 3)
 
-`arcos.heads` has the heads, `Streaming` the kernel for many classes, `Trainer` training on frozen features, `arcos.optim` optimizers, `arcos.metrics` measures of embeddings,
+`arcos.heads` has the heads, `Streaming` the kernel for many classes, `Trainer` and `tune` training on frozen features and the choice of its settings, `arcos.optim` optimizers, `arcos.metrics` measures of embeddings,
 `arcos.sklearn` estimators for scikit-learn and `arcos.torch` modules for PyTorch. Arrays are read where they are if they are aligned and in
 native byte order; float32 or float64 is the type of all of them. Losses are in nats, angles in radians. Rows labelled -100 take no part.
 """
 
 from . import heads, metrics, optim
-from ._arcos import Head, Model, Step, Streaming, Trainer, glorot_normal
+from ._arcos import Head, Model, Step, Streaming, Trainer, glorot_normal, tune
 from ._loading import load_insightface, load_keras, load_pml
 from ._parameters import Objective, Parameters
 
@@ -34,4 +34,5 @@ __all__ = [
     "load_pml",
     "metrics",
     "optim",
+    "tune",
 ]

@@ -33,6 +33,7 @@ __all__ = [
     "pair_scores",
     "retrieval",
     "roc",
+    "tune",
 ]
 
 @type_check_only
@@ -341,3 +342,38 @@ class Trainer:
     @property
     def model(self) -> Model: ...
     def save(self, /, path: _Path) -> None: ...
+
+@type_check_only
+class _Trial(TypedDict):
+    candidate: int
+    split: int
+    right: int | None
+    rows: int
+
+@type_check_only
+class _Score(TypedDict):
+    candidate: int
+    splits: int
+    failed: int
+    accuracy: float
+    standard_error: float | None
+
+@type_check_only
+class _SearchResult(TypedDict):
+    chosen: int
+    scores: list[_Score]
+    is_stopped: bool
+
+def tune(
+    candidates: Sequence[tuple[Head, _Settings]],
+    features: _Features,
+    labels: ArrayLike,
+    *,
+    sample_weights: ArrayLike | None = None,
+    folds: int = 5,
+    repeats: int = 2,
+    halving: int = 3,
+    seed: int = 0,
+    budget: float | None = None,
+    on_trial: Callable[[_Trial], bool | None] | None = None,
+) -> _SearchResult: ...
