@@ -46,10 +46,10 @@ demo-small:
 python:
 	@if command -v python3 > /dev/null; then ./scripts/python-bindings; else echo "no python3: the Python bindings are not tested"; fi
 
-# The modules for PyTorch, the example for JAX, weights of pytorch-metric-learning: some GB of packages.
+# The modules for PyTorch, the examples for it and for JAX, weights of pytorch-metric-learning: some GB of packages.
 python-torch:
 	python3 -m venv target/python-torch
-	target/python-torch/bin/pip install --quiet --requirement bindings/python/requirements.txt jax pytorch-metric-learning torch
+	target/python-torch/bin/pip install --quiet --requirement bindings/python/requirements.txt jax pillow pytorch-metric-learning torch torchvision
 	cd bindings/python && ../../target/python-torch/bin/maturin build --release --interpreter ../../target/python-torch/bin/python --out ../../target/python-torch/wheels
 	target/python-torch/bin/pip install --quiet --no-deps --force-reinstall target/python-torch/wheels/arcos-*.whl
 	cd bindings/python && ../../target/python-torch/bin/python -m mypy --config-file pyproject.toml --package arcos
