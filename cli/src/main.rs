@@ -38,6 +38,7 @@ mod plot;
 mod predict;
 mod progress;
 mod recognition;
+mod rejection_args;
 mod resumption;
 mod run_files;
 mod run_record;

@@ -3,12 +3,13 @@
 use super::csv_text::csv_text;
 use super::evaluate::{model_files, read_model_with_labels};
 use super::failure::Failure;
+use super::rejection_args::{Acceptance, RejectionArgs};
 use super::terminal::escaped;
 use super::train_args::at_least_one;
 use super::{outputs, run_files};
 use arcos::data::{Features, Label, file_of, read_features};
 use arcos::streaming::Likeliest;
-use arcos::train::Model;
+use arcos::train::{AcceptanceScores, Model};
 use arcos::{Error, Result, files::atomic_file};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use std::path::PathBuf;
 /// Arguments of `arcos predict`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Writes CSV: row, rank, label, probability; a line for each row and rank. Labels are those of training; where they are numbers with \
+Writes CSV: row, rank, label, probability and, with --reject-far, accepted; a line for each row and rank. Labels are those of training; where they are numbers with \
 names, there is a column name after label. Probabilities are the softmax of the inference logits, divided by the temperature that was fitted on the validation rows where the \
 run had some (`arcos train --validation`).")]
 pub(super) struct Args {
@@ -36,10 +37,14 @@ pub(super) struct Args {
     /// The CSV file [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    rejection: RejectionArgs,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let inputs = [model_files(&args.run), run_files::all(&args.run), vec![file_of(&args.features)]].concat();
+    let features = [Some(&args.features), args.rejection.unknown.as_ref()].into_iter().flatten();
+    let features = features.map(|path| file_of(path)).collect();
+    let inputs = [model_files(&args.run), run_files::all(&args.run), features].concat();
     if let Some(out) = &args.out {
         outputs::refuse_inputs([out], &inputs)?;
         outputs::check_place(out)?;
@@ -56,14 +61,16 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             .in_file(&args.features)
             .into());
     }
+    let acceptance = args.rejection.acceptance(&model)?;
+    let acceptance = acceptance.as_ref();
     let Some(out) = &args.out else {
         let failed = |error| Error::io("write to", "standard output", error);
-        return Ok(write(&model, &features, args, BufWriter::new(io::stdout().lock()), &failed)?);
+        return Ok(write(&model, &features, acceptance, args, BufWriter::new(io::stdout().lock()), &failed)?);
     };
     // What fails on the way may be of the model or the features: the file then does not come to be.
     let mut outcome = Ok(());
     let written = atomic_file::write(out, |file| {
-        outcome = write(&model, &features, args, file, &|error| Error::io("write", out, error));
+        outcome = write(&model, &features, acceptance, args, file, &|error| Error::io("write", out, error));
         outcome.as_ref().map_err(|error| io::Error::other(error.to_string())).copied()
     });
     Ok(outcome.and(written)?)
@@ -73,6 +80,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 fn write(
     model: &Model,
     features: &Features,
+    acceptance: Option<&Acceptance>,
     args: &Args,
     writer: impl Write,
     failed: &dyn Fn(io::Error) -> Error,
@@ -94,11 +102,18 @@ fn write(
         if first == 0 {
             let name = has_names.then_some("name");
             let heading = ["row", "rank", "label"].into_iter().chain(name).chain(["probability"]);
+            let heading = heading.chain(acceptance.map(|_| "accepted"));
             writer.write_record(heading).map_err(of_csv)?;
         }
+        let accepted = acceptance.map(|acceptance| {
+            let mut scores = AcceptanceScores::default();
+            scores.extend(&likeliest, model.temperature);
+            acceptance.of(&scores)
+        });
         let Likeliest { classes: found, probabilities, .. } = likeliest;
         for (row, (found, probabilities)) in found.rows().into_iter().zip(probabilities.rows()).enumerate() {
             for (rank, (&class, probability)) in found.iter().zip(probabilities).enumerate() {
+                let accepted = accepted.as_ref().map(|accepted| accepted[row].to_string());
                 let [row, rank] = [first + row, rank + 1].map(|number| number.to_string());
                 let name = classes.name(class).filter(|_| has_names).map(text);
                 let label = match classes.label(class) {
@@ -106,7 +121,8 @@ fn write(
                     Label::String(string) => text(string),
                 };
                 let cells = [row, rank, label].into_iter().chain(name);
-                writer.write_record(cells.chain([probability.to_string()]).collect::<Vec<_>>()).map_err(of_csv)?;
+                let cells = cells.chain([probability.to_string()]).chain(accepted);
+                writer.write_record(cells.collect::<Vec<_>>()).map_err(of_csv)?;
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use arcos::data::{Dataset, read_features};
 use arcos::metrics::unknown_rows::UnknownRows;
-use arcos::train::{Model, Recognition};
+use arcos::train::{AcceptanceScores, Model, Recognition};
 use arcos::wording::counted;
 use arcos::{Error, Result};
 use serde_json::{Value, json};
@@ -14,14 +14,19 @@ pub(super) struct Recognized {
     recognition: Recognition,
 }
 
-/// Of the labelled rows of `known` and of all rows of the file `unknown`.
-pub(super) fn measure(model: &Model, known: &Dataset, unknown: &Path) -> Result<Recognized> {
+/// The scores of all rows of a file.
+pub(super) fn unknown_scores(model: &Model, unknown: &Path) -> Result<AcceptanceScores> {
     let features = read_features(unknown)?;
     let in_file = |error: Error| error.in_file(unknown);
     if features.rows().is_empty() {
         return Err(in_file(Error::Empty { what: "features", found: features.rows().shape().to_vec() }));
     }
-    let scores = model.acceptance_scores(&features).map_err(in_file)?;
+    model.acceptance_scores(&features).map_err(in_file)
+}
+
+/// Of the labelled rows of `known` and of all rows of the file `unknown`.
+pub(super) fn measure(model: &Model, known: &Dataset, unknown: &Path) -> Result<Recognized> {
+    let scores = unknown_scores(model, unknown)?;
     Ok(Recognized { unknown: scores.classes.len(), recognition: model.recognition(known, &scores)? })
 }
 

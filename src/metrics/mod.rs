@@ -1,6 +1,6 @@
 //! How good are predictions, and how good are embeddings?
 //!
-//! Of predictions: [`accuracy`], [`confusion`], of their probabilities [`calibration`], which a [`temperature`] sets right, and whether they tell [`unknown_rows`] from known ones. Of embeddings of classes that need not be known: [`retrieval`],
+//! Of predictions: [`accuracy`], [`confusion`], of their probabilities [`calibration`], which a [`temperature`] sets right, and whether they tell [`unknown_rows`] from known ones, with a threshold for their [`rejection`]. Of embeddings of classes that need not be known: [`retrieval`],
 //! [`clustering`](mutual_information), [`verification`] ([`roc`], [`folds`]) and [`identification`], all by cosine similarity, and all of them at once in
 //! [`open_set`]. Of labels: [`centre_angles`], rows far from the centre of their class. Similarities of all rows to all rows are computed a block at a time on rayon's current thread pool, and
 //! never all in memory.
@@ -15,6 +15,7 @@ pub mod identification;
 pub mod k_means;
 pub mod mutual_information;
 pub mod open_set;
+pub mod rejection;
 pub mod retrieval;
 pub mod roc;
 pub mod significance;

@@ -4,6 +4,7 @@ use super::Model;
 use crate::data::{Dataset, FeatureRows};
 use crate::metrics::unknown_rows::{UnknownRows, unknown_rows};
 use crate::ops::IGNORE_LABEL;
+use crate::streaming::Likeliest;
 use crate::{Head, Result};
 
 /// Scores of rows (N,), each the higher, the surer that the row is of a known class.
@@ -17,6 +18,20 @@ pub struct AcceptanceScores {
     pub probabilities: Vec<f64>,
     /// `T ln Σ_j exp(z_j / T)`, the energy of Liu et al. 2020 (arXiv 2010.03759) with the other sign, at that temperature.
     pub energies: Vec<f64>,
+}
+
+impl AcceptanceScores {
+    /// Adds rows by their likeliest classes, whose probabilities are those at `temperature`, or at 1.
+    pub fn extend(&mut self, likeliest: &Likeliest<f32>, temperature: Option<f64>) {
+        let Likeliest { classes, logits, probabilities } = likeliest;
+        self.classes.extend(classes.column(0));
+        for (&logit, &probability) in logits.column(0).iter().zip(probabilities.column(0)) {
+            let logit = f64::from(logit);
+            self.logits.push(logit);
+            self.probabilities.push(probability);
+            self.energies.push(logit - temperature.unwrap_or(1.0) * probability.ln());
+        }
+    }
 }
 
 /// How well each score tells known rows from unknown ones.
@@ -38,15 +53,8 @@ impl<H: Head> Model<H> {
     /// As [`for_likeliest`](Self::for_likeliest).
     pub fn acceptance_scores<'a>(&self, features: impl Into<FeatureRows<'a>>) -> Result<AcceptanceScores> {
         let mut scores = AcceptanceScores::default();
-        let temperature = self.temperature.unwrap_or(1.0);
         self.for_likeliest(features, 1, |_, likeliest| {
-            scores.classes.extend(likeliest.classes);
-            for (logit, &probability) in likeliest.logits.iter().zip(&likeliest.probabilities) {
-                let logit = f64::from(*logit);
-                scores.logits.push(logit);
-                scores.probabilities.push(probability);
-                scores.energies.push(logit - temperature * probability.ln());
-            }
+            scores.extend(&likeliest, self.temperature);
             Ok(())
         })?;
         Ok(scores)

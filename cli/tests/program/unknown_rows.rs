@@ -1,4 +1,4 @@
-//! `arcos evaluate --unknown`: does a head tell rows of none of its classes?
+//! `arcos evaluate --unknown`: does a head tell rows of none of its classes? `arcos predict --reject-far`: which are they?
 
 use super::command::{arcos, complaint, stdout};
 use super::program::with_data;
@@ -85,4 +85,64 @@ fn what_cannot_be_told_is_bad_usage_or_bad_data() {
     says(&["--unknown", "none.npy"], 1, "none.npy: features");
     std::fs::copy(at("unknown.npy"), at("evaluation.json")).expect("writable");
     says(&["--unknown", "evaluation.json", "--out", "."], 1, "part of what this command reads");
+}
+
+#[test]
+fn few_unknown_rows_are_accepted_and_the_classes_stay() {
+    let directory = with_unknown();
+    let run = |features: &str, more: &[&str]| {
+        let predict = ["predict", "--top", "2", "--features", features];
+        let output = arcos(directory.path(), &[&predict[..], more].concat());
+        let said = String::from_utf8(output.stderr.clone()).expect("UTF-8");
+        (stdout(&output), said)
+    };
+    let (plain, said) = run("unknown.npy", &[]);
+    assert!(said.is_empty() && plain.starts_with("row,rank,label,probability\n"));
+    for (score, more) in
+        [("logit", &[][..]), ("probability", &["--reject-by", "probability"]), ("energy", &["--reject-by", "energy"])]
+    {
+        let given = [&["--reject-far", "0.15", "--unknown", "unknown.npy"], more].concat();
+        let (found, said) = run("unknown.npy", &given);
+        assert!(
+            said.contains(": 3 of 20 unknown rows are, which makes a false accept rate of 0.05"),
+            "{score}: {said}"
+        );
+        let mut accepted = vec![None; 20];
+        for (line, plain) in found.lines().zip(plain.lines()).skip(1) {
+            let (before, last) = line.rsplit_once(',').expect("five columns");
+            assert_eq!(before, plain);
+            let row: usize = line.split(',').next().and_then(|row| row.parse().ok()).expect("a number");
+            let is_accepted = last.parse::<bool>().expect("true or false");
+            assert!(accepted[row].replace(is_accepted).is_none_or(|other| other == is_accepted), "{line}");
+        }
+        assert_eq!(accepted.iter().filter(|accepted| **accepted == Some(true)).count(), 3, "{score}");
+        if score == "probability" {
+            let mut probabilities: Vec<f64> =
+                predicted(directory.path(), "unknown.npy").into_iter().map(|row| row.1).collect();
+            let by_row = probabilities.clone();
+            probabilities.sort_by(f64::total_cmp);
+            let expected: Vec<_> = by_row.iter().map(|probability| Some(*probability > probabilities[16])).collect();
+            assert_eq!(accepted, expected);
+        }
+    }
+    let (known, _) = run("test.npy", &["--reject-far", "0.15", "--unknown", "unknown.npy", "--out", "p.csv"]);
+    assert!(known.is_empty());
+    let written = std::fs::read_to_string(directory.path().join("p.csv")).expect("written");
+    assert!(written.starts_with("row,rank,label,probability,accepted\n") && written.contains(",true\n"), "{written}");
+
+    let says = |more: &[&str], code: i32, text: &str| {
+        let message =
+            complaint(&arcos(directory.path(), &[&["predict", "--features", "test.npy"], more].concat()), code);
+        assert!(message.contains(text), "{more:?}: {message}");
+    };
+    says(&["--reject-far", "0.1"], 2, "--unknown");
+    says(&["--unknown", "unknown.npy"], 2, "--reject-far");
+    says(&["--reject-far", "1", "--unknown", "unknown.npy"], 2, "expected a number above 0 and below 1");
+    let few = "unknown.npy: a false accept rate of 0.01 by 20 unknown rows is not defined";
+    says(&["--reject-far", "0.01", "--unknown", "unknown.npy"], 1, few);
+    says(
+        &["--reject-far", "0.1", "--unknown", "unknown.npy", "--out", "unknown.npy"],
+        1,
+        "part of what this command reads",
+    );
 }
