@@ -1,6 +1,6 @@
 //! A run that an earlier comparison or search has left, in whose place another one's goes.
 
-use super::run_files::foreign_file;
+use super::run_files::{self, foreign_file};
 use super::run_record::{MadeBy, RunRecord};
 use arcos::files::directory_lock::lock;
 use arcos::train::RunDirectory;
@@ -81,7 +81,7 @@ fn place_aside(path: &Path) -> PathBuf {
     });
     let is_free = |place: &PathBuf| match fs::symlink_metadata(place) {
         Err(_) => true,
-        Ok(entry) => entry.is_dir() && matches!(foreign_file(place), Ok(None)) && fs::remove_dir_all(place).is_ok(),
+        Ok(entry) => entry.is_dir() && run_files::remove(place).is_ok(),
     };
     let mut places = places.filter(is_free);
     places.next().expect("an endless row of names")
@@ -102,11 +102,11 @@ impl SetAside {
         fs::rename(&self.aside, &self.run.path).map_err(|error| Error::io("move", &self.aside, error))
     }
 
-    /// Removes it.
+    /// Removes it, but not what somebody has put into it meanwhile.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// Those of [`run_files::remove`].
     pub fn remove(self) -> Result<()> {
-        fs::remove_dir_all(&self.aside).map_err(|error| Error::io("remove", &self.aside, error))
+        run_files::remove(&self.aside)
     }
 }

@@ -4,6 +4,7 @@ use super::outputs;
 use super::run_record::RunRecord;
 use arcos::files::atomic_file::PREFIX;
 use arcos::{Error, Result};
+use std::ffi::OsStr;
 use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,31 @@ pub(super) fn foreign_file(run: &Path) -> Result<Option<PathBuf>> {
         }
     }
     Ok(None)
+}
+
+/// Removes a run, and nothing that training does not write: where such a thing is, or comes to be on the way, it stays with its directory.
+///
+/// # Errors
+/// [`Error::File`] for a thing that training does not write; [`Error::Io`].
+pub(super) fn remove(run: &Path) -> Result<()> {
+    if let Some(path) = foreign_file(run)? {
+        let (found, expected) = ("is no part of a run".into(), "none there: move it away, and the rest can go".into());
+        return Err(Error::File { path, found, expected });
+    }
+    let of_run = |directory: &Path| {
+        let failed = |error| Error::io("remove", directory, error);
+        let name =
+            if directory == run { "" } else { directory.file_name().and_then(OsStr::to_str).unwrap_or_default() };
+        for (file, entry) in entries(directory)? {
+            if is_run_file(name, &file) {
+                fs::remove_file(entry.path()).map_err(failed)?;
+            }
+        }
+        fs::remove_dir(directory).map_err(failed)
+    };
+    let below = ["checkpoints", "tensorboard"].map(|name| run.join(name));
+    below.iter().filter(|directory| directory.is_dir()).try_for_each(|directory| of_run(directory))?;
+    of_run(run)
 }
 
 /// What there is of a run, which a file that is made of it must not replace.
@@ -106,8 +132,13 @@ mod tests {
         for name in ["figures", "checkpoints/epoch-0001.json.d", "checkpoints/epoch-0003.json"] {
             fs::create_dir(at(name)).expect("writable");
             assert_eq!(foreign_file(directory.path())?, Some(at(name)));
+            let refused = remove(directory.path()).expect_err("it holds something else").to_string();
+            assert!(refused.contains(": is no part of a run; expected none there"), "{refused}");
             fs::remove_dir(at(name)).expect("writable");
         }
+        assert!(at("run.json").exists() && at("checkpoints/epoch-0001.json").exists());
+        remove(directory.path())?;
+        assert!(!directory.path().exists());
         Ok(())
     }
 }
