@@ -2,9 +2,10 @@
 
 use super::element::Wanted;
 use super::{Labels, npy_header, read_text};
+use crate::files::{atomic_file::directory_of, regular_file, replacement::check_whole};
 use crate::ops::IGNORE_LABEL;
 use crate::wording::{counted, number};
-use crate::{Error, Result, files::regular_file};
+use crate::{Error, Result};
 use ndarray::{Array1, Array2, ArrayD, ArrayView1, Axis};
 use ndarray_npy::{ReadNpyError, ReadNpyExt, ReadableElement};
 use std::fs::File;
@@ -63,6 +64,7 @@ impl Matrix {
 /// [`Error::Io`]; [`Error::File`] for a file that is not such an array.
 pub fn read_matrix(path: &Path) -> Result<Matrix> {
     let shape = "a matrix of f16, f32, f64 or integers";
+    check_whole(directory_of(path))?;
     match read::<Wanted<f64>>(path) {
         Ok(array) => Ok(Matrix::F64(matrix(path, array.map(|element| element.0), shape)?)),
         Err(Failure::Dtype(_)) => {
@@ -89,6 +91,7 @@ pub fn read_vector(path: &Path) -> Result<Array1<f64>> {
 /// As [`read_matrix`]; [`Error::File`] for a label below `start` or past the largest i64, and for one that is not whole.
 pub fn read_labels(path: &Path, start: i64) -> Result<Array1<i64>> {
     let expected = "a vector of integers, one label for each row of features";
+    check_whole(directory_of(path))?;
     let integers = match read_integers(path) {
         Err(Failure::Dtype(_)) => read_whole_floats(path),
         integers => integers,
@@ -113,6 +116,7 @@ pub fn read_class_labels(path: &Path) -> Result<Labels> {
     if path.extension().is_some_and(|extension| extension == "txt") {
         return Ok(labels_of_lines(&read_text(path)?));
     }
+    check_whole(directory_of(path))?;
     let expected =
         "a vector of integers, of whole floating-point numbers or of strings, one label for each row of features";
     let strings = || read::<Wanted<String>>(path).and_then(|array| vector(array.map(|element| element.0.clone())));

@@ -3,6 +3,7 @@
 use super::arrays::{is_archive, read_f32_matrix};
 use super::feature_file::FeatureFile;
 use crate::Result;
+use crate::files::{atomic_file::directory_of, replacement::check_whole};
 use ndarray::parallel::prelude::*;
 use ndarray::{ArcArray2, Array2, ArrayView2, Axis, CowArray, Ix2, s};
 use std::path::Path;
@@ -181,6 +182,7 @@ impl<'a> FeatureRows<'a> {
 /// # Errors
 /// [`Error::Io`](crate::Error::Io); [`Error::File`](crate::Error::File) for a file that is not such an array.
 pub fn read_features(path: &Path) -> Result<Features> {
+    check_whole(directory_of(path))?;
     // What cannot stay in its file can still be read, or else the reading says what is wrong.
     if !is_archive(path)
         && let Some(file) = FeatureFile::open(path)

@@ -1,15 +1,16 @@
 //! Whole arrays from shards.
 
-use super::manifest::{Manifest, Row, SplitManifest, array_names};
+use super::manifest::{Row, SplitManifest, array_names};
 use super::options::Options;
 use super::plan::{Shard, SplitPlan};
 use super::shard::ShardFeatures;
-use crate::data::{LabelledImage, Split, read_features, read_labels};
-use crate::{Error, Result, files::atomic_file};
+use crate::data::{LabelledImage, Split};
+use crate::files::{atomic_file, regular_file};
+use crate::{Error, Result};
+use crc32c::crc32c_append;
 use ndarray::Array1;
 use ndarray_npy::{WriteNpyExt, write_zeroed_npy};
-use std::fs;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::Path;
 
 /// Writes the arrays of a split into `partial`; `kept` are the images with features, for each shard.
@@ -31,7 +32,7 @@ pub(super) fn assemble(
         });
     }
     let views = plan.views.unwrap_or(1);
-    let [features_name, labels_name] = array_names(plan.split);
+    let [features_name, labels_name] = &array_names(plan.split);
     let labels: Array1<i64> = images.iter().flat_map(|image| std::iter::repeat_n(image.label as i64, views)).collect();
     atomic_file::write(&partial.join(labels_name), |file| labels.write_npy(file).map_err(io::Error::other))?;
 
@@ -65,6 +66,8 @@ pub(super) fn assemble(
         seed: plan.views.map(|_| options.seed),
         skipped: skipped.collect(),
         missing: plan.missing,
+        features_crc32c: Some(checksum(&partial.join(features_name))?),
+        labels_crc32c: Some(checksum(&partial.join(labels_name))?),
         rows: match plan.views {
             None => images.into_iter().map(|image| row(image, None)).collect(),
             Some(views) => {
@@ -74,54 +77,26 @@ pub(super) fn assemble(
     })
 }
 
-/// Whether `directory` has the arrays of a split, with so many rows.
-pub(super) fn are_whole(split: Split, rows: usize, directory: &Path) -> bool {
-    let [features, labels] = array_names(split).map(|name| directory.join(name));
-    read_features(&features).is_ok_and(|features| features.rows().dim().0 == rows)
-        && read_labels(&labels, 0).is_ok_and(|labels| labels.len() == rows)
-}
-
-/// Puts the arrays in `partial` in their place in `out`, if its manifest is there, which is written once they are whole. What a run
-/// was ended in can be done again.
-pub(super) fn publish(partial: &Path, out: &Path) -> Result<()> {
-    let Some(manifest) = Manifest::read(partial)? else { return Ok(()) };
-    let (stay, go): (Vec<_>, Vec<_>) =
-        Split::ALL.into_iter().partition(|split| manifest.splits.contains_key(split.name()));
-    for name in stay.into_iter().flat_map(array_names) {
-        let path = out.join(&name);
-        match fs::rename(partial.join(&name), &path) {
-            // Not a new one, or in its place already.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            result => result.map_err(|error| Error::io("write", path, error))?,
-        }
-    }
-    go.into_iter().flat_map(array_names).try_for_each(|name| remove(&out.join(name)))?;
-    let path = Manifest::path(out);
-    fs::rename(Manifest::path(partial), &path).map_err(|error| Error::io("write", path, error))
-}
-
-/// Removes the files in `partial` but those whose names are kept: arrays without a manifest, files that a kill left half written,
-/// shards that nothing will take up.
-pub(super) fn remove_all_but(partial: &Path, is_kept: impl Fn(&str) -> bool) -> Result<()> {
-    let failed = |error| Error::io("list", partial, error);
-    let entries = match fs::read_dir(partial) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(failed)?,
+/// Whether `directory` has the arrays of a split as they were written.
+pub(super) fn are_whole(split: Split, made: &SplitManifest, directory: &Path) -> bool {
+    let is_whole = |(name, written): (String, Option<u32>)| {
+        written.is_some_and(|written| checksum(&directory.join(name)).is_ok_and(|found| found == written))
     };
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        if !is_kept(&entry.file_name().to_string_lossy()) {
-            remove(&entry.path())?;
-        }
-    }
-    Ok(())
+    array_names(split).into_iter().zip([made.features_crc32c, made.labels_crc32c]).all(is_whole)
 }
 
-/// Removes a file, if it is there.
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, error)),
-        _ => Ok(()),
+/// The CRC-32C of a file.
+fn checksum(path: &Path) -> Result<u32> {
+    let mut file = BufReader::with_capacity(1 << 20, regular_file::open(path)?);
+    let mut checksum = 0;
+    loop {
+        let bytes = file.fill_buf().map_err(|error| Error::io("read", path, error))?;
+        if bytes.is_empty() {
+            return Ok(checksum);
+        }
+        checksum = crc32c_append(checksum, bytes);
+        let length = bytes.len();
+        file.consume(length);
     }
 }
 

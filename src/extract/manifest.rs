@@ -2,6 +2,7 @@
 
 use crate::data::image::Preprocessing;
 use crate::data::{ImageSet, Split, without_byte_order_mark};
+use crate::files::replacement::MANIFEST;
 use crate::files::{atomic_file, regular_file};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -9,8 +10,12 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The version of the format, and of what is done to pixels: files of another are refused, shards of another not taken up.
-pub(super) const FORMAT: &str = "arcos features 2";
+/// The version of the format, and of what is done to pixels: features of another do not stand beside new ones, shards of another are not
+/// taken up.
+pub(super) const FORMAT: &str = "arcos features 3";
+
+/// Without check sums of the arrays, and with unusual JPEGs decoded wrong.
+const FORMER_FORMAT: &str = "arcos features 2";
 
 /// What the features of a directory are made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,6 +80,12 @@ pub struct SplitManifest {
     pub skipped: Vec<String>,
     /// Photographs that were left out because they are not there.
     pub missing: usize,
+    /// The CRC-32C of the file of features; none of those that were extracted before it was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features_crc32c: Option<u32>,
+    /// The CRC-32C of the file of labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels_crc32c: Option<u32>,
 }
 
 /// Where a row of features comes from.
@@ -112,7 +123,7 @@ impl Manifest {
         let unusable = |found: String| Error::File { path: path.into(), found, expected: FORMAT.into() };
         let manifest: Self =
             serde_json::from_slice(without_byte_order_mark(&bytes)).map_err(|error| unusable(error.to_string()))?;
-        if manifest.format != FORMAT {
+        if ![FORMAT, FORMER_FORMAT].contains(&manifest.format.as_str()) {
             return Err(unusable(manifest.format));
         }
         Ok(Some(manifest))
@@ -124,15 +135,20 @@ impl Manifest {
 
     /// Where the manifest of the features in `directory` is.
     pub fn path(directory: &Path) -> PathBuf {
-        directory.join("manifest.json")
+        directory.join(MANIFEST)
     }
 
     /// Whether features of both can stand beside each other: one network, one preprocessing, the same classes.
     pub(super) fn is_of_one_kind_with(&self, other: &Self) -> bool {
-        self.model.kind() == other.model.kind()
+        self.format == other.format
+            && self.model.kind() == other.model.kind()
             && self.preprocessing == other.preprocessing
             && self.boxes == other.boxes
             && self.classes == other.classes
+    }
+
+    pub(super) fn is_of_former_format(&self) -> bool {
+        self.format == FORMER_FORMAT
     }
 
     /// The hash of what features of one kind have in common, whatever their classes.

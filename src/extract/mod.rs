@@ -39,6 +39,7 @@ mod network;
 #[cfg(feature = "onnx")]
 mod onnx_file;
 mod options;
+mod partial;
 mod plan;
 mod run;
 mod shard;

@@ -14,7 +14,7 @@ use std::{fs, io};
 const SHARD_ROWS: usize = 64;
 
 /// What the names of shards end in.
-pub(super) const SHARD_EXTENSION: &str = "npz";
+const SHARD_EXTENSION: &str = "npz";
 
 /// One split's work.
 pub(super) struct SplitPlan<'a> {
@@ -47,6 +47,19 @@ impl Shard<'_> {
 /// What the names of files with shards of a split begin with, if they are of one kind with `manifest`.
 pub(super) fn shard_prefix(split: Split, manifest: &Manifest) -> String {
     format!("{}-{}-", split.name(), &manifest.kind()[..16])
+}
+
+/// Whether files with shards have such names.
+pub(super) fn is_shard(name: &str) -> bool {
+    let of_split = |split: Split| name.strip_prefix(split.name())?.strip_prefix('-');
+    let hashes = Split::ALL
+        .into_iter()
+        .find_map(of_split)
+        .and_then(|rest| rest.strip_suffix(SHARD_EXTENSION)?.strip_suffix('.'));
+    let is_hash = |hash: &str, digits| hash.len() == digits && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    hashes
+        .and_then(|hashes| hashes.split_once('-'))
+        .is_some_and(|(kind, shard)| is_hash(kind, 16) && is_hash(shard, 32))
 }
 
 /// What a shard's features depend on.

@@ -1,9 +1,10 @@
 //! The run: shards in parallel, then whole arrays.
 
-use super::arrays::{self, assemble, publish, remove_all_but};
+use super::arrays::{are_whole, assemble};
 use super::manifest::{Manifest, ModelFile, array_names};
 use super::options::{Event, Options};
-use super::plan::{SHARD_EXTENSION, Shard, SplitPlan, plan, shard_prefix};
+use super::partial::Partial;
+use super::plan::{Shard, SplitPlan, is_shard, plan, shard_prefix};
 use super::shard::{Maker, ShardFeatures};
 use crate::data::{ImageSet, Split};
 use crate::files::NewPlaces;
@@ -14,9 +15,6 @@ use rayon::prelude::*;
 use std::fs;
 use std::path::Path;
 
-/// The folder in the output directory for what is not done yet.
-const PARTIAL: &str = ".arcos-partial";
-
 /// Extracts features of `set` with `embed`, from images (n, 3, H, W) or (n, H, W, 3) to features (n, D), and writes
 /// `train_features.npy` (N, D), `train_labels.npy` (N,), the same for `test`, and `manifest.json` into `out`. `model` says what
 /// `embed` is.
@@ -26,7 +24,7 @@ const PARTIAL: &str = ".arcos-partial";
 ///
 /// # Errors
 /// [`Error::MissingImages`], [`Error::BadImage`]; [`Error::File`] where `out` holds features that these
-/// cannot stand beside, where another run is writing there, or where features are not finite; [`Error::Shape`] for features that are
+/// cannot stand beside, or anything where unfinished work goes that no extraction has made, where another run is writing there, or where features are not finite; [`Error::Shape`] for features that are
 /// not (n, D); [`Error::Setting`]; [`Error::Io`]; what `embed` returns.
 pub fn extract(
     set: &ImageSet,
@@ -52,15 +50,18 @@ pub fn extract(
     new.directory(out)?;
     // Where another process has the lock, the directory is that one's.
     let _lock = lock(out)?;
-    let outcome = extract_into(out, manifest, plans, set, options, embed, on_event);
-    // With shards in it it stays, for the run that goes on.
-    let _ = fs::remove_dir(out.join(PARTIAL));
+    let outcome = Partial::of(out).and_then(|partial| {
+        let outcome = extract_into(&partial, manifest, plans, set, options, embed, on_event);
+        // With shards in it it stays, for the run that goes on.
+        partial.remove_if_empty();
+        outcome
+    });
     outcome.inspect_err(|_| new.remove())
 }
 
 /// [`extract`] into a directory that is there and locked.
 fn extract_into(
-    out: &Path,
+    partial: &Partial,
     mut manifest: Manifest,
     mut plans: Vec<SplitPlan>,
     set: &ImageSet,
@@ -68,10 +69,11 @@ fn extract_into(
     embed: &(impl Fn(ArrayView4<f32>) -> Result<Array2<f32>> + Sync),
     on_event: &(dyn Fn(Event) + Sync),
 ) -> Result<Manifest> {
-    let partial = out.join(PARTIAL);
+    let out = partial.out();
+    partial.check_places()?;
     // A run may have been ended while it put whole arrays in their place, or before all of them were whole.
-    publish(&partial, out)?;
-    remove_all_but(&partial, |name| name.ends_with(SHARD_EXTENSION))?;
+    partial.publish()?;
+    partial.remove_all_but(is_shard)?;
     let before = match Manifest::read(out) {
         // What is to be replaced anyway may be anything.
         Err(Error::File { .. }) if options.overwrite => None,
@@ -82,12 +84,12 @@ fn extract_into(
         manifest.splits = before.splits;
     }
     plans.retain(|plan| !is_done(plan, &manifest, options, out));
-    fs::create_dir_all(&partial).map_err(|error| Error::io("create", &partial, error))?;
+    fs::create_dir_all(partial.path()).map_err(|error| Error::io("create", partial.path(), error))?;
 
     let shards: Vec<(&SplitPlan, &Shard)> =
         plans.iter().flat_map(|plan| plan.shards.iter().map(move |shard| (plan, shard))).collect();
     let found: Vec<Option<Vec<usize>>> =
-        shards.par_iter().map(|(plan, shard)| kept_before(plan, shard, options, &partial)).collect();
+        shards.par_iter().map(|(plan, shard)| kept_before(plan, shard, options, partial.path())).collect();
     let images = |(_, shard): &(&SplitPlan, &Shard)| shard.images.len();
     on_event(Event::Start {
         images: shards.iter().map(images).sum(),
@@ -107,7 +109,7 @@ fn extract_into(
             on_event,
         };
         let made = maker.make(shard)?;
-        made.write(&shard.file(&partial))?;
+        made.write(&shard.file(partial.path()))?;
         Ok(made.kept)
     };
     let mut kept = shards.par_iter().zip(found).map(make).collect::<Result<Vec<_>>>()?.into_iter();
@@ -115,16 +117,17 @@ fn extract_into(
     if !plans.is_empty() {
         for plan in &plans {
             let kept: Vec<Vec<usize>> = kept.by_ref().take(plan.shards.len()).collect();
-            let split = assemble(plan, &kept, options, &set.root, &partial)?;
+            let split = assemble(plan, &kept, options, &set.root, partial.path())?;
             manifest.splits.insert(plan.split.name().into(), split);
         }
-        manifest.write(&partial)?;
-        publish(&partial, out)?;
+        partial.check_places()?;
+        manifest.write(partial.path())?;
+        partial.publish()?;
     }
     // Those of runs that were ended are of use only to a split of this kind that is not done.
     let unfinished = Split::ALL.into_iter().filter(|split| !options.splits.contains(split));
     let prefixes: Vec<String> = unfinished.map(|split| shard_prefix(split, &manifest)).collect();
-    remove_all_but(&partial, |name| prefixes.iter().any(|prefix| name.starts_with(prefix.as_str())))?;
+    partial.remove_all_but(|name| prefixes.iter().any(|prefix| name.starts_with(prefix.as_str())))?;
     Ok(manifest)
 }
 
@@ -145,6 +148,7 @@ fn check_replaceable(manifest: &Manifest, before: Option<&Manifest>, options: &O
     }
     let found = match before {
         Some(before) if before.is_of_one_kind_with(manifest) => return Ok(()),
+        Some(before) if before.is_of_former_format() => "features that were extracted before unusual JPEGs were right",
         Some(_) => "features of another network, preprocessing or set of classes",
         None if Split::ALL.iter().flat_map(|&split| array_names(split)).any(|name| out.join(name).exists()) => {
             "features without a manifest.json"
@@ -163,6 +167,6 @@ fn is_done(plan: &SplitPlan, manifest: &Manifest, options: &Options, out: &Path)
     manifest.splits.get(plan.split.name()).is_some_and(|done| {
         done.fingerprint == plan.fingerprint
             && (options.skip_bad || done.skipped.is_empty())
-            && arrays::are_whole(plan.split, done.rows.len(), out)
+            && are_whole(plan.split, done, out)
     })
 }

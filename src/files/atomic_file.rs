@@ -177,7 +177,8 @@ pub fn remove_left_over(directory: &Path) {
     }
 }
 
-fn is_temporary(name: &str) -> bool {
+/// Whether a file is a temporary one, by its name.
+pub(crate) fn is_temporary(name: &str) -> bool {
     let random = name.strip_prefix(PREFIX);
     random
         .is_some_and(|random| random.len() == RANDOM_LETTERS && random.bytes().all(|byte| byte.is_ascii_alphanumeric()))

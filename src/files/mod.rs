@@ -4,5 +4,6 @@ pub mod atomic_file;
 pub mod directory_lock;
 mod new_places;
 pub mod regular_file;
+pub mod replacement;
 
 pub use new_places::NewPlaces;
