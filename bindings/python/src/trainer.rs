@@ -6,6 +6,7 @@ use crate::model::{Model, load};
 use crate::optimizer::lock;
 use crate::raise;
 use crate::settings::config;
+use arcos::Error;
 use arcos::data::{Dataset, ValidationSplit, validation_split};
 use arcos::train::{EpochRecord, HeldOut, TrainConfig, Trainer as Run};
 use pyo3::prelude::*;
@@ -99,13 +100,16 @@ impl Trainer {
                 break;
             }
         }
-        py.detach(|| {
+        let fitted = py.detach(|| {
             let mut run = lock(&self.0);
-            // Rows that are all right, or labels that logits say nothing of, have none.
-            if run.is_done() && run.best_model().temperature.is_none() {
-                let _ = run.fit_temperature();
-            }
+            let is_wanted = run.is_done() && run.best_model().temperature.is_none();
+            if is_wanted { run.fit_temperature().map(|_| ()) } else { Ok(()) }
         });
+        match fitted {
+            // Rows that are all right, or labels that logits say nothing of, have none.
+            Ok(()) | Err(Error::NotDefined { .. }) => {}
+            Err(error) => return Err(raise(error)),
+        }
         self.history(py)
     }
 
