@@ -25,7 +25,7 @@ pub const LISTS: [&str; 5] = [IMAGES, LABELS, SPLIT, BOXES, CLASSES];
 /// at, nor whether their boxes hold a pixel.
 ///
 /// # Errors
-/// [`Error::Io`] for a missing file; [`Error::Line`] for a malformed line, an id given twice, a class that `classes.txt` does not
+/// [`Error::Io`] for a missing file; [`Error::Line`] for a malformed line, an id or a photograph given twice, a class that `classes.txt` does not
 /// list, or a photograph outside `images/`; [`Error::File`] where a file says nothing of an image.
 pub fn read(directory: &Path) -> Result<ImageSet> {
     let path = directory.join(IMAGES);
@@ -39,6 +39,15 @@ pub fn read(directory: &Path) -> Result<ImageSet> {
         let is_inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
         if !Path::new(&record.rest).components().all(is_inside) {
             return Err(record.error(&path, format!("{:?}", record.rest), "a path inside images/".into()));
+        }
+    }
+    let mut id_of: HashMap<PathBuf, u64> = HashMap::new();
+    for record in &records {
+        // One photograph of two ids could be in both splits. `./` in a path is no other place.
+        let file = Path::new(&record.rest).components().filter(|part| *part != Component::CurDir).collect();
+        if let Some(first) = id_of.insert(file, record.id) {
+            let found = format!("{:?}, as of id {first}", record.rest);
+            return Err(record.error(&path, found, "each photograph once".into()));
         }
     }
     let listed: HashSet<u64> = records.iter().map(|record| record.id).collect();

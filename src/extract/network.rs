@@ -107,7 +107,7 @@ impl Network {
         let (tokens, dimension) = match shape {
             Some(&[_, dimension] | &[_, dimension, 1, 1] | &[_, 1, 1, dimension]) if dimension > 0 => (None, dimension),
             Some(&[_, tokens, dimension]) if tokens > 0 && dimension > 0 => (Some(tokens), dimension),
-            _ => return Err(unusable(format!("its output {output:?} is {fact:?}"), expected)),
+            _ => return Err(unusable(format!("its output {output:?} is {}", describe_output(fact)), expected)),
         };
         match (tokens, options.tokens) {
             (None, Some(chosen)) => {
@@ -116,7 +116,7 @@ impl Network {
             }
             (Some(2..), None) => {
                 let expected = "a choice of tokens, first or mean, for (N, T, D), or another output";
-                return Err(unusable(format!("its output {output:?} is {fact:?}"), expected));
+                return Err(unusable(format!("its output {output:?} is {}", describe_output(fact)), expected));
             }
             _ => {}
         }
@@ -252,6 +252,14 @@ impl Input {
         let is_known = datum_type.is_float() || datum_type == u8::datum_type();
         (is_known && is_image).then_some(Self { shape: [n, a, b, c], datum_type, layout })
     }
+}
+
+/// Shape and type, as `(8, 5) of f32`.
+fn describe_output(fact: &TypedFact) -> String {
+    let shape: Vec<String> = fact.shape.iter().map(|length| length.to_string()).collect();
+    // What the runtime computes shapes with is integers to everybody else.
+    let datum_type = if fact.datum_type == TDim::datum_type() { i64::datum_type() } else { fact.datum_type };
+    format!("({}) of {}", shape.join(", "), format!("{datum_type:?}").to_lowercase())
 }
 
 fn describe_inputs(model: &InferenceModel) -> String {

@@ -8,10 +8,10 @@ use crate::data::image::{Preprocessing, to_unit_range};
 use crate::files::{atomic_file, regular_file};
 use crate::{Error, Result};
 use ndarray::{Array1, Array2, Array4, ArrayView3, ArrayView4, Axis, s};
-use ndarray_npy::{NpzReader, NpzWriter};
+use ndarray_npy::{NpzReader, NpzWriter, WriteNpzError};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Cursor, Write};
 use std::path::{Path, PathBuf};
 
 /// What there is to say about the features of a shard.
@@ -142,12 +142,14 @@ impl<'a, E: Fn(ArrayView4<f32>) -> Result<Array2<f32>> + Sync> Batch<'a, E> {
 impl ShardFeatures {
     pub fn write(&self, path: &Path) -> Result<()> {
         let kept: Array1<i64> = self.kept.iter().map(|&position| position as i64).collect();
-        atomic_file::write(path, |file| {
-            let mut writer = NpzWriter::new(file);
-            writer.add_array("features", &self.features).map_err(io::Error::other)?;
-            writer.add_array("kept", &kept).map_err(io::Error::other)?;
-            writer.finish().map(|_| ()).map_err(io::Error::other)
-        })
+        // In memory first: an archive that cannot be written to disk would be finished once more when it is dropped.
+        let archive = || {
+            let mut writer = NpzWriter::new(Cursor::new(Vec::new()));
+            writer.add_array("features", &self.features)?;
+            writer.add_array("kept", &kept)?;
+            Ok::<_, WriteNpzError>(writer.finish()?.into_inner())
+        };
+        atomic_file::write(path, |file| file.write_all(&archive().map_err(io::Error::other)?))
     }
 
     /// What [`write`](Self::write) wrote, if it is there and whole.

@@ -136,6 +136,16 @@ fn photographs_are_inside_their_folder() {
 }
 
 #[test]
+fn a_photograph_has_one_id() {
+    for file in ["001.Albatross/Albatross_0001.jpg", "./001.Albatross/./Albatross_0001.jpg"] {
+        let error = error_with("images.txt", Some(&format!("7 001.Albatross/Albatross_0001.jpg\n9 {file}\n")));
+        let message = error.to_string();
+        let expected = format!("images.txt, line 2: {file:?}, as of id 7; expected each photograph once");
+        assert!(message.ends_with(&expected), "{message}");
+    }
+}
+
+#[test]
 fn boxes_may_be_empty_and_their_file_may_be_missing() {
     let directory = data_set();
     let boxes = directory.path().join("bounding_boxes.txt");

@@ -4,13 +4,14 @@ use super::progress::Progress;
 use super::{Args, SplitName};
 use crate::data_args::FILES;
 use crate::outputs::refuse_inputs;
-use crate::{complain, tell};
+use crate::{complain, interrupt, tell};
 use arcos::data::image::{Normalisation, Preprocessing};
 use arcos::data::{ImageSet, Split, cub, image_folder};
-use arcos::extract::{Event, Manifest, Network, NetworkOptions, Options, extract};
+use arcos::extract::{Event, Manifest, Network, NetworkOptions, Options, SplitManifest, extract};
 use arcos::wording::counted;
 use arcos::{Error, Result};
 use ndarray::ArrayView4;
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -61,15 +62,35 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
     let progress = Progress::new();
     let on_event = |event: Event| match event {
-        Event::Start { images, resumed } => progress.start(images, resumed),
+        Event::Start { images, resumed } => {
+            interrupt::set_last_words(Some(format!(
+                "ended by a signal; features of images that are done stay in {}, and the same command goes on after them",
+                args.out.display()
+            )));
+            progress.start(images, resumed);
+        }
         Event::Done => progress.done(),
         Event::Skipped(error) => progress.remark(&format!("skipped: {error}")),
     };
     let embed = |images: ArrayView4<f32>| network.features(images);
     let manifest = extract(&set, &options, network.file(), &embed, &args.out, &on_event);
+    interrupt::set_last_words(None);
     progress.finish();
-    describe(&manifest?, &options, args);
+    describe(&manifest?, &set, &options, args);
     Ok(())
+}
+
+/// The classes that had images of a split and have no features, and how many images they had.
+fn classes_without_rows<'a>(made: &SplitManifest, set: &'a ImageSet, split: Split) -> Vec<(&'a str, usize)> {
+    let with_features: HashSet<&str> = made.rows.iter().map(|row| row.file.as_str()).collect();
+    let (mut images, mut rows) = (vec![0; set.classes.len()], vec![0; set.classes.len()]);
+    for image in set.images.iter().filter(|image| image.split == split) {
+        images[image.label] += 1;
+        rows[image.label] += usize::from(with_features.contains(&*image.path.to_string_lossy()));
+    }
+    let of_classes = set.classes.iter().zip(images).zip(rows);
+    let without = of_classes.filter(|&((_, images), rows)| images > 0 && rows == 0);
+    without.map(|((class, images), _)| (class.as_str(), images)).collect()
 }
 
 /// The files that are read.
@@ -119,9 +140,16 @@ fn read_set(args: &Args) -> Result<ImageSet> {
 }
 
 /// What is there now.
-fn describe(manifest: &Manifest, options: &Options, args: &Args) {
-    for split in &options.splits {
+fn describe(manifest: &Manifest, set: &ImageSet, options: &Options, args: &Args) {
+    for &split in &options.splits {
         let Some(made) = manifest.splits.get(split.name()) else { continue };
+        for (class, images) in classes_without_rows(made, set, split) {
+            complain(format_args!(
+                "class {class} has no row in {}: of its {}, none can be used",
+                args.out.join(format!("{}_features.npy", split.name())).display(),
+                counted(images, &format!("{} image", split.name())),
+            ));
+        }
         let mut line = format!("{}: {}", split.name(), counted(made.rows.len(), "row"));
         let left_out = [("unusable", made.skipped.len()), ("missing", made.missing)];
         for (what, count) in left_out.into_iter().filter(|&(_, count)| count > 0) {

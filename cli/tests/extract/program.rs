@@ -137,6 +137,9 @@ mod with_onnx {
         let text = stdout(&arcos(directory.path(), &[&extract[..], &["--skip-bad"]].concat()));
         assert!(text.contains("skipped: cub/images/003.Cuckoo/Cuckoo_0003.jpg: "), "{text}");
         assert!(text.contains("test: 2 rows, 1 unusable image left out\n"), "{text}");
+        let again = arcos(directory.path(), &[&extract[..], &["--skip-bad"]].concat());
+        let expected = "class Cuckoo has no row in features/test_features.npy: of its 1 test image, none can be used\n";
+        assert_eq!(String::from_utf8_lossy(&again.stderr), format!("arcos: {expected}"));
         fs::remove_file(directory.path().join("cub/images/001.Albatross/Albatross_0001.jpg")).expect("there");
         says(
             &[&extract[..], &["--skip-bad"]].concat(),
@@ -246,6 +249,32 @@ mod with_onnx {
         fs::read_dir(out.join(".arcos-partial")).map_or(0, |entries| {
             entries.filter(|entry| entry.as_ref().is_ok_and(|entry| is_shard(entry.path()))).count()
         })
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_interrupted_extraction_says_what_is_left() {
+        let directory = folder(300);
+        let network = network();
+        let arguments = ["extract", "--folder", "birds", "--model", &network];
+        let process = command(directory.path(), &arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let start = Instant::now();
+        while shards(&directory.path().join("features")) == 0 {
+            assert!(start.elapsed() < Duration::from_secs(120), "no progress");
+            sleep(Duration::from_millis(1));
+        }
+        stdout(&std::process::Command::new("kill").args(["-TERM", &process.id().to_string()]).output().expect("kill"));
+        let output = process.wait_with_output().expect("ours");
+        assert_eq!(output.status.code(), Some(143));
+        let expected = "arcos: ended by a signal; features of images that are done stay in features, and the same command goes on after them\n";
+        assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
+        assert!(shards(&directory.path().join("features")) > 0);
+        let text = stdout(&arcos(directory.path(), &arguments));
+        assert!(text.contains("going on after "), "{text}");
     }
 
     #[test]
