@@ -42,7 +42,7 @@ fn printed(bytes: &[u8]) -> String {
     }
     // What a command prints loses line ends at its end: a slash after them keeps those of a directory, the only name of ours that can have them.
     let end = if bytes.ends_with(b"\n") { "/" } else { "" };
-    format!("\"$(printf '{format}{end}')\"")
+    format!("\"$(printf -- '{format}{end}')\"")
 }
 
 fn add_octal(format: &mut String, bytes: &[u8]) {
@@ -90,5 +90,10 @@ mod tests {
         }
         assert_eq!(argument(OsStr::new("--two words")), "'--two words'");
         assert_eq!(argument(OsStr::new("--resume")), "--resume");
+        for option in [&b"--out=c\nd"[..], b"-x\xff", b"--out=\x1b%"] {
+            let word = argument(OsStr::from_bytes(option));
+            let output = Command::new("sh").args(["-c", &format!("printf %s {word}")]).output().expect("a shell");
+            assert_eq!(output.stdout, option, "{word}");
+        }
     }
 }

@@ -39,7 +39,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR", required_unless_present = "features")]
     data: Option<PathBuf>,
     /// Which rows of --data
-    #[arg(long, value_enum, default_value_t = Split::Train, requires = "data")]
+    #[arg(long, value_enum, default_value_t = Split::Train, requires = "data", conflicts_with = "features")]
     which: Split,
     /// Features (N, D): .npy, .npz or archive.npz:name; as given to training, the run's transform is applied. The file must not change until
     /// the end

@@ -88,13 +88,17 @@ impl Head for ElasticFace {
 
     fn check(&self, _: usize) -> Result<()> {
         super::options::check_options(self)?;
-        let draws = self.std > 0.0 || self.margin_seed == 0;
+        let draws = self.std > 0.0;
+        let seed = self.margin_seed as f64;
+        let expected = "0 where std is 0: nothing is drawn";
+        check_hyper_parameter(Self::NAME, "margin-seed", seed, draws || seed == 0.0, expected)?;
+        let plus = f64::from(u8::from(self.plus));
         check_hyper_parameter(
             Self::NAME,
-            "margin-seed",
-            self.margin_seed as f64,
-            draws,
-            "0 where std is 0: nothing is drawn",
+            "plus",
+            plus,
+            draws || !self.plus,
+            "0 (no) where std is 0: all margins are alike",
         )
     }
 

@@ -9,6 +9,7 @@ use super::checkpoint_every::CheckpointEvery;
 use super::data_args::{Data, DataArgs, FILES};
 use super::failure::Failure;
 use super::former_run::FormerRun;
+use super::given::Given;
 use super::interrupt::{self, Training};
 use super::run_record::{MadeBy, RunRecord};
 use super::train::train_to_end;
@@ -47,6 +48,8 @@ Examples:
   arcos tune --data DIR --heads norm-softmax,cosface --scales 16,32,64 --margins 0.05,0.1 --steps 3000
   arcos tune --data DIR --resume --budget 10min")]
 pub(super) struct Args {
+    #[command(flatten)]
+    given: Given,
     /// Folds of training rows
     #[arg(long, value_name = "N", default_value_t = 5)]
     folds: usize,
@@ -78,6 +81,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             ("given".into(), "none: candidates are told apart by the accuracy on their own classes".into());
         return Err(Error::Setting { name: "--open-set", value, expected }.into());
     }
+    args.space.check_given(&args.given)?;
     let files = report::FILES.map(|name| args.out.join(name));
     outputs::refuse_inputs(files.iter().chain([&args.out.join(RUN)]), &args.data.files())?;
     outputs::refuse_others(&files[0], &Record::KEYS, &files)?;

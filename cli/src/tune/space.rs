@@ -1,6 +1,7 @@
 //! The configurations that a search tries.
 
 use super::super::complain;
+use super::super::given::Given;
 use super::super::head_specs::named_heads;
 use super::super::list_entry::{ListEntry, entries};
 use super::super::train_args::at_least_one;
@@ -137,6 +138,22 @@ impl SpaceArgs {
         Ok(candidates)
     }
 
+    /// Refuses margins and scales that are given and that no head has.
+    ///
+    /// # Errors
+    /// [`Error::Setting`].
+    pub fn check_given(&self, given: &Given) -> Result<()> {
+        let heads: Vec<&String> = self.heads.iter().flatten().collect();
+        let is_unused = |option: &str| !heads.iter().any(|head| is_free(&head.to_lowercase(), option));
+        for (name, id, option) in [("--margins", "margins", "margin"), ("--scales", "scales", "scale")] {
+            if given.has(id) && is_unused(option) {
+                let expected = "one of the heads to have it, without a value of its own".into();
+                return Err(Error::Setting { name, value: "given".into(), expected });
+            }
+        }
+        Ok(())
+    }
+
     /// Every head with every margin and scale that it takes and has not been given.
     fn specs(&self) -> Result<Vec<String>> {
         let [heads, margins, scales] =
@@ -149,11 +166,9 @@ impl SpaceArgs {
         let (margins, scales) = (margins?, scales?);
         let mut specs = Vec::new();
         for head in heads? {
-            let name = head.split(':').next().unwrap_or_default().trim().to_owned();
             let options = |option: &str, values: &[String]| {
-                let is_free = AnyHead::takes(&name, option) && !head.contains(&format!(":{option}="));
                 let given = |value: &String| format!(":{option}={value}");
-                if is_free { values.iter().map(given).collect() } else { vec![String::new()] }
+                if is_free(&head, option) { values.iter().map(given).collect() } else { vec![String::new()] }
             };
             for margin in options("margin", &margins) {
                 specs.extend(options("scale", &scales).into_iter().map(|scale| format!("{head}{margin}{scale}")));
@@ -183,6 +198,12 @@ impl Candidate {
         );
         Self { options, head: head.to_owned(), transform, config }
     }
+}
+
+/// Whether a head takes an option, and has been given no value of it.
+fn is_free(head: &str, option: &str) -> bool {
+    let name = head.split(':').next().unwrap_or_default().trim();
+    AnyHead::takes(name, option) && !head.contains(&format!(":{option}="))
 }
 
 /// The entries of an option, of which no two may be written alike.

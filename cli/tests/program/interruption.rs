@@ -118,12 +118,34 @@ fn wait_until(is_so: impl Fn() -> bool) {
     }
 }
 
-/// What a run says that is ended by Ctrl-C.
+/// Whether this process, and with it those that it starts, sees a signal: a shell starts what runs in the background with Ctrl-C ignored, and
+/// `nohup` so that a closed terminal is nothing to it.
+#[cfg(unix)]
+fn sees(signal: i32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 0)
+}
+
+/// The signals that end a run as Ctrl-C does, as far as they are seen here, with the exit codes.
+#[cfg(unix)]
+fn ending_signals() -> Vec<(&'static str, i32)> {
+    let signals = [("INT", 2), ("TERM", 15), ("HUP", 1), ("XCPU", 24)];
+    signals.into_iter().filter(|&(_, signal)| sees(signal)).map(|(name, signal)| (name, 128 + signal)).collect()
+}
+
+#[cfg(unix)]
+fn send(child: &Child, signal: &str) {
+    let status = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().expect("kill is there");
+    assert!(status.success());
+}
+
+/// What a run says that is ended by Ctrl-C, or where that is ignored by another signal.
 #[cfg(unix)]
 fn interrupted(child: Child) -> String {
-    let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill is there");
-    assert!(status.success());
-    complaint(&child.wait_with_output().expect("it ends"), 130)
+    let (signal, code) = ending_signals()[0];
+    send(&child, signal);
+    complaint(&child.wait_with_output().expect("it ends"), code)
 }
 
 #[cfg(unix)]
@@ -172,16 +194,7 @@ fn ctrl_c_leaves_a_checkpoint_and_exits_with_130() {
 #[test]
 fn signals_end_training_with_a_checkpoint_and_all_else_at_once() {
     let directory = with_data();
-    let send = |child: &Child, signal: &str| {
-        let status =
-            Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().expect("kill is there");
-        assert!(status.success());
-    };
-    // Under `nohup` a closed terminal is nothing to these processes either.
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
-    let sees_terminal = mask.is_some_and(|mask| mask & 1 == 0);
-    for (signal, code) in [("TERM", 143), ("HUP", 129)].into_iter().take(if sees_terminal { 2 } else { 1 }) {
+    for (signal, code) in ending_signals() {
         let long = start(directory.path(), &train(signal, "100000", &[]));
         wait_for_epochs(&directory.path().join(signal));
         send(&long, signal);
@@ -220,12 +233,11 @@ fn a_signal_takes_away_what_is_half_written() {
         let is_temporary = |name: std::ffi::OsString| name.to_string_lossy().starts_with(".arcos-unfinished-");
         entries.filter(|entry| is_temporary(entry.as_ref().expect("an entry").file_name())).count()
     };
-    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+    for (signal, code) in ending_signals() {
         let arguments = ["predict", "--features", "large.npy", "--top", "8", "--out", "predictions.csv"];
         let child = start(directory.path(), &arguments);
         wait_until(|| unfinished() == 1);
-        let status = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill is there");
-        assert!(status.success());
+        send(&child, signal);
         assert_eq!(complaint(&child.wait_with_output().expect("it ends"), code), "");
         assert_eq!(unfinished(), 0, "{signal}");
         assert!(!at("predictions.csv").exists());
@@ -276,6 +288,11 @@ fn a_full_disk_is_said_and_leaves_the_last_checkpoint() {
     let output = Command::new("sh").args(["-c", &script]).current_dir(directory.path()).output().expect("a shell");
     let message = complaint(&output, 1);
     assert!(message.contains("cannot write") && message.contains("full/"), "{message}");
+    assert_eq!(last_checkpoint(&at("full")), before);
+    // That it is not ignored changes nothing.
+    let script = format!("ulimit -f 4; exec {program} {arguments}");
+    let output = Command::new("sh").args(["-c", &script]).current_dir(directory.path()).output().expect("a shell");
+    assert_eq!(complaint(&output, 1), message);
     assert_eq!(last_checkpoint(&at("full")), before);
 
     stdout(&arcos(directory.path(), &train("full", "4", &["--resume"])));

@@ -240,6 +240,11 @@ fn what_a_search_cannot_use_is_said_before_it_begins() {
         (["--margins", "0.1,0.10"], "and cosface:margin=0.10:scale=8; expected each combination once"),
         (["--learning-rates", "0.01,1e-2"], "--learning-rates is 0.01, twice; expected each value once"),
         (["--margins", ","], "--margins is empty; expected at least one"),
+        (
+            ["--heads=softmax", "--scales=8"],
+            "--scales is given; expected one of the heads to have it, without a value of",
+        ),
+        (["--heads=softmax,cosface:margin=0.2", "--margins=0.1"], "--margins is given; expected one of the heads"),
         (["--transforms", ","], "--transforms is empty; expected at least one"),
         (["--heads", "sphereface"], "sphereface: margin is 0.05; expected a factor"),
         (["--margins", "x"], "margin is x in cosface:margin=x:scale=8; expected a number"),

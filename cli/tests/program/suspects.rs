@@ -167,6 +167,8 @@ fn what_cannot_be_is_refused_and_leaves_no_file() -> Result<()> {
     }
     assert!(refused(1, &["--centres", "data/train_features.npy"]).contains("is part of what this command reads"));
     assert!(refused(1, &["--centres", "none/c.npy"]).contains("is in no directory that is there"));
+    let of_files = ["suspects", "--features", "x.npy", "--labels", "y.npy", "--out", "s.csv", "--which", "test"];
+    assert!(complaint(&arcos(directory.path(), &of_files), 2).contains("cannot be used with"));
     assert!(refused(1, &["--which", "test"]).contains("data/test_labels.npy"));
     write_strings(&path.join("data/train_labels.npy"), "<U", 1, &["0", "0", "x", "1", "1"]);
     assert!(refused(1, &[]).contains("data/train_labels.npy: labels[2] is \"x\"; expected a number"));
