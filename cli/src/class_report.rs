@@ -8,6 +8,7 @@ use super::terminal::escaped;
 use arcos::data::{ClassTable, Label};
 use arcos::metrics::confusion::Confusion;
 use arcos::{Result, files::atomic_file};
+use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
@@ -17,7 +18,7 @@ pub(super) const FILES: [&str; 2] = ["class_accuracy.csv", "confusions.png"];
 /// Classes that the table on the terminal lists.
 const LISTED: usize = 10;
 
-/// Prints the hardest of classes with names, and leaves `class_accuracy.csv` and `confusions.png` in `out`. Of each head this is its first run; outcomes
+/// Prints the hardest classes, and leaves `class_accuracy.csv` and `confusions.png` in `out`. Of each head this is its first run; outcomes
 /// without a confusion are left out.
 pub(super) fn report(classes: &ClassTable, outcomes: &[Outcome], out: &Path) -> Result<()> {
     let heads = outcomes.iter().filter_map(|outcome| Some((outcome.name.as_str(), outcome.confusion()?)));
@@ -25,7 +26,7 @@ pub(super) fn report(classes: &ClassTable, outcomes: &[Outcome], out: &Path) -> 
     let Some((_, first)) = heads.first() else { return Ok(()) };
     let row = |class: usize| {
         let accuracies = heads.iter().map(|(_, confusion)| confusion.accuracy(class)).collect::<Option<Vec<f64>>>()?;
-        Some(ClassRow { label: classes.label(class), name: classes.name(class)?, rows: first.rows(class), accuracies })
+        Some(ClassRow { label: classes.label(class), name: named(classes, class), rows: first.rows(class), accuracies })
     };
     let mut rows: Vec<ClassRow> = (0..classes.len()).filter_map(row).collect();
     let names_of_heads: Vec<&str> = heads.iter().map(|&(name, _)| name).collect();
@@ -44,7 +45,7 @@ pub(super) fn report(classes: &ClassTable, outcomes: &[Outcome], out: &Path) -> 
         Some((accuracy, &outcome.name, outcome.confusion()?))
     });
     let Some((_, head, confusion)) = best.max_by(|a, b| a.0.total_cmp(&b.0)) else { return Ok(()) };
-    let names: Vec<String> = (0..classes.len()).filter_map(|class| classes.name(class)).map(readable).collect();
+    let names: Vec<String> = (0..classes.len()).map(|class| readable(&named(classes, class))).collect();
     if confusion_plot::draw(&figure, &format!("Most confused classes, {head}: test rows"), &names, confusion)? {
         tell(format_args!("\nconfusions of {head} in {}", figure.display()));
     }
@@ -53,7 +54,7 @@ pub(super) fn report(classes: &ClassTable, outcomes: &[Outcome], out: &Path) -> 
 
 struct ClassRow<'a> {
     label: Label<'a>,
-    name: &'a str,
+    name: Cow<'a, str>,
     /// Test rows.
     rows: usize,
     /// By head.
@@ -66,8 +67,13 @@ impl ClassRow<'_> {
     }
 }
 
+/// The name of a class, or its label where it has none.
+pub(super) fn named(classes: &ClassTable, class: usize) -> Cow<'_, str> {
+    classes.name(class).map_or_else(|| classes.label(class).to_string().into(), Cow::from)
+}
+
 /// `017.Northern_Cardinal` as one would write it.
-fn readable(name: &str) -> String {
+pub(super) fn readable(name: &str) -> String {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let name = name.split_once('.').filter(|(number, _)| is_number(number)).map_or(name, |(_, name)| name);
     escaped(&name.replace('_', " ")).into_owned()
@@ -80,7 +86,7 @@ fn write_csv(path: &Path, heads: &[&str], rows: &[ClassRow]) -> Result<()> {
         writer.write_record(heading).map_err(io::Error::other)?;
         for row in rows {
             let fields =
-                [csv_text(&row.label.to_string()).into_owned(), csv_text(row.name).into_owned(), row.rows.to_string()];
+                [csv_text(&row.label.to_string()).into_owned(), csv_text(&row.name).into_owned(), row.rows.to_string()];
             let fields = fields.into_iter().chain(row.accuracies.iter().map(f64::to_string));
             writer.write_record(fields.collect::<Vec<_>>()).map_err(io::Error::other)?;
         }
@@ -89,7 +95,7 @@ fn write_csv(path: &Path, heads: &[&str], rows: &[ClassRow]) -> Result<()> {
 }
 
 fn table(heads: &[&str], rows: &[ClassRow]) -> String {
-    let width = rows.iter().map(|row| readable(row.name).chars().count()).max().unwrap_or(0).max(5);
+    let width = rows.iter().map(|row| readable(&row.name).chars().count()).max().unwrap_or(0).max(5);
     let heading: String = heads.iter().map(|head| format!("  {head:>8}")).collect();
     let heading = format!("{:<width$} {:>5}{heading}", "class", "rows");
     let rule = "-".repeat(heading.chars().count());
@@ -102,7 +108,7 @@ fn table(heads: &[&str], rows: &[ClassRow]) -> String {
                 format!("  {accuracy:>column$.4}")
             })
             .collect();
-        format!("{:<width$} {:>5}{accuracies}", readable(row.name), row.rows)
+        format!("{:<width$} {:>5}{accuracies}", readable(&row.name), row.rows)
     };
     [heading, rule].into_iter().chain(rows.iter().map(line)).collect::<Vec<_>>().join("\n")
 }

@@ -36,7 +36,7 @@ const OPEN_SET_FIGURE: &str = "open_set.png";
 #[derive(clap::Args)]
 #[command(after_help = "\
 A head is a name and, after colons, options of its own: arcface:margin=0.1:past-pi=easy. An option given as an argument \
-goes to every head that has it. Heads that need more classes than there are, are left out. Leaves result.png, table.csv, comparison.json and a run for each head and seed in the output directory; with --open-set also open_set.png; where classes have names \
+goes to every head that has it. Heads that need more classes than there are, are left out. Leaves result.png, table.csv, comparison.json and a run for each head and seed in the output directory; with --open-set also open_set.png; where there are test rows \
 also class_accuracy.csv, and confusions.png of the classes that are most often taken for each other.
 
 The column \"vs best\" has how likely a difference from the best at least as large is by chance, by an exact sign test on the test rows with Holm's correction \
@@ -122,11 +122,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let title = data.describe();
     tell(&title);
     remark_on_frozen_features(&data, args.train.embed.embed.is_some());
-    let named_classes = Some(data.train.class_table()).filter(|table| table.has_names());
     let plan = Plan { configs, seeds: args.seeds, has_baselines: !args.no_baselines };
-    compare(plan, &data, Some(&args.data), &args.out, &title, named_classes).map_err(|failure| match failure {
-        Failure::Library(error) => args.train.objective.located(error).into(),
-        other => other,
+    compare(plan, &data, Some(&args.data), &args.out, &title, Some(data.train.class_table())).map_err(|failure| {
+        match failure {
+            Failure::Library(error) => args.train.objective.located(error).into(),
+            other => other,
+        }
     })
 }
 
@@ -157,7 +158,7 @@ impl Plan {
 }
 
 /// Trains each configuration on the same data, prints the table, draws the figure; reports on unseen classes where there are some, and on
-/// single classes where they have names. Heads that cannot be with so few classes are left out; those whose training fails are reported
+/// single `classes`, if on any. Heads that cannot be with so few classes are left out; those whose training fails are reported
 /// beside the others. The `files` that the data are from, if from any, are not replaced.
 ///
 /// # Errors
@@ -168,14 +169,14 @@ pub(super) fn compare(
     files: Option<&DataArgs>,
     out: &Path,
     title: &str,
-    named_classes: Option<&ClassTable>,
+    classes: Option<&ClassTable>,
 ) -> Result<(), Failure> {
     let Data { train, test, unseen, .. } = data;
     let test = test.as_ref();
     let Possible { plan, left_out } = possible(plan, train.classes())?;
-    let named_classes = named_classes.filter(|_| test.is_some());
+    let classes = classes.filter(|_| test.is_some());
     let of_unseen = unseen.iter().map(|_| OPEN_SET_FIGURE);
-    let of_classes = named_classes.iter().flat_map(|_| class_report::FILES);
+    let of_classes = classes.iter().flat_map(|_| class_report::FILES);
     let figures: Vec<&str> = [FIGURE, TABLE].into_iter().chain(of_unseen).chain(of_classes).collect();
     let runs: Vec<_> = plan.configs.iter().flat_map(|(name, config)| plan.runs(name, config)).collect();
     let of_runs: Vec<_> = runs.iter().map(|(name, _)| name.as_str()).collect();
@@ -204,7 +205,7 @@ pub(super) fn compare(
             }
             let outcome = trainer.and_then(|trainer| {
                 let trainer = train_to_end(&run_name, trainer, &run, &record)?;
-                let test_of_classes = test.filter(|_| named_classes.is_some());
+                let test_of_classes = test.filter(|_| classes.is_some());
                 measured(&trainer, test, test_of_classes, unseen.as_ref(), &run)
             });
             match outcome {
@@ -255,7 +256,7 @@ pub(super) fn compare(
     let figure = out.join(FIGURE);
     plot::draw(&figure, title, &comparison_plot::panels(&outcomes))?;
     tell(format_args!("\nfigure in {}, table in {}", figure.display(), out.join(TABLE).display()));
-    named_classes.map_or(Ok(()), |classes| class_report::report(classes, &outcomes, out))?;
+    classes.map_or(Ok(()), |classes| class_report::report(classes, &outcomes, out))?;
     match failed.is_empty() {
         true => Ok(()),
         false => Err(runs_failed(failed, runs.len())),

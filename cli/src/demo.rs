@@ -2,7 +2,7 @@
 
 use super::compare::{CLASSIC_HEADS, Plan, compare};
 use super::data_args::Data;
-use super::embed_args::EmbedArgs;
+use super::embed_args::{EmbedArgs, learning_rate};
 use super::failure::Failure;
 use super::head_specs::named_heads;
 use super::tell;
@@ -64,7 +64,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let scale = [("scale", "32".into())];
     let config = |(name, head)| {
         let config = TrainConfig { epochs, seed, batch_size, embedder, ..TrainConfig::new(head) };
-        let config = TrainConfig { learning_rate: args.embed.learning_rate(config.learning_rate), ..config };
+        let config = TrainConfig { learning_rate: learning_rate(config.learning_rate, embedder.is_some()), ..config };
         // Before there are data, as `train` does; heads that need more classes are left out later.
         config.check(usize::MAX).map(|()| (name, config))
     };

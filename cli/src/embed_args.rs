@@ -38,10 +38,10 @@ impl EmbedArgs {
         };
         Ok(self.embed.map(|dimension| Embedder { dimension, block }))
     }
+}
 
-    /// The full learning rate unless another is asked for, where that of a head alone would be `of_head`.
-    pub fn learning_rate(&self, of_head: f64) -> f64 {
-        // At a head's own rate the embedding fits the training classes and forgets what tells others apart: docs/open-set.md.
-        if self.embed.is_some() { 0.1 * of_head } else { of_head }
-    }
+/// The full learning rate unless another is asked for, where that of a head alone would be `of_head`.
+pub(super) fn learning_rate(of_head: f64, has_embedder: bool) -> f64 {
+    // At a head's own rate the embedding fits the training classes and forgets what tells others apart: docs/open-set.md.
+    if has_embedder { 0.1 * of_head } else { of_head }
 }

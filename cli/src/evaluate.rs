@@ -1,6 +1,7 @@
 //! `arcos evaluate`
 
 use super::calibration::AtTemperature;
+use super::class_scores::{self, ClassScores};
 use super::data_args::read_labels;
 use super::failure::Failure;
 use super::measured_rows::MeasuredRows;
@@ -25,12 +26,12 @@ use std::path::{Path, PathBuf};
 const REPORT: &str = "evaluation.json";
 const OPEN_SET: &str = "open_set.png";
 const RELIABILITY: &str = "reliability.png";
-const FILES: [&str; 3] = [REPORT, OPEN_SET, RELIABILITY];
+const FIGURES: [&str; 2] = [OPEN_SET, RELIABILITY];
 
 /// Arguments of `arcos evaluate`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Without --open-set: loss and accuracy of the head on classes that it was trained on, and whether its probabilities mean what they say: NLL, Brier score and expected \
+Without --open-set: loss and accuracy of the head on classes that it was trained on, of each class recall, precision and F1, what it is taken for, and whether its probabilities mean what they say: NLL, Brier score and expected \
 calibration error of the softmax of its logits as they are and, where the run had validation rows, at the temperature that was fitted on them; with --unknown whether it can tell that a row is of none of its classes. With --open-set: how well rows of one class find each other, \
 whatever the classes, by the cosine similarity of their embeddings. Recall@k, MAP@R, R-precision: each row among all others. NMI: k-means. \
 AUC, EER, TAR at FAR: all pairs of rows, and --pairs with the ten folds of LFW. Identification: the first row of each class is the \
@@ -86,7 +87,8 @@ pub(super) struct Args {
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
-    /// Leave evaluation.json and reliability.png here; of an open set evaluation.json and open_set.png
+    /// Leave evaluation.json, class_scores.csv, confusions.csv, confusions.png (where there are mistakes) and reliability.png here; of an open set
+    /// evaluation.json and open_set.png
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -109,7 +111,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         labels.check_strays().map_err(|error| error.in_file(path))?;
     }
     if let Some(directory) = &args.out {
-        let files = FILES.map(|name| directory.join(name));
+        let files = files(directory);
         outputs::refuse_inputs(&files, &inputs(args))?;
         outputs::refuse_others(&files[0], &["head", "rows"], &files)?;
         outputs::check_places(directory, &files)?;
@@ -122,38 +124,47 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 /// What was measured.
-struct Report {
+struct Report<'a> {
     json: Value,
     text: String,
     title: String,
-    figure: Figure,
+    details: Details<'a>,
 }
 
-/// What is drawn.
-enum Figure {
+/// What is drawn, or listed in files.
+enum Details<'a> {
     OpenSet(Box<OpenSet>),
-    Reliability(Vec<AtTemperature>),
+    ClosedSet { calibration: Vec<AtTemperature>, classes: ClassScores<'a> },
 }
 
-impl Report {
-    /// Writes all that there is, or nothing; no figure of an earlier evaluation stays beside it.
+/// What a report may consist of; the first is always there.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let names = [REPORT].into_iter().chain(FIGURES).chain(class_scores::FILES);
+    names.map(|name| directory.join(name)).collect()
+}
+
+impl Report<'_> {
+    /// Writes all that there is, or nothing; no file of an earlier evaluation of the other kind stays beside it.
     fn leave(&self, directory: &Path) -> Result<()> {
-        let [report, open_set, reliability] = FILES.map(|name| directory.join(name));
+        let report = directory.join(REPORT);
+        let [open_set, reliability] = FIGURES.map(|name| directory.join(name));
         let mut places = NewPlaces::default();
         places.directory(directory)?;
-        [&report, &open_set, &reliability].into_iter().for_each(|file| places.file(file.clone()));
+        files(directory).into_iter().for_each(|file| places.file(file));
         let write_all = || {
             atomic_file::write(&report, |file| {
                 serde_json::to_writer_pretty(&mut *file, &self.json)?;
                 writeln!(file)
             })?;
-            match &self.figure {
-                Figure::OpenSet(measures) => {
+            match &self.details {
+                Details::OpenSet(measures) => {
                     open_set::draw_one(&open_set, &self.title, measures)?;
-                    outputs::remove(&reliability)
+                    let of_classes = class_scores::FILES.map(|name| directory.join(name));
+                    of_classes.iter().chain([&reliability]).try_for_each(|file| outputs::remove(file))
                 }
-                Figure::Reliability(measured) => {
-                    calibration::draw(&reliability, &self.title, measured)?;
+                Details::ClosedSet { calibration, classes } => {
+                    calibration::draw(&reliability, &self.title, calibration)?;
+                    classes.leave(directory, &self.title)?;
                     outputs::remove(&open_set)
                 }
             }
@@ -163,12 +174,12 @@ impl Report {
 }
 
 /// Reads the rows and measures them.
-fn evaluated(
+fn evaluated<'a>(
     args: &Args,
-    model: Option<&Model>,
+    model: Option<&'a Model>,
     labels: Option<(&Path, Labels)>,
     measures_embeddings: bool,
-) -> Result<Report> {
+) -> Result<Report<'a>> {
     let (path, classes) = (path_of_rows(args), args.classes.as_ref());
     let rows =
         |what, shape: &[usize]| MeasuredRows::new((path, what, shape), labels, classes, args.distractors.as_deref());
@@ -219,12 +230,18 @@ fn path_of_rows(args: &Args) -> &Path {
 }
 
 /// Figures of the head.
-fn closed_set(model: &Model, features: Features, rows: &MeasuredRows, unknown: Option<&Path>) -> Result<Report> {
+fn closed_set<'a>(
+    model: &'a Model,
+    features: Features,
+    rows: &MeasuredRows,
+    unknown: Option<&Path>,
+) -> Result<Report<'a>> {
     let data = Dataset::labelled(features, rows.labels.clone(), rows.class_table.clone());
     let evaluation = data.and_then(|data| {
         let evaluation = model.evaluate(&data)?;
         let recognized = unknown.map(|unknown| recognition::measure(model, &data, unknown)).transpose()?;
-        Ok((evaluation, calibration::measure(model, &data)?, recognized))
+        let classes = ClassScores::new(&model.class_table, model.confusion(&data)?);
+        Ok((evaluation, calibration::measure(model, &data)?, classes, recognized))
     });
     let evaluation = evaluation.map_err(|error| match error {
         Error::Label { row, label, expected } => {
@@ -233,28 +250,31 @@ fn closed_set(model: &Model, features: Features, rows: &MeasuredRows, unknown: O
         }
         other => other,
     });
-    let (evaluation, measured, recognized) = evaluation.map_err(|error| rows.located(error, model.head_input()))?;
+    let (evaluation, calibration, classes, recognized) =
+        evaluation.map_err(|error| rows.located(error, model.head_input()))?;
     let mut json = json!({
         "head": model.head.name(),
         "rows": evaluation.rows,
         "loss": evaluation.loss,
         "accuracy": evaluation.accuracy,
         "top5_accuracy": evaluation.top5_accuracy,
-        "calibration": calibration::json(&measured),
+        "classes": classes.json(),
+        "calibration": calibration::json(&calibration),
     });
     let title = format!("{}, {}", model.head.name(), counted(evaluation.rows, "row"));
     let mut text = format!(
-        "{title}: loss {}  accuracy {:.4}  top-5 {:.4}\n{}",
+        "{title}: loss {}  accuracy {:.4}  top-5 {:.4}\n{}\n{}",
         figure(evaluation.loss),
         evaluation.accuracy,
         evaluation.top5_accuracy,
-        calibration::text(&measured)
+        calibration::text(&calibration),
+        classes.text()
     );
     if let Some(recognized) = &recognized {
         json["unknown"] = recognition::json(recognized);
         text += &format!("\n{}", recognition::text(recognized));
     }
-    Ok(Report { json, text, title, figure: Figure::Reliability(measured) })
+    Ok(Report { json, text, title, details: Details::ClosedSet { calibration, classes } })
 }
 
 /// Embeddings of features and, where there are some, of distractors.
@@ -279,7 +299,7 @@ fn measured<F: Real>(
     rows: &MeasuredRows,
     model: Option<&Model>,
     args: &Args,
-) -> Result<Report> {
+) -> Result<Report<'static>> {
     let labels = rows.labels.view();
     let pairs = args.pairs.as_deref().map(|pairs| {
         let photographs = photographs_of_rows(args.manifest.as_deref(), path_of_rows(args), labels.len())?;
@@ -305,7 +325,7 @@ fn measured<F: Real>(
     let mut json = open_set::json(&measures);
     json["dimension"] = embeddings.ncols().into();
     json["head"] = model.map(|model| model.head.name()).into();
-    Ok(Report { json, text: open_set::text(&measures), title, figure: Figure::OpenSet(Box::new(measures)) })
+    Ok(Report { json, text: open_set::text(&measures), title, details: Details::OpenSet(Box::new(measures)) })
 }
 
 /// `A..B`, either of which may be left out.

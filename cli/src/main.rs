@@ -6,6 +6,8 @@ mod calibration;
 mod canvas;
 mod checkpoint_every;
 mod class_report;
+mod class_scores;
+mod classes;
 mod compare;
 mod comparison;
 mod comparison_plot;
@@ -97,6 +99,8 @@ enum Command {
     Evaluate(evaluate::Args),
     /// Classes and probabilities of unlabelled features, as CSV
     Predict(predict::Args),
+    /// The classes of a trained head: list, add, remove, merge, rename, without training
+    Classes(classes::Args),
     /// Rows far from the centre of their class, whose labels may be wrong, as CSV
     Suspects(suspects::Args),
     /// Loss and gradients of one batch as .npy, for checking against other frameworks
@@ -133,6 +137,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Embed(args) => Ok(embed::run(args)?),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Predict(args) => predict::run(args),
+        Command::Classes(args) => classes::run(args),
         Command::Suspects(args) => suspects::run(args),
         Command::Grad(args) => Ok(grad::run(args)?),
         Command::Bench(args) => Ok(bench::run(args)?),

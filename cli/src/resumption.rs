@@ -176,7 +176,7 @@ mod tests {
     }
 
     fn differences(run: &str, given: &str) -> Vec<String> {
-        let config = parsed(run).new_config().expect("a configuration");
+        let config = parsed(run).new_config(None).expect("a configuration");
         let args = parsed(&format!("--resume {given}"));
         super::differences(&args.given, &config, &args.data, None, &ClassTable::indices(0))
     }

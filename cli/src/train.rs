@@ -3,6 +3,7 @@
 use super::calibration::of_temperature;
 use super::checkpoint_every::{CheckpointEvery, SinceCheckpoint};
 use super::data_args::{Data, DataArgs};
+use super::evaluate::read_model;
 use super::failure::Failure;
 use super::given::Given;
 use super::head_args::{HeadArgs, borrowed, head, head_names};
@@ -13,7 +14,7 @@ use super::run_record::RunRecord;
 use super::table::figure;
 use super::train_args::{TrainArgs, at_least_one};
 use super::validation_args::ValidationArgs;
-use super::{complain, open_set, outputs, program, resumption, tell, training_plot};
+use super::{complain, only_with, open_set, outputs, program, resumption, tell, training_plot};
 use arcos::data::{Dataset, TransformKind};
 use arcos::files::{atomic_file, directory_lock::lock};
 use arcos::heads::Scale;
@@ -32,7 +33,7 @@ const ROWS_A_DIMENSION: usize = 10;
 #[derive(clap::Args)]
 #[command(after_help = "\
 Leaves history.csv, iterations.csv, target_angles.csv, training.png, checkpoints/ and tensorboard/ in the output directory, and with \
---open-set open_set.json and open_set.png. Ctrl-C, SIGTERM and SIGHUP stop after the step at hand, with a checkpoint from which --resume goes on to the same bits. --resume needs no more than --out: \
+--open-set open_set.json and open_set.png. Ctrl-C, SIGTERM, SIGHUP and SIGXCPU stop after the step at hand, with a checkpoint from which --resume goes on to the same bits. --resume needs no more than --out: \
 configuration and data are those of the run, and an option that is given and differs is an error. With more --epochs a run is extended; a cosine \
 schedule then ends later, and the jump of the learning rate is said.
 
@@ -41,6 +42,7 @@ Examples:
   arcos train --head arcface --scale 16 --margin 0.2 --train-features X.npy --train-labels y.npy --labels-start 1
   arcos train --head cosface --data DIR --optimizer sgd --schedule cosine --warm-up 2 --epochs 60
   arcos train --head arcface --data DIR --open-set --embed 128
+  arcos train --from arcos-run --data DIR2 --learning-rate 1e-4 --out further
   arcos train --resume
   arcos train --resume --epochs 60
   arcos train --resume-or-start --head adacos --data DIR --out DIR2 --checkpoint-every 10min")]
@@ -48,7 +50,7 @@ pub(super) struct Args {
     #[command(flatten)]
     pub given: Given,
     /// The head
-    #[arg(long, ignore_case = true, value_parser = head_names(), required_unless_present = "resume")]
+    #[arg(long, ignore_case = true, value_parser = head_names(), required_unless_present_any = ["resume", "from"])]
     head: Option<String>,
     /// Where the run goes
     #[arg(long, value_name = "DIR", default_value = "arcos-run")]
@@ -59,6 +61,9 @@ pub(super) struct Args {
     /// Go on with the run in the output directory, or begin it if there is none
     #[arg(long, conflicts_with = "resume")]
     resume_or_start: bool,
+    /// Begin with the model of this run or checkpoint: its class vectors, transform, embedder and classes, and unless --head names another its head. Optimizer and order of rows begin anew
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["resume", "init", "transform", "dimensions", "ridge", "embed", "embed_block", "dropout"])]
+    from: Option<PathBuf>,
     /// How many of the newest checkpoints stay
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = at_least_one)]
     keep: usize,
@@ -86,6 +91,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         lock(&args.out)?;
     }
     match newest {
+        Some(checkpoint) if (args.resume || args.resume_or_start) && checkpoint.train_rows == 0 => {
+            refused("holds a model that was not trained there", "--from with it, and another --out")
+        }
         Some(checkpoint) if args.resume || args.resume_or_start => resume(args, checkpoint),
         Some(_) => refused("holds a run already", "--resume to go on with it, or another --out"),
         None if args.resume => refused("holds no run with a checkpoint", "one, or --resume-or-start to begin it"),
@@ -94,7 +102,8 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn start(args: &Args) -> Result<()> {
-    let config = args.new_config()?;
+    let model = args.from.as_deref().map(read_model).transpose()?;
+    let config = args.new_config(model.as_ref())?;
     let record = RunRecord {
         data: Some(args.data.clone()),
         validation: args.validation.clone(),
@@ -107,7 +116,11 @@ fn start(args: &Args) -> Result<()> {
     outputs::check_places(&args.out, &[])?;
     let data = read(&args.data, &record.validation, &config)?;
     let held_out = HeldOut { validation: data.validation, test: data.test };
-    let trainer = Trainer::new(config, data.train, held_out).map_err(|error| args.train.objective.located(error))?;
+    let trainer = match model {
+        None => Trainer::new(config, data.train, held_out),
+        Some(model) => Trainer::from_model(config, model, data.train, held_out),
+    };
+    let trainer = trainer.map_err(|error| args.train.objective.located(error))?;
     remark_on_few_rows(&trainer);
     train(trainer, data.unseen, &record, &args.out)
 }
@@ -169,11 +182,21 @@ fn resume(args: &Args, checkpoint: Checkpoint) -> Result<(), Failure> {
 }
 
 impl Args {
-    /// The configuration of a run that begins.
-    pub fn new_config(&self) -> Result<TrainConfig> {
-        // Only what goes on can do without a head.
-        let name = self.head.as_deref().unwrap_or_default();
-        let config = self.train.config(head(name, borrowed(self.head_args.given()))?)?;
+    /// The configuration of a run that begins, with a model if with one.
+    pub fn new_config(&self, model: Option<&Model>) -> Result<TrainConfig> {
+        let config = match (&self.head, model) {
+            (None, Some(model)) => {
+                let given = self.head_args.given().first().map(|&(option, _)| option);
+                given.map_or(Ok(()), |option| only_with(true, option, false, "--head"))?;
+                self.train.config_from(model.head.clone(), model)
+            }
+            (Some(name), Some(model)) => self.train.config_from(head(name, borrowed(self.head_args.given()))?, model),
+            // Only what goes on can do without a head.
+            (name, None) => {
+                let name = name.as_deref().unwrap_or_default();
+                self.train.config(head(name, borrowed(self.head_args.given()))?)
+            }
+        }?;
         self.validation.check()?;
         Ok(TrainConfig { patience: self.validation.patience, ..config })
     }
@@ -336,9 +359,10 @@ fn fit_temperature(trainer: &mut Trainer, directory: &mut RunDirectory) -> Resul
 /// Ends the program after a signal, once a checkpoint is written.
 fn stop(signal: i32, report: &Report, trainer: &Trainer, out: &Path, record: &RunRecord) -> ! {
     report.finish();
-    let goes_on = match record.data {
-        Some(_) => format!("{} goes on from there", resumption_of(out)),
-        None => format!("the checkpoint is in {}", out.display()),
+    let goes_on = match (&record.data, record.made_by) {
+        (Some(_), None) => format!("{} goes on from there", resumption_of(out)),
+        // Whatever made it for itself begins it anew.
+        _ => format!("the checkpoint is in {}", out.display()),
     };
     complain(format_args!("interrupted after {}; {goes_on}", trainer.checkpoint().position()));
     std::process::exit(interrupt::exit_status(signal))

@@ -1,13 +1,14 @@
 //! The settings of a training run as arguments.
 
-use super::embed_args::EmbedArgs;
+use super::embed_args::{EmbedArgs, learning_rate};
 use super::kernel_args::KernelArgs;
 use super::objective_args::ObjectiveArgs;
 use super::only_with;
 use arcos::data::TransformKind;
+use arcos::embedder::Embedder;
 use arcos::optim::{AdamW, Decay, Optimizer, RmsProp, Schedule, Sgd};
 use arcos::streaming::Precision;
-use arcos::train::{Kernel, TrainConfig, WeightInit};
+use arcos::train::{Kernel, Model, TrainConfig, WeightInit};
 use arcos::wording::number;
 use arcos::{AnyHead, Error, Result};
 use clap::ValueEnum;
@@ -113,11 +114,23 @@ pub(super) enum TransformName {
 
 impl TrainArgs {
     pub fn config(&self, head: AnyHead) -> Result<TrainConfig> {
+        let config = self.config_with(head, self.transform()?, self.embed.embedder()?)?;
+        config.check_build()?;
+        Ok(config)
+    }
+
+    /// The configuration of a run that begins with a model, whose transform and embedder stay.
+    pub fn config_from(&self, head: AnyHead, model: &Model) -> Result<TrainConfig> {
+        self.config_with(head, model.transform.kind(), model.embedder.as_ref().map(|embedder| embedder.embedder))
+    }
+
+    fn config_with(&self, head: AnyHead, transform: TransformKind, embedder: Option<Embedder>) -> Result<TrainConfig> {
         let optimizer = self.optimizer()?;
-        let learning_rate = self.learning_rate.unwrap_or(self.embed.learning_rate(match self.optimizer {
+        let default = match self.optimizer {
             OptimizerName::Sgd => 0.1,
             OptimizerName::Rmsprop | OptimizerName::Adamw => 1e-3,
-        }));
+        };
+        let learning_rate = self.learning_rate.unwrap_or(learning_rate(default, embedder.is_some()));
         let config = TrainConfig {
             optimizer,
             learning_rate,
@@ -125,18 +138,17 @@ impl TrainArgs {
             batch_size: self.batch_size,
             epochs: self.epochs,
             seed: self.seed,
-            transform: self.transform()?,
+            transform,
             init: self.init,
             kernel: self.kernel()?,
             sample_rate: self.sample_rate,
             objective: self.objective.objective()?,
             penalties: self.objective.penalty.clone(),
-            embedder: self.embed.embedder()?,
+            embedder,
             ..TrainConfig::new(head)
         };
         // How many classes there are the data will say, which may take minutes to read; they are too many for no head.
         config.check(usize::MAX)?;
-        config.check_build()?;
         Ok(config)
     }
 

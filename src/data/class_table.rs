@@ -75,6 +75,42 @@ impl ClassTable {
         .into()
     }
 
+    /// Classes with these labels and names, in any order: the table, and which of the entries each of its classes is.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a label that comes twice, labels of two kinds, and names of some classes alone.
+    pub(crate) fn of_entries(entries: &[(Label, Option<&str>)]) -> Result<(Self, Vec<usize>)> {
+        let refused = |value: String, expected: &str| {
+            Err(Error::Setting { name: "the label of a class", value, expected: expected.into() })
+        };
+        let mut order: Vec<usize> = (0..entries.len()).collect();
+        order.sort_by_key(|&place| entries[place].0);
+        for pair in order.windows(2).map(|pair| [entries[pair[0]].0, entries[pair[1]].0]) {
+            match pair {
+                [a, b] if a == b => return refused(a.quoted(), "one that no other class has"),
+                [Label::Number(_), Label::String(string)] => {
+                    return refused(format!("{string:?}"), "a number, as others are");
+                }
+                _ => {}
+            }
+        }
+        let table = Self::of_labels(entries.iter().map(|&(label, _)| label).collect());
+        if table.labels_are_strings() || entries.iter().all(|(_, name)| name.is_none()) {
+            return Ok((table, order));
+        }
+        let named = |&place: &usize| {
+            let (label, name) = entries[place];
+            let missing = || Error::Setting {
+                name: "the names of classes",
+                value: format!("none for {}", label.quoted()),
+                expected: "one for each class, or for none".into(),
+            };
+            name.map(str::to_owned).ok_or_else(missing)
+        };
+        let names = order.iter().map(named).collect::<Result<_>>()?;
+        Ok((Self { names: Some(names), ..table }, order))
+    }
+
     /// All numbers from `start` to the largest label in any of `sets`, those without a row too.
     ///
     /// # Errors

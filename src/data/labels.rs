@@ -37,7 +37,7 @@ impl fmt::Display for Label<'_> {
 
 impl Label<'_> {
     /// A string in quotes, with control characters escaped: for messages.
-    pub(super) fn quoted(self) -> String {
+    pub(crate) fn quoted(self) -> String {
         match self {
             Self::Number(number) => number.to_string(),
             Self::String(string) => format!("{string:?}"),

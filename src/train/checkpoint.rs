@@ -17,7 +17,7 @@ use crate::files::regular_file;
 use crate::heads::State;
 use crate::metrics::temperature::check_temperature;
 use crate::ops::l2_normalize::check_finite;
-use crate::optim::Moments;
+use crate::optim::{Moments, Optimizer, Sgd};
 use crate::{AnyHead, Error, Parameters, Result};
 use crc32c::crc32c;
 use ndarray::{Array2, ArrayView2};
@@ -43,7 +43,7 @@ pub struct Checkpoint<H = AnyHead> {
     pub history: Vec<EpochRecord>,
     /// What is done of the next, where the run was paused inside it.
     pub paused: Option<PausedEpoch>,
-    /// Rows of the training set.
+    /// Rows of the training set; 0 where none was trained on.
     pub train_rows: usize,
     /// What tells the data from others; of checkpoints from before there were check sums, nothing.
     pub data: Option<RunData>,
@@ -113,6 +113,31 @@ const FORMAT_WITH_NUMBERS: &str = "arcos checkpoint 2";
 const FORMAT_WITHOUT_CHECKSUMS: &str = "arcos checkpoint 1";
 
 impl<H: StoredHead> Checkpoint<H> {
+    /// A model that no run has made: what evaluates, predicts and can be [trained on](super::Trainer::from_model), without epochs and data, moments at 0.
+    pub fn of_model(model: Model<H>) -> Self {
+        let head = model.head.clone();
+        let config = TrainConfig {
+            // That with the fewest moments.
+            optimizer: Optimizer::Sgd(Sgd { momentum: 0.0, ..Sgd::default() }),
+            transform: model.transform.kind(),
+            embedder: model.embedder.as_ref().map(|embedder| embedder.embedder),
+            ..TrainConfig::new(head.clone())
+        };
+        let config = TrainConfig { head, ..config };
+        let moments = model.trained().into_iter().map(|(_, length)| config.optimizer.moments(length)).collect();
+        Self {
+            config,
+            model,
+            best: None,
+            moments,
+            centres: Array2::zeros((0, 0)),
+            history: Vec::new(),
+            paused: None,
+            train_rows: 0,
+            data: None,
+        }
+    }
+
     /// How far the run has come.
     pub fn position(&self) -> RunPosition {
         RunPosition { epochs: self.history.len(), batches: self.paused.as_ref().map_or(0, |paused| paused.batches) }
@@ -231,6 +256,17 @@ impl<H: StoredHead> Checkpoint<H> {
             return Err(Error::Setting { name: "epochs", value: epochs.to_string(), expected });
         }
         Ok(())
+    }
+
+    /// The training rows, where they are those of this run with its classes counted as the run counts them: one that began with a model may have classes without
+    /// a row. Any others stay as they are.
+    pub(super) fn with_classes_of_run(&self, train: Dataset) -> Result<Dataset> {
+        let table = &self.model.class_table;
+        let (Some(of_run), false) = (&self.data, train.class_table().same_labels(table)) else { return Ok(train) };
+        match train.clone().with_classes_of(table) {
+            Ok(recounted) if DataChecksum::new(&recounted)? == of_run.train => Ok(recounted),
+            _ => Ok(train),
+        }
     }
 
     /// Checks that the configuration, but for when training ends, and the data are those of this run.

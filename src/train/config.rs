@@ -4,6 +4,7 @@ use super::{StoredHead, TrainObjective};
 use crate::data::TransformKind;
 use crate::embedder::Embedder;
 use crate::heads::checked::check_head;
+use crate::ops::Objective;
 use crate::optim::{Optimizer, RmsProp, Schedule};
 use crate::penalties::{Penalty, WeightedPenalty};
 use crate::streaming::StreamingOptions;
@@ -170,7 +171,9 @@ impl<H: StoredHead> TrainConfig<H> {
         self.optimizer.check()?;
         self.schedule.check()?;
         self.objective.check()?;
-        let objective = self.objective.of_labels::<f32>(ArrayView1::from(&[]));
+        // That there are any matters here; which ones the rows will say.
+        let class_weights = self.objective.class_weights.iter().map(|_| ArrayView1::from(&[])).next();
+        let objective = Objective { class_weights, ..self.objective.of_labels::<f32>(ArrayView1::from(&[])) };
         self.head.loss().check_objective(self.head.name(), &objective)?;
         self.transform.check()?;
         self.check_penalties()?;

@@ -1,7 +1,7 @@
 //! The directory of a run: `history.csv`, `iterations.csv`, `target_angles.csv`, `checkpoints/epoch-NNNN.{safetensors,json}`,
 //! of a run that was paused `checkpoints/epoch-NNNN-batch-MMMMMM.*`, `tensorboard/`.
 
-use super::{Checkpoint, EpochLog, EpochRecord, EventWriter, RunPosition, StoredHead, epoch_log};
+use super::{Checkpoint, EpochLog, EpochRecord, EventWriter, Model, RunPosition, StoredHead, epoch_log};
 use crate::files::NewPlaces;
 use crate::files::directory_lock::lock;
 use crate::{Error, Result, files::atomic_file, shell};
@@ -73,6 +73,26 @@ impl RunDirectory {
         Ok((EventWriter::begin(events)?, lost_epochs))
     }
 
+    /// Makes the directory `path` of a [model that no run has made](Checkpoint::of_model), as its one checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::File`] where a run is already; [`Error::Io`].
+    pub fn write_model<H: StoredHead>(path: &Path, model: Model<H>) -> Result<()> {
+        let mut new = NewPlaces::default();
+        new.directory(&checkpoints_in(path))?;
+        let write = || {
+            let _lock = lock(path)?;
+            if Self::newest_checkpoint(path)?.is_some() {
+                let (found, expected) = ("holds a run already".into(), "another directory".into());
+                return Err(Error::File { path: path.into(), found, expected });
+            }
+            atomic_file::remove_left_over(&checkpoints_in(path));
+            remove_tensors_without_json(path)?;
+            Checkpoint::of_model(model).save(&checkpoints_in(path).join(name_of(RunPosition::default())))
+        };
+        write().inspect_err(|_| new.remove())
+    }
+
     /// A further file of the run that is going to be made.
     pub fn further_file(&mut self, name: &str) {
         self.new.file(self.path.join(name));
@@ -107,11 +127,7 @@ impl RunDirectory {
     /// # Errors
     /// [`Error::Io`].
     pub fn save(&mut self, checkpoint: &Checkpoint<impl StoredHead>) -> Result<()> {
-        let name = match checkpoint.position() {
-            RunPosition { epochs, batches: 0 } => format!("epoch-{epochs:04}"),
-            RunPosition { epochs, batches } => format!("epoch-{epochs:04}-batch-{batches:06}"),
-        };
-        checkpoint.save(&checkpoints_in(&self.path).join(name))?;
+        checkpoint.save(&checkpoints_in(&self.path).join(name_of(checkpoint.position())))?;
         self.new.keep();
         self.remove_old_checkpoints()
     }
@@ -215,6 +231,13 @@ fn remove(file: &Path) -> Result<()> {
     match fs::remove_file(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed.map_err(|error| Error::io("remove", file, error)),
+    }
+}
+
+fn name_of(position: RunPosition) -> String {
+    match position {
+        RunPosition { epochs, batches: 0 } => format!("epoch-{epochs:04}"),
+        RunPosition { epochs, batches } => format!("epoch-{epochs:04}-batch-{batches:06}"),
     }
 }
 

@@ -1,19 +1,20 @@
 //! The training loop.
 
 use super::held_out::TransformedHeldOut;
+use super::initial_model::{drawn, taken_over};
 use super::means::Means;
 use super::model::ROWS_AT_A_TIME;
 use super::transformed_dataset::TransformedDataset;
 use super::{
     Checkpoint, EpochLog, EpochRecord, HeldOut, Kernel, Model, PausedEpoch, RunPosition, StoredHead, TrainConfig,
-    TrainedEmbedder, best_epoch,
+    best_epoch,
 };
-use crate::data::{Dataset, Transform};
+use crate::data::Dataset;
 use crate::heads::Gradients;
-use crate::ops::IGNORE_LABEL;
+use crate::ops::{IGNORE_LABEL, Objective};
 use crate::streaming::{PartialFc, Streaming, StreamingOptions};
 use crate::wording::counted;
-use crate::{AnyHead, Error, Result, memory};
+use crate::{AnyHead, Error, Result};
 use ndarray::{ArcArray1, Array2};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -91,36 +92,38 @@ impl<H: StoredHead> Trainer<H> {
             return Err(train.located(error, "features", |row| row));
         }
         config.check(classes)?;
-        let transform = Transform::fit(config.transform, &train.rows_that_count()?.features)?;
-        let dimension = transform.dimension(train.dimension());
-        let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
-        let embedding_dimension = config.embedder.map_or(dimension, |embedder| embedder.dimension);
-        let class_vectors = classes.saturating_mul(config.head.centres());
-        let held = 1 + config.optimizer.moment_lengths(1).into_iter().sum::<usize>();
-        let of_vectors = class_vectors.saturating_mul(held);
-        let (name, value, of_embedder) = match config.embedder {
-            None => ("class vectors", class_vectors, 0),
-            Some(_) => {
-                // The projection has a gradient, too, and a batch has embeddings with theirs.
-                let of_batch = config.batch_size.saturating_mul(2);
-                let of_projection = dimension.saturating_mul(held + 1);
-                ("the embedding dimension", embedding_dimension, of_projection.saturating_add(of_batch))
-            }
-        };
-        memory::check::<f32>(name, value, of_vectors.saturating_add(of_embedder).checked_mul(embedding_dimension))?;
-        let weights = config.init.weights(class_vectors, embedding_dimension, &mut rng)?;
-        let parameters = config.head.initial_parameters(weights)?;
-        let embedder = config.embedder.map(|embedder| {
-            let parameters = embedder.initial_parameters(dimension, &mut rng)?;
-            Ok::<_, Error>(TrainedEmbedder { embedder, parameters })
-        });
-        let embedder = embedder.transpose()?;
-        let class_table = train.class_table().clone();
-        let head = config.head.clone();
-        let model = Model { head, parameters, transform, embedder, class_table, temperature: None };
+        let model = drawn(&config, &train)?;
+        Self::begin(config, model, train, held_out)
+    }
+
+    /// Trains a model further, with moments and an order of rows of its own: one that was trained before under this head or another, or brought in from elsewhere.
+    /// Transform, embedder and classes are the model's, whatever the configuration says of the first two; labels of all rows are those of its classes. What
+    /// the head of the configuration remembers or trains beside class vectors begins as the model has it, if that has the name and the length.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); [`Error::Label`] for a label that the model has no class for; [`Error::Shape`] for a head with other class vectors.
+    pub fn from_model(
+        config: TrainConfig<H>,
+        model: Model<H>,
+        train: Dataset,
+        held_out: impl Into<HeldOut>,
+    ) -> Result<Self> {
+        let embedder = model.embedder.as_ref().map(|embedder| embedder.embedder);
+        let config = TrainConfig { transform: model.transform.kind(), embedder, ..config };
+        config.check(model.class_table.len())?;
+        let train = train.with_classes_of(&model.class_table)?;
+        model
+            .check_shape(&train.features.rows().shape())
+            .map_err(|error| train.located(error, "features", |row| row))?;
+        let model = taken_over(&config, model)?;
+        Self::begin(config, model, train, held_out.into())
+    }
+
+    fn begin(config: TrainConfig<H>, model: Model<H>, train: Dataset, held_out: HeldOut) -> Result<Self> {
         let moments = model.trained().into_iter().map(|(_, length)| config.optimizer.moments(length)).collect();
         let (train_rows, data) = (train.rows(), Some(held_out.run_data(&train)?));
-        let centres = if config.has_center_loss() { (classes, embedding_dimension) } else { (0, 0) };
+        let dimension = model.parameters.weights.ncols();
+        let centres = if config.has_center_loss() { (train.classes(), dimension) } else { (0, 0) };
         let (centres, history) = (Array2::zeros(centres), Vec::new());
         let state = Checkpoint { config, model, best: None, moments, centres, history, paused: None, train_rows, data };
         Self::assemble(state, train, held_out)
@@ -140,6 +143,7 @@ impl<H: StoredHead> Trainer<H> {
         held_out: impl Into<HeldOut>,
     ) -> Result<Self> {
         let held_out = held_out.into();
+        let train = checkpoint.with_classes_of_run(train)?;
         config.check(train.classes())?;
         let data = held_out.run_data(&train)?;
         checkpoint.check_same_run(&config, &train, &data)?;
@@ -170,6 +174,12 @@ impl<H: StoredHead> Trainer<H> {
         let mut head = state.model.head.clone();
         head.count_classes(&sizes);
         let class_weights = state.config.objective.class_weights(&sizes)?.map(ArcArray1::from);
+        let objective = Objective {
+            class_weights: class_weights.as_ref().map(|weights| weights.view()),
+            sample_weights: train.sample_weights().map(|weights| weights.view()),
+            ..state.config.objective.of_labels(train.labels.view())
+        };
+        head.loss().check_objective(head.name(), &objective)?;
         let of_class = |row: usize| class_weights.as_ref().map_or(1.0, |weights| weights[train.labels[row] as usize]);
         let labelled_rows = rows_that_count(labelled_rows, of_class)?;
         if let Some(paused) = &state.paused {

@@ -4,6 +4,8 @@
 mod birds;
 mod calibration;
 mod checkpoint_files;
+mod class_changes;
+mod further_training;
 #[path = "../common/hostile.rs"]
 mod hostile;
 mod hostile_archives;

@@ -5,8 +5,8 @@ use arcos::data::{Dataset, TransformKind};
 use arcos::heads::{AdaCos, L2Softmax};
 use arcos::optim::{AdamW, Decay, Optimizer, RmsProp, Schedule, Sgd};
 use arcos::train::{
-    Checkpoint, EpochRecord, Kernel, RunDirectory, RunPosition, TrainConfig, TrainObjective, Trainer, read_history,
-    read_steps, read_target_angles,
+    Checkpoint, ClassWeightRule, ClassWeights, EpochRecord, Kernel, RunDirectory, RunPosition, TrainConfig,
+    TrainObjective, Trainer, read_history, read_steps, read_target_angles,
 };
 use arcos::{AnyHead, Error};
 use ndarray::array;
@@ -232,6 +232,14 @@ fn settings_out_of_range_are_refused() {
         refused(TrainConfig { objective, ..config(uniface) }),
         "uniface has label smoothing; expected none: its loss is of each class by itself, without a softmax"
     );
+    let anchors = || config(AnyHead::new("proxy-anchor", &[]).expect("a head"));
+    let class_weights = Some(ClassWeights::Rule(ClassWeightRule::InverseFrequency));
+    let objective = TrainObjective { class_weights, ..TrainObjective::default() };
+    let of_batch = "expected none: its loss is of classes over the rows of a batch";
+    assert_eq!(refused(TrainConfig { objective, ..anchors() }), format!("proxy-anchor has class weights; {of_batch}"));
+    let weighted = train.clone().with_sample_weights(ndarray::Array1::ones(205));
+    let error = Trainer::new(anchors(), weighted.expect("as many as rows"), None).expect_err("weights of rows");
+    assert_eq!(error.to_string(), format!("proxy-anchor has sample weights; {of_batch}"));
     let one_class = Dataset::new(array![[1.0f32, 2.0], [2.0, 1.0]].into(), array![0, 0]).expect("well-formed");
     assert!(matches!(Trainer::new(base(), one_class, None), Err(Error::TooFewClasses { .. })));
     for label in [1_000_000_000_000, i64::MAX] {

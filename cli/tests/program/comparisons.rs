@@ -52,7 +52,10 @@ fn an_earlier_comparison_goes_as_a_whole_unless_somebody_is_at_it() {
     let directory = with_data();
     let at = |name: &str| directory.path().join(name);
     stdout(&compare(directory.path(), "softmax,arcface:margin=0.1", &["--open-set"]));
-    let earlier = ["arcface-margin-0.1", "comparison.json", "open_set.png", "result.png", "softmax", "table.csv"];
+    let of_classes = ["class_accuracy.csv", "confusions.png"];
+    let others = ["arcface-margin-0.1", "comparison.json", "open_set.png", "result.png", "softmax", "table.csv"];
+    let mut earlier = [&of_classes[..], &others].concat();
+    earlier.sort_unstable();
     assert_eq!(names(&at("out")), earlier);
 
     let refuses = |text: &str| {
@@ -84,14 +87,17 @@ fn an_earlier_comparison_goes_as_a_whole_unless_somebody_is_at_it() {
     assert!(message.contains("out/softmax: holds out/softmax/iterations.csv, which this command reads"), "{message}");
 
     stdout(&compare(directory.path(), "adacos", &[]));
-    assert_eq!(names(&at("out")), ["adacos", "comparison.json", "result.png", "table.csv"]);
+    let now = ["adacos", "class_accuracy.csv", "comparison.json", "confusions.png", "result.png", "table.csv"];
+    assert_eq!(names(&at("out")), now);
 }
 
 #[test]
 fn an_earlier_comparison_stays_until_there_is_another() {
     let directory = with_data();
     let at = |name: &str| directory.path().join(name);
-    let first = ["comparison.json", "result.png", "softmax", "table.csv"];
+    let of_classes = ["class_accuracy.csv", "confusions.png"];
+    let mut first = [&["comparison.json", "result.png", "softmax", "table.csv"][..], &of_classes].concat();
+    first.sort_unstable();
     stdout(&compare(directory.path(), "softmax", &[]));
     let before = last_tensors(&at("out/softmax"));
     let stays = || {
@@ -143,7 +149,8 @@ fn an_earlier_comparison_stays_until_there_is_another() {
         let status = Command::new("kill").args(["-TERM", &long.id().to_string()]).status().expect("kill is there");
         assert!(status.success());
         let message = complaint(&long.wait_with_output().expect("it ends"), 143);
-        assert!(message.contains("--out out/unfinished/adacos --resume` goes on from there"), "{message}");
+        // Whoever went on with it would have a run that no comparison replaces.
+        assert!(message.ends_with("; the checkpoint is in out/unfinished/adacos\n"), "{message}");
         stays();
         assert_eq!(names(&at("out")), [&first[..], &["unfinished"]].concat());
         // Of a process that was killed while it began.
@@ -170,7 +177,8 @@ fn an_earlier_comparison_stays_until_there_is_another() {
     // With nothing to go on with, it stays the comparison's.
     stdout(&arcos(directory.path(), &["train", "--resume", "--out", "out/softmax"]));
     stdout(&compare(directory.path(), "adacos,softmax", &[]));
-    let both = ["adacos", "comparison.json", "result.png", "softmax", "table.csv"];
+    let mut both = [&["adacos"], &first[..]].concat();
+    both.sort_unstable();
     assert_eq!(names(&at("out")), both);
     stdout(&arcos(directory.path(), &["train", "--resume", "--out", "out/softmax", "--epochs", "2"]));
     refuses("out/softmax");

@@ -4,6 +4,8 @@ mod calibration;
 #[cfg(target_os = "linux")]
 mod changing_files;
 mod class_labels;
+mod class_scores;
+mod classes;
 #[path = "../common/command.rs"]
 mod command;
 mod comparisons;

@@ -88,6 +88,8 @@ fn bad_usage_exits_with_2() {
     let seed = "elasticface: margin-seed is 3; expected 0 where std is 0: nothing is drawn";
     says(&["train", "--data", "data", "--head", "elasticface", "--std", "0", "--margin-seed", "3"], seed);
     says(&["compare", "--data", "data", "--heads", "elasticface:std=0:margin-seed=3"], seed);
+    let plus = "elasticface: plus is 1; expected 0 (no) where std is 0: all margins are alike";
+    says(&["train", "--data", "data", "--head", "elasticface", "--std", "0", "--plus"], plus);
 }
 
 #[test]
@@ -178,11 +180,12 @@ fn compare_prints_a_table_and_draws_a_figure() {
     let figure = fs::read(directory.path().join("out/result.png")).expect("drawn");
     assert!(figure.starts_with(b"\x89PNG"));
     assert!(directory.path().join("out/arcface-margin-0.1/history.csv").exists());
-    assert!(!directory.path().join("out/class_accuracy.csv").exists(), "classes have no names here");
+    let of_classes = fs::read_to_string(directory.path().join("out/class_accuracy.csv")).expect("written");
+    assert!(of_classes.lines().nth(3).expect("eight classes").starts_with("2,2,10,"), "labels are names: {of_classes}");
 }
 
 #[test]
-fn compare_reports_on_classes_that_have_names() {
+fn compare_reports_on_classes() {
     let directory = with_data();
     let classes = |count: usize| {
         let lines = (1..=count).map(|id| format!("{id} {id:03}.Red_bird_{id}\n")).collect::<String>();
