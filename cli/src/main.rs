@@ -26,6 +26,7 @@ mod grad;
 mod head_args;
 mod head_specs;
 mod head_state;
+mod import;
 mod interrupt;
 mod kernel_args;
 mod list_entry;
@@ -101,6 +102,8 @@ enum Command {
     Predict(predict::Args),
     /// The classes of a trained head: list, add, remove, merge, rename, without training
     Classes(classes::Args),
+    /// Class vectors from elsewhere as a model that evaluates, predicts and trains on
+    Import(import::Args),
     /// Rows far from the centre of their class, whose labels may be wrong, as CSV
     Suspects(suspects::Args),
     /// Loss and gradients of one batch as .npy, for checking against other frameworks
@@ -138,6 +141,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Evaluate(args) => evaluate::run(args),
         Command::Predict(args) => predict::run(args),
         Command::Classes(args) => classes::run(args),
+        Command::Import(args) => Ok(import::run(args)?),
         Command::Suspects(args) => suspects::run(args),
         Command::Grad(args) => Ok(grad::run(args)?),
         Command::Bench(args) => Ok(bench::run(args)?),

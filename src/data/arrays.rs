@@ -1,7 +1,7 @@
 //! Arrays from `.npy` and `.npz` files.
 
 use super::element::Wanted;
-use super::{Labels, npy_header, read_text};
+use super::{Labels, npy_header, read_text, safetensors_file};
 use crate::files::{atomic_file::directory_of, regular_file, replacement::check_whole};
 use crate::ops::IGNORE_LABEL;
 use crate::wording::{counted, number};
@@ -57,14 +57,17 @@ impl Matrix {
     }
 }
 
-/// Reads a matrix in its own precision; f16 and integers become f32. `path` is a `.npy` file, an `.npz` archive of one array, or
-/// `archive.npz:name`.
+/// Reads a matrix in its own precision; f16 and integers become f32. `path` is a `.npy` file, an `.npz` archive of one array,
+/// `archive.npz:name`, or a `.safetensors` file with or without `:name`, whose bf16 become f32, too.
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::File`] for a file that is not such an array.
 pub fn read_matrix(path: &Path) -> Result<Matrix> {
     let shape = "a matrix of f16, f32, f64 or integers";
     check_whole(directory_of(path))?;
+    if let Some((file, name)) = safetensors_file::file_and_name(path) {
+        return safetensors_file::read_matrix(&file, name.as_deref());
+    }
     match read::<Wanted<f64>>(path) {
         Ok(array) => Ok(Matrix::F64(matrix(path, array.map(|element| element.0), shape)?)),
         Err(Failure::Dtype(_)) => {
@@ -81,6 +84,9 @@ pub fn read_matrix(path: &Path) -> Result<Matrix> {
 /// As [`read_matrix`].
 pub fn read_vector(path: &Path) -> Result<Array1<f64>> {
     let shape = "a vector of f16, f32, f64 or integers";
+    if let Some((file, name)) = safetensors_file::file_and_name(path) {
+        return Ok(safetensors_file::read_vector(&file, name.as_deref())?.into());
+    }
     read_floats(path).map_err(|failure| failure.into_error(path, shape))
 }
 
@@ -161,8 +167,16 @@ fn read_whole_floats(path: &Path) -> Result<Array1<i64>, Failure> {
 /// Reads features (N, D) into memory as f32.
 pub(super) fn read_f32_matrix(path: &Path) -> Result<Array2<f32>> {
     let shape = "a matrix of f16, f32, f64 or integers";
-    let array = read::<Wanted<f32>>(path).map_err(|failure| failure.into_error(path, shape))?;
-    let features = matrix(path, array.map(|element| element.0), shape)?;
+    let features = match safetensors_file::file_and_name(path) {
+        None => {
+            let array = read::<Wanted<f32>>(path).map_err(|failure| failure.into_error(path, shape))?;
+            matrix(path, array.map(|element| element.0), shape)?
+        }
+        Some(_) => match read_matrix(path)? {
+            Matrix::F32(features) => features,
+            Matrix::F64(features) => features.mapv(|value| value as f32),
+        },
+    };
     // Few files have such numbers: they are read once more, rather than all of them in twice the memory.
     let has_vanished = |row: ArrayView1<f32>| row.iter().all(|&value| value == 0.0);
     let is_suspect = features.iter().any(|value| value.is_infinite()) || features.rows().into_iter().any(has_vanished);
@@ -259,14 +273,18 @@ fn read_array<A: ReadableElement>(mut reader: impl Read) -> Result<ArrayD<A>, Fa
     Ok(ArrayD::read_npy(start.chain(reader))?)
 }
 
-/// Whether a path is that of an archive or of an array in one.
+/// Whether a path is that of a file of several arrays or of an array in one.
 pub(super) fn is_archive(path: &Path) -> bool {
-    archive_and_name(path).is_some()
+    file_and_name(path).is_some()
 }
 
 /// The file that an array is in: of `archive.npz:name` the archive.
 pub fn file_of(path: &Path) -> PathBuf {
-    archive_and_name(path).map_or_else(|| path.into(), |(archive, _)| archive)
+    file_and_name(path).map_or_else(|| path.into(), |(file, _)| file)
+}
+
+fn file_and_name(path: &Path) -> Option<(PathBuf, Option<String>)> {
+    archive_and_name(path).or_else(|| safetensors_file::file_and_name(path))
 }
 
 /// The archive and, after a colon, the array of `archive.npz` or `archive.npz:name`.

@@ -22,6 +22,7 @@ mod labels;
 mod npy_header;
 mod open_set;
 mod pairs;
+pub(crate) mod safetensors_file;
 mod text;
 mod transform;
 mod validation;

@@ -5,7 +5,7 @@
 //! rows' embeddings.
 
 use super::Model;
-use crate::data::{ClassTable, Dataset, Label};
+use crate::data::{ClassTable, Dataset, Label, Labels};
 use crate::heads::checked::check_head;
 use crate::ops::IGNORE_LABEL;
 use crate::wording::counted;
@@ -122,6 +122,31 @@ impl<H: Head> Model<H> {
             (Label::Number(_), Label::String(name)) if table.has_names() => entries[class].1 = Some(name),
             _ => entries[class].0 = renamed,
         }
+        let places = (0..entries.len()).collect();
+        self.rearranged(&entries, places)
+    }
+
+    /// This model with a label for each of its classes, in the order of class vectors, which is that of labels afterwards. Names stay with their class.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another number of labels; [`Error::Setting`] for a label that comes twice, or is none.
+    pub fn with_labels(self, labels: &Labels) -> Result<Self> {
+        let table = self.class_table.clone();
+        if labels.len() != table.len() {
+            let expected = format!("({},), a label for each class", table.len());
+            return Err(Error::Shape { what: "the labels of classes", found: vec![labels.len()], expected });
+        }
+        let missing = || Error::Setting {
+            name: "the label of a class",
+            value: "none".into(),
+            expected: "a label for each class".into(),
+        };
+        let has_names = table.has_names() && !table.labels_are_strings();
+        let entry = |(class, label): (usize, Option<_>)| {
+            let name = table.name(class).filter(|_| has_names && !matches!(label, Some(Label::String(_))));
+            Ok((label.ok_or_else(missing)?, name))
+        };
+        let entries = labels.iter().enumerate().map(entry).collect::<Result<Vec<_>>>()?;
         let places = (0..entries.len()).collect();
         self.rearranged(&entries, places)
     }

@@ -1,12 +1,11 @@
 //! Named f32 tensors as a safetensors file.
 
 use super::checksum::little_endian;
-use crate::wording::counted;
+use crate::data::safetensors_file::f32_tensors;
 use crate::{Error, Result, files::regular_file};
 use crc32c::crc32c_append;
 use ndarray::{Array, ArrayD, Dimension};
-use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, Metadata, TensorInfo, TensorView};
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -62,34 +61,5 @@ pub(super) fn read(path: &Path) -> Result<Tensors> {
     let bytes = regular_file::read(path)?;
     let unusable =
         |found: String| Error::File { path: path.into(), found, expected: "the tensors of a checkpoint".into() };
-    check_offsets(&bytes).map_err(unusable)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| unusable(error.to_string()))?;
-    let tensor = |(name, view): (&str, TensorView)| {
-        if view.dtype() != Dtype::F32 {
-            return Err(unusable(format!("tensor {name:?} holds {:?}, not F32", view.dtype())));
-        }
-        let (values, _) = view.data().as_chunks::<4>();
-        let values = values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
-        let tensor = ArrayD::from_shape_vec(view.shape(), values);
-        Ok((name.to_owned(), tensor.map_err(|error| unusable(format!("tensor {name:?}: {error}")))?))
-    };
-    file.iter().map(tensor).collect()
-}
-
-/// Checks that no tensor claims to reach past the end of the file: the format's own reader adds offsets up without care.
-fn check_offsets(bytes: &[u8]) -> Result<(), String> {
-    let (length, rest) = bytes.split_first_chunk().ok_or("ends before its header")?;
-    let length = u64::from_le_bytes(*length);
-    let header = usize::try_from(length).ok().and_then(|length| rest.get(..length));
-    let header = header.ok_or_else(|| format!("claims a header of {}", counted(length, "byte")))?;
-    let tensors: BTreeMap<String, serde_json::Value> =
-        serde_json::from_slice(header).map_err(|error| error.to_string())?;
-    let past_the_end = |offset: &serde_json::Value| offset.as_u64().is_none_or(|offset| offset > bytes.len() as u64);
-    for (name, tensor) in tensors {
-        let offsets = tensor.get("data_offsets").and_then(|offsets| offsets.as_array());
-        if offsets.is_some_and(|offsets| offsets.iter().any(past_the_end)) {
-            return Err(format!("tensor {name:?} reaches past the end of the file"));
-        }
-    }
-    Ok(())
+    f32_tensors(&bytes).map_err(unusable)
 }

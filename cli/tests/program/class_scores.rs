@@ -110,7 +110,7 @@ fn files_of_another_evaluation_do_not_stay() {
     stdout(&arcos(directory.path(), &EVALUATE));
     assert!(FILES.iter().all(is_there));
     stdout(&arcos(directory.path(), &[&EVALUATE[..], &["--open-set"]].concat()));
-    assert!(!FILES.iter().any(|name| is_there(&name)));
+    assert!(!FILES.iter().any(is_there));
     stdout(&arcos(directory.path(), &EVALUATE));
     // Rows that are what they are taken for.
     write_npy(directory.path().join("data/test_labels.npy"), &predicted(directory.path())).expect("writable");

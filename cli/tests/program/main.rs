@@ -13,6 +13,7 @@ mod data_files;
 #[path = "../../../tests/common/hostile.rs"]
 mod hostile;
 mod hostile_arrays;
+mod import;
 mod interruption;
 // OpenBLAS takes buffers for every thread, and asks again and again where it cannot have them.
 #[cfg(all(target_os = "linux", not(feature = "blas")))]
