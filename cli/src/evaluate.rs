@@ -373,12 +373,13 @@ fn best_model(checkpoint: Checkpoint) -> Model {
     checkpoint.best.unwrap_or(checkpoint.model)
 }
 
-fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
+/// The newest checkpoint of a run, or the checkpoint itself.
+pub(super) fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
     let newest = if path.is_dir() { RunDirectory::load_newest(path)? } else { None };
     newest.map_or_else(|| Checkpoint::load(&checkpoint_of(path)?), Ok)
 }
 
-/// The newest checkpoint of a run, or the checkpoint itself.
+/// Where that is.
 fn checkpoint_of(path: &Path) -> Result<PathBuf> {
     let wrong = |found: &str| Error::File {
         path: path.into(),

@@ -2,17 +2,19 @@
 
 use super::csv_text::csv_text;
 use super::data_args::{FILES, read_labels};
-use super::evaluate::{model_files, read_model_with_labels};
+use super::evaluate::{model_files, read_checkpoint, read_model_with_labels};
 use super::failure::Failure;
 use super::{npy, outputs, print, run_files};
 use arcos::data::{ClassTable, Dataset, Label, file_of};
 use arcos::files::NewPlaces;
 use arcos::heads::Geometry;
 use arcos::metrics::centre_angles::{CentreAngles, RowAngles, centre_angles};
-use arcos::train::Model;
+use arcos::metrics::confident_learning::{self, OutOfSample};
+use arcos::train::{Model, out_of_sample};
 use arcos::wording::counted;
 use arcos::{Error, Head, Result, files::atomic_file};
-use ndarray::Array1;
+use indicatif::{ProgressBar, ProgressDrawTarget};
+use ndarray::{Array1, Array2};
 use ndarray_npy::WriteNpyExt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -27,12 +29,20 @@ Writes CSV, a line for each suspect: row, label, dominant_centre and nearest_cen
 other_label, the class whose dominant centre is nearest of all other classes, and the angle to that. Where labels are numbers with names, there is a \
 column name after label, and other_name. Rows without a label are left out.
 
+With --folds no angle counts, and any head will do: as many models are trained with the settings of the run, each on all folds but one, and asked for the probabilities of the rows that \
+it has not seen. A row is suspect if another class is the likeliest, and as likely as that class is to rows that bear its label on average (confident learning). Columns are then row, \
+label, probability (that of the label), other_label and other_probability, the least likely labels first.
+
 Example, Sub-center ArcFace and a second training without what it suspects:
   arcos train --head sub-center-arcface --data DIR --out noisy
   arcos suspects --run noisy --data DIR --out suspects.csv --sample-weights kept.npy
-  arcos train --head arcface --data DIR --sample-weights kept.npy --out clean")]
+  arcos train --head arcface --data DIR --sample-weights kept.npy --out clean
+
+Example, by cross-validation:
+  arcos train --head norm-softmax --scale 16 --data DIR --out noisy
+  arcos suspects --run noisy --data DIR --folds 5 --out suspects.csv --sample-weights kept.npy")]
 pub(super) struct Args {
-    /// A run directory (its newest checkpoint), or a checkpoint; of a run with validation rows the best epoch counts. Its features and class vectors are on the sphere
+    /// A run directory (its newest checkpoint), or a checkpoint; of a run with validation rows the best epoch counts. Without --folds its features and class vectors are on the sphere
     #[arg(long, value_name = "PATH", default_value = "arcos-run")]
     run: PathBuf,
     /// Directory with train_features.npy and train_labels.npy, and for --which test those of the test set
@@ -54,6 +64,9 @@ pub(super) struct Args {
     /// Rows at more than so many degrees from the dominant centre of their class are suspect, from 0 to 180
     #[arg(long, value_name = "DEGREES", default_value_t = 75.0, allow_negative_numbers = true)]
     angle: f64,
+    /// Suspect by cross-validation with so many folds, in place of angles
+    #[arg(long, value_name = "N", conflicts_with_all = ["angle", "centres"])]
+    folds: Option<usize>,
     /// The CSV file
     #[arg(long, value_name = "FILE.csv")]
     out: PathBuf,
@@ -79,6 +92,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let (features, labels) = files(args);
     check_outputs(args, &features, &labels)?;
     let model = read_model_with_labels(&args.run, args.labels_start)?;
+    if let Some(folds) = args.folds {
+        return by_cross_validation(args, folds, &read(&model, &features, &labels)?);
+    }
     if model.head.geometry() != Geometry::Sphere {
         let (found, expected) = ("logits that are no cosines", "one whose class vectors are compared by angle");
         return Err(Failure::of_run(Error::Head { head: model.head.name(), found, expected }, &args.run));
@@ -86,7 +102,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let data = read(&model, &features, &labels)?;
     let found = angles(&model, &data)?;
     let suspects: Vec<_> = found.suspects(args.angle.to_radians() as f32).collect();
-    leave(args, &model, &data, &found, &suspects)?;
+    let rows: Vec<usize> = suspects.iter().map(|suspect| suspect.row).collect();
+    let centres =
+        args.centres.as_deref().map(|path| Ok::<_, Error>((path, found.kept(model.parameters.weights.view())?)));
+    leave(args, data.rows(), &rows, centres.transpose()?, &mut |file| {
+        write_angles(file, &model.class_table, &found, &suspects)
+    })?;
     let rule = match found.centres {
         1 => format!("the class vector ({} has one a class)", model.head.name()),
         centres => format!("the dominant one of {centres} centres"),
@@ -158,55 +179,114 @@ fn angles(model: &Model, data: &Dataset) -> Result<CentreAngles<f32>> {
         .map_err(|error| data.located(error, model.head_input(), |row| row))
 }
 
+/// Suspects of models that were trained on all folds but that of the row, with the settings of the run.
+fn by_cross_validation(args: &Args, folds: usize, data: &Dataset) -> Result<(), Failure> {
+    let checkpoint = read_checkpoint(&args.run)?;
+    if checkpoint.train_rows == 0 {
+        let (found, expected) =
+            ("holds a model that was not trained there".into(), "a run, whose settings folds are trained with".into());
+        return Err(Error::File { path: args.run.clone(), found, expected }.into());
+    }
+    let epochs = folds.saturating_mul(checkpoint.config.epochs) as u64;
+    let bar = ProgressBar::with_draw_target(Some(epochs), ProgressDrawTarget::stdout());
+    let found = out_of_sample(&checkpoint.config, data, folds, || bar.inc(1));
+    bar.finish_and_clear();
+    let found = found.map_err(|error| Failure::of_run(error, &args.run))?;
+    let suspects = confident_learning::suspects(&found);
+    let rows: Vec<usize> = suspects.iter().map(|suspect| suspect.row).collect();
+    leave(args, data.rows(), &rows, None, &mut |file| write_probabilities(file, data.class_table(), &suspects))?;
+    Ok(print(format_args!(
+        "{} of {} by {folds} folds of {}, in {}",
+        counted(suspects.len(), "suspect"),
+        counted(found.len(), "labelled row"),
+        checkpoint.config.head.name(),
+        args.out.display()
+    ))?)
+}
+
 /// Writes all that is asked for, or nothing.
 fn leave(
     args: &Args,
-    model: &Model,
-    data: &Dataset,
-    found: &CentreAngles<f32>,
-    suspects: &[&RowAngles<f32>],
+    rows: usize,
+    suspects: &[usize],
+    centres: Option<(&Path, Array2<f32>)>,
+    write_csv: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
     let mut places = NewPlaces::default();
     written(args).for_each(|path| places.file(path.clone()));
     let write_all = || {
         if let Some(path) = &args.sample_weights {
-            let mut weights = Array1::<f32>::ones(data.rows());
-            suspects.iter().for_each(|suspect| weights[suspect.row] = 0.0);
+            let mut weights = Array1::<f32>::ones(rows);
+            suspects.iter().for_each(|&row| weights[row] = 0.0);
             atomic_file::write(path, |file| weights.write_npy(file).map_err(io::Error::other))?;
         }
-        if let Some(path) = &args.centres {
-            let kept = found.kept(model.parameters.weights.view())?;
+        if let Some((path, kept)) = centres {
             atomic_file::write(path, |file| kept.write_npy(file).map_err(io::Error::other))?;
         }
-        atomic_file::write(&args.out, |file| write_csv(file, &model.class_table, found, suspects))
+        atomic_file::write(&args.out, |file| write_csv(file))
     };
     write_all().inspect_err(|_| places.remove())
 }
 
-fn write_csv(
+/// How classes are written: their labels and, where those are numbers with names, the names.
+struct ClassCells<'a> {
+    classes: &'a ClassTable,
+    has_names: bool,
+}
+
+impl<'a> ClassCells<'a> {
+    fn new(classes: &'a ClassTable) -> Self {
+        Self { classes, has_names: classes.has_names() && !classes.labels_are_strings() }
+    }
+
+    fn heading(&self, label: &'static str, name: &'static str) -> impl Iterator<Item = &'static str> {
+        [label].into_iter().chain(self.has_names.then_some(name))
+    }
+
+    fn cells(&self, class: usize) -> impl Iterator<Item = String> {
+        let label = match self.classes.label(class) {
+            Label::Number(number) => number.to_string(),
+            Label::String(string) => csv_text(string).into_owned(),
+        };
+        let name = self.classes.name(class).filter(|_| self.has_names).map(|name| csv_text(name).into_owned());
+        [label].into_iter().chain(name)
+    }
+}
+
+fn write_angles(
     writer: impl Write,
     classes: &ClassTable,
     found: &CentreAngles<f32>,
     suspects: &[&RowAngles<f32>],
 ) -> io::Result<()> {
-    let has_names = classes.has_names() && !classes.labels_are_strings();
-    let name = |class: usize| classes.name(class).filter(|_| has_names).map(|name| csv_text(name).into_owned());
-    let label = |class: usize| match classes.label(class) {
-        Label::Number(number) => number.to_string(),
-        Label::String(string) => csv_text(string).into_owned(),
-    };
+    let classes = ClassCells::new(classes);
     // As many digits as angles in single precision have.
     let degrees = |theta: f32| format!("{:.4}", f64::from(theta).to_degrees());
     let mut writer = csv::Writer::from_writer(writer);
-    let heading = ["row", "label"].into_iter().chain(has_names.then_some("name"));
-    let of_centres = ["dominant_centre", "nearest_centre", "angle_to_dominant", "angle_to_nearest", "other_label"];
-    let heading = heading.chain(of_centres).chain(has_names.then_some("other_name")).chain(["angle_to_other"]);
+    let of_centres = ["dominant_centre", "nearest_centre", "angle_to_dominant", "angle_to_nearest"];
+    let heading = ["row"].into_iter().chain(classes.heading("label", "name")).chain(of_centres);
+    let heading = heading.chain(classes.heading("other_label", "other_name")).chain(["angle_to_other"]);
     writer.write_record(heading).map_err(io::Error::other)?;
     for row in suspects {
         let centres = [found.dominant[row.class], row.nearest].map(|centre| centre.to_string());
-        let own = [row.row.to_string(), label(row.class)].into_iter().chain(name(row.class));
+        let own = [row.row.to_string()].into_iter().chain(classes.cells(row.class));
         let cells = own.chain(centres).chain([row.to_dominant, row.to_nearest].map(degrees));
-        let cells = cells.chain([label(row.other)]).chain(name(row.other)).chain([degrees(row.to_other)]);
+        let cells = cells.chain(classes.cells(row.other)).chain([degrees(row.to_other)]);
+        writer.write_record(cells.collect::<Vec<_>>()).map_err(io::Error::other)?;
+    }
+    writer.flush()
+}
+
+fn write_probabilities(writer: impl Write, classes: &ClassTable, suspects: &[OutOfSample]) -> io::Result<()> {
+    let classes = ClassCells::new(classes);
+    let mut writer = csv::Writer::from_writer(writer);
+    let heading = ["row"].into_iter().chain(classes.heading("label", "name")).chain(["probability"]);
+    let heading = heading.chain(classes.heading("other_label", "other_name")).chain(["other_probability"]);
+    writer.write_record(heading).map_err(io::Error::other)?;
+    for suspect in suspects {
+        let own = [suspect.row.to_string()].into_iter().chain(classes.cells(suspect.label));
+        let cells = own.chain([suspect.of_label.to_string()]).chain(classes.cells(suspect.predicted));
+        let cells = cells.chain([suspect.of_predicted.to_string()]);
         writer.write_record(cells.collect::<Vec<_>>()).map_err(io::Error::other)?;
     }
     writer.flush()

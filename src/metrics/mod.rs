@@ -9,6 +9,7 @@ pub mod accuracy;
 pub mod angles;
 pub mod calibration;
 pub mod centre_angles;
+pub mod confident_learning;
 pub mod confusion;
 pub mod folds;
 pub mod identification;

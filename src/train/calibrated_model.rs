@@ -50,6 +50,17 @@ impl<H: Head> Model<H> {
         })
     }
 
+    /// Calls `each` with the sums at `temperature` of every labelled row of raw features, whose classes are counted as the head's, in their order.
+    pub(super) fn for_labelled_sums(
+        &self,
+        data: &Dataset,
+        temperature: f64,
+        each: impl FnMut(&SoftmaxSums),
+    ) -> Result<()> {
+        check_temperature(temperature)?;
+        self.for_softmax_sums(&mut Streaming::default(), data, Some(&self.transform), 1.0 / temperature, each)
+    }
+
     /// Calls `each` with the sums of every labelled row.
     fn for_softmax_sums(
         &self,

@@ -11,6 +11,7 @@ mod hostile;
 mod hostile_archives;
 mod hostile_checkpoints;
 mod hostile_files;
+mod label_noise;
 mod linear_algebra;
 mod load;
 mod penalties;

@@ -145,6 +145,70 @@ fn planted_noise_is_found_and_left_out_of_a_second_training() {
 }
 
 #[test]
+fn folds_find_labels_that_were_made_wrong() {
+    let directory = with_data();
+    let path = directory.path();
+    // Rows that are easy but for their labels, every eighth of which is another's.
+    let birds = SyntheticBirds {
+        classes: 6,
+        train_rows: 240,
+        test_rows: 6,
+        dimension: 24,
+        row_spread: 0.4,
+        bad_rows: 0.0,
+        ..Default::default()
+    };
+    let ((features, labels), _) = birds.generate().expect("sensible sizes");
+    let given = Array1::from_shape_fn(240, |row| if row % 8 == 5 { (labels[row] + 2) % 6 } else { labels[row] });
+    write_npy(path.join("x.npy"), &features).expect("writable");
+    write_npy(path.join("y.npy"), &given).expect("writable");
+    fs::write(path.join("names.txt"), "auk\nbee\ncat\ndoe\n=eel\nfox\n").expect("writable");
+    let train = ["train", "--head", "softmax", "--epochs", "40", "--out", "noisy", "--class-names", "names.txt"];
+    let data = ["--train-features", "x.npy", "--train-labels", "y.npy", "--learning-rate", "0.01"];
+    stdout(&arcos(path, &[&train[..], &data].concat()));
+    let suspects = ["suspects", "--run", "noisy", "--features", "x.npy", "--labels", "y.npy", "--out", "s.csv"];
+    let folds = ["--folds", "4", "--sample-weights", "w.npy"];
+    let text = stdout(&arcos(path, &[&suspects[..], &folds].concat()));
+    let csv = fs::read_to_string(path.join("s.csv")).expect("written");
+    let mut lines = csv.lines();
+    assert_eq!(lines.next(), Some("row,label,name,probability,other_label,other_name,other_probability"));
+    let found: Vec<usize> =
+        lines.clone().map(|line| line.split(',').next().expect("a cell").parse().expect("a row")).collect();
+    assert_eq!(text, format!("{} suspects of 240 labelled rows by 4 folds of softmax, in s.csv\n", found.len()));
+    let wrong = found.iter().filter(|&&row| row % 8 == 5).count();
+    assert!(wrong >= 24 && wrong * 10 >= found.len() * 8, "{wrong} of 30 in {}", found.len());
+    let names = ["auk", "bee", "cat", "doe", "'=eel", "fox"];
+    let mut margins = Vec::new();
+    for (line, &row) in lines.zip(&found) {
+        let cells: Vec<&str> = line.split(',').collect();
+        let [label, other] = [1, 4].map(|cell| cells[cell].parse::<usize>().expect("a label"));
+        assert_eq!((label as i64, cells[2], cells[5]), (given[row], names[label], names[other]));
+        assert!(label != other);
+        let [own, others]: [f64; 2] = [3, 6].map(|cell| cells[cell].parse().expect("a share"));
+        margins.push(own - others);
+    }
+    assert!(margins.is_sorted() && margins.iter().all(|&margin| margin <= 0.0), "{margins:?}");
+    let weights: Array1<f32> = read_npy(path.join("w.npy")).expect("written");
+    assert!(weights.iter().enumerate().all(|(row, &weight)| (weight == 0.0) == found.contains(&row)));
+
+    let refused = |more: &[&str], code, expected: &str| {
+        let message = complaint(&arcos(path, &[&suspects[..], more].concat()), code);
+        assert!(message.contains(expected), "{more:?}: {message}");
+    };
+    refused(&["--folds", "1"], 2, "the number of folds is 1; expected from 2 to 240");
+    refused(&["--folds", "4", "--angle", "70"], 2, "cannot be used with");
+    refused(&["--folds", "4", "--centres", "c.npy"], 2, "cannot be used with");
+    refused(&[], 1, "softmax has logits that are no cosines");
+    stdout(&arcos(path, &["classes", "rename", "--run", "noisy", "--out", "alone", "0", "ant"]));
+    let alone = ["suspects", "--run", "alone", "--features", "x.npy", "--labels", "y.npy", "--out", "s.csv"];
+    let message = complaint(&arcos(path, &[&alone[..], &["--folds", "4"]].concat()), 1);
+    assert!(
+        message.contains("alone: holds a model that was not trained there; expected a run, whose settings"),
+        "{message}"
+    );
+}
+
+#[test]
 fn what_cannot_be_is_refused_and_leaves_no_file() -> Result<()> {
     let directory = by_hand(|classes| classes)?;
     let path = directory.path();
