@@ -103,8 +103,8 @@ fn read_weights(args: &Args) -> Result<Array2<f32>> {
     let weights = match read_matrix(path)? {
         Matrix::F32(weights) => weights,
         Matrix::F64(weights) => {
-            let largest = |value: &f64| value.is_finite() && (*value as f32).is_infinite();
-            if let Some(value) = weights.iter().find(|value| largest(value)) {
+            let is_too_large = |value: &f64| value.is_finite() && (*value as f32).is_infinite();
+            if let Some(value) = weights.iter().find(|value| is_too_large(value)) {
                 let expected = "numbers that single precision holds".into();
                 return Err(Error::File { path: path.clone(), found: format!("holds {value:e}"), expected });
             }

@@ -65,7 +65,7 @@ impl<H: Head> Model<H> {
         let table = self.class_table.clone();
         let entries: Vec<_> = entries_of(&table).chain(new).collect();
         let places = (0..entries.len()).collect();
-        self.with_further(weights, bias)?.rearranged(&entries, places)
+        self.with_further(weights, bias).rearranged(&entries, places)
     }
 
     /// This model without the classes of these labels.
@@ -88,10 +88,10 @@ impl<H: Head> Model<H> {
     /// # Errors
     /// As [`without_classes`](Self::without_classes); [`Error::Setting`] for fewer than two labels, and for centres that have no mean direction.
     pub fn with_merged_classes(mut self, labels: &[Label]) -> Result<Self> {
-        let [first, others @ ..] = labels else { return Err(too_few_to_merge(labels)) };
-        if others.is_empty() {
-            return Err(too_few_to_merge(labels));
-        }
+        let ([first, others @ ..], 2..) = (labels, labels.len()) else {
+            let (value, expected) = (counted(labels.len(), "class"), "two or more".into());
+            return Err(Error::Setting { name: "what is merged", value, expected });
+        };
         let classes = self.classes_of(labels)?;
         let centres = self.head.centres();
         let weights = &mut self.parameters.weights;
@@ -166,7 +166,7 @@ impl<H: Head> Model<H> {
     }
 
     /// With class vectors after its own, each class of `bias`; the class table is not touched.
-    fn with_further(mut self, weights: Array2<f32>, bias: f32) -> Result<Self> {
+    fn with_further(mut self, weights: Array2<f32>, bias: f32) -> Self {
         let classes = weights.nrows() / self.head.centres();
         self.parameters
             .weights
@@ -176,7 +176,7 @@ impl<H: Head> Model<H> {
             let further = Array1::from_elem(classes, bias);
             biases.append(Axis(0), further.view()).expect("both are vectors");
         }
-        Ok(self)
+        self
     }
 
     /// With these classes alone: a label and a name of each, and which of the class vectors are its own.
@@ -231,9 +231,4 @@ fn of_length(sum: ArrayView1<f64>, length: f64) -> Option<Array1<f32>> {
 fn no_direction(whose: &str) -> Error {
     let expected = "vectors that do not add up to 0".into();
     Error::Setting { name: "the mean direction", value: format!("none of {whose}"), expected }
-}
-
-fn too_few_to_merge(labels: &[Label]) -> Error {
-    let (value, expected) = (counted(labels.len(), "class"), "two or more".into());
-    Error::Setting { name: "what is merged", value, expected }
 }
