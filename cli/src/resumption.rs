@@ -141,7 +141,8 @@ mod tests {
     const MAY_DIFFER: [&str; 5] = ["epochs", "patience", "keep", "checkpoint_every", "class_names"];
 
     /// Options that say which run and where its data are, or that are compared with its record of them.
-    const OTHERS: [&str; 14] = [
+    const OTHERS: [&str; 15] = [
+        "from",
         "data",
         "train_features",
         "train_labels",
