@@ -32,6 +32,14 @@ fn assert_close<F: Into<f64> + Copy, D: Dimension>(found: &Array<F, D>, expected
     }
 }
 
+/// The same bits; of OpenBLAS, which rounds otherwise where there are more columns or fewer, but for rounding.
+fn assert_unchanged(found: &Array2<f32>, expected: &Array2<f32>) {
+    match cfg!(feature = "blas") {
+        true => assert_close(found, expected, 1e-6),
+        false => assert_eq!(found, expected),
+    }
+}
+
 /// A model of the classes at even places.
 fn model_of_half(name: &str, options: &[(&str, &str)]) -> Model {
     let (train, _) = birds();
@@ -65,7 +73,7 @@ fn new_classes_come_in_order_and_leave_all_others_logits_as_they_were() {
                 let ratio = 9f32.ln() / 4f32.ln();
                 assert_close(&of_old, &(expected * ratio), 1e-5);
             }
-            _ => assert_eq!(of_old, expected, "{name}"),
+            _ => assert_unchanged(&of_old, &expected),
         }
         let evaluated = after.evaluate(&train_of_all(&test)).expect(name);
         // Chance is 0.1.
@@ -156,7 +164,7 @@ fn merged_classes_are_in_the_middle_and_take_the_first_label() {
         let features = matrix(&test);
         let others = |logits: Array2<f32>, classes: &[usize]| logits.select(Axis(1), classes);
         let found = others(after.logits(features.view()).expect(name), &[0, 1, 2]);
-        assert_eq!(found, others(before.logits(features.view()).expect(name), &[0, 2, 3]), "{name}");
+        assert_unchanged(&found, &others(before.logits(features.view()).expect(name), &[0, 2, 3]));
     }
 }
 

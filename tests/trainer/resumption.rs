@@ -6,7 +6,7 @@ use arcos::data::{Dataset, TransformKind};
 use arcos::heads::{AdaCos, ArcFace, L2Softmax, Scale};
 use arcos::optim::{AdamW, Decay, Optimizer, RmsProp, Schedule, Sgd};
 use arcos::train::{Checkpoint, Kernel, TrainConfig, Trainer, WeightInit};
-use arcos::{AnyHead, Error};
+use arcos::{AnyHead, Error, SingleThreaded};
 use std::fs;
 use std::path::Path;
 
@@ -28,6 +28,8 @@ fn a_resumed_run_ends_with_the_same_bits() {
 
 /// Trains in one go, and with two epochs done saved, loaded and gone on from.
 pub fn ends_with_the_same_bits(config: TrainConfig, directory: &Path) {
+    // Other tests in this process change OpenBLAS's number of threads meanwhile, and with it how it rounds.
+    let _single_threaded = SingleThreaded::begin();
     let mut whole = trainer(config.clone());
     run(&mut whole);
 

@@ -138,7 +138,8 @@ mod with_onnx {
         assert!(text.contains("skipped: cub/images/003.Cuckoo/Cuckoo_0003.jpg: "), "{text}");
         assert!(text.contains("test: 2 rows, 1 unusable image left out\n"), "{text}");
         let again = arcos(directory.path(), &[&extract[..], &["--skip-bad"]].concat());
-        let expected = "class 003.Cuckoo has no row in features/test_features.npy: of its 1 test image, none can be used\n";
+        let expected =
+            "class 003.Cuckoo has no row in features/test_features.npy: of its 1 test image, none can be used\n";
         assert_eq!(String::from_utf8_lossy(&again.stderr), format!("arcos: {expected}"));
         fs::remove_file(directory.path().join("cub/images/001.Albatross/Albatross_0001.jpg")).expect("there");
         says(
