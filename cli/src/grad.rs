@@ -2,7 +2,7 @@
 
 use super::data_args::read_labels;
 use super::head_args::{HeadArgs, borrowed, head, head_names};
-use super::head_state::{self, name_and_number, set_state, set_trained};
+use super::head_state::{HeadNumbers, name_and_number, set_state, set_trained};
 use super::npy::{self, write};
 use super::objective_args::ObjectiveArgs;
 use super::{outputs, print};
@@ -56,12 +56,8 @@ pub(super) struct Args {
     /// Bias (C,) of softmax and l2-softmax [default: zero]
     #[arg(long, value_name = "FILE")]
     bias: Option<PathBuf>,
-    /// A number that the head trains: log_scale of --scale learned, alpha of l2-softmax, threshold of a loss that has one [default: where
-    /// training begins]
-    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_number)]
-    parameter: Vec<(String, f64)>,
-    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_number, help = head_state::help())]
-    state: Vec<(String, f64)>,
+    #[command(flatten)]
+    numbers: HeadNumbers,
     /// Where the .npy files go
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -100,7 +96,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     let mut options: Vec<_> = borrowed(args.head_args.given()).collect();
     let plain = head(&args.head, [])?;
-    let mut state = args.state.clone();
+    let mut state = args.numbers.state.clone();
     if let (false, Scale::AdaCos { .. }) = (AnyHead::takes(&args.head, "scale"), plain.scale())
         && let Some(place) = options.iter().position(|&(name, _)| name == "scale")
     {
@@ -268,7 +264,7 @@ fn write_gradients<F: Real + WritableElement>(
         (_, None) => {}
     }
     set_state(&mut parameters, head, state)?;
-    set_trained(&mut parameters, head, &args.parameter)?;
+    set_trained(&mut parameters, head, &args.numbers.parameter)?;
     let mut sizes = vec![0; parameters.classes(head)];
     for &label in &labels {
         sizes.get_mut(label as usize).into_iter().for_each(|size| *size += 1);

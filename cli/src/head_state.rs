@@ -4,6 +4,17 @@ use arcos::heads::Parameters;
 use arcos::{AnyHead, Error, Head, Real, Result};
 use std::ops::RangeInclusive;
 
+/// Numbers that a head has beside class vectors and bias.
+#[derive(clap::Args)]
+pub(super) struct HeadNumbers {
+    /// A number that the head trains: log_scale of --scale learned, alpha of l2-softmax, threshold of a loss that has one [default: where
+    /// training begins]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_number)]
+    pub parameter: Vec<(String, f64)>,
+    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_number, help = help())]
+    pub state: Vec<(String, f64)>,
+}
+
 /// What a number that is remembered may be.
 struct Remembered {
     name: &'static str,
@@ -34,7 +45,7 @@ const REMEMBERED: [Remembered; 5] = [
 ];
 
 /// The names with what they are and the heads that remember them, for `--help`.
-pub(super) fn help() -> String {
+fn help() -> String {
     let line = |remembered: &Remembered| {
         let remembers = |name: &&str| {
             let head = AnyHead::new(name, &[]).expect("a listed head with its defaults");

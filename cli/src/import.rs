@@ -2,7 +2,7 @@
 
 use super::data_args::read_labels;
 use super::head_args::{HeadArgs, borrowed, head, head_names};
-use super::head_state::{self, name_and_number, set_state, set_trained};
+use super::head_state::{HeadNumbers, set_state, set_trained};
 use super::{outputs, print, run_files};
 use arcos::data::{
     ClassTable, Matrix, Transform, TransformKind, file_of, read_class_names, read_f32_vector, read_matrix,
@@ -42,12 +42,8 @@ pub(super) struct Args {
     /// The name of each class in the order of class vectors, a line each, where labels are numbers
     #[arg(long, value_name = "FILE")]
     class_names: Option<PathBuf>,
-    /// A number that the head trains: log_scale of --scale learned, alpha of l2-softmax, threshold of a loss that has one [default: where
-    /// training begins]
-    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_number)]
-    parameter: Vec<(String, f64)>,
-    #[arg(long, value_name = "NAME=VALUE", value_parser = name_and_number, help = head_state::help())]
-    state: Vec<(String, f64)>,
+    #[command(flatten)]
+    numbers: HeadNumbers,
     /// Where the model goes: a directory without a run
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -68,8 +64,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
         _ => error.in_file(&args.weights),
     };
     let mut parameters = head.initial_parameters(read_weights(args)?).map_err(in_file)?;
-    set_state(&mut parameters, &head, &args.state)?;
-    set_trained(&mut parameters, &head, &args.parameter)?;
+    set_state(&mut parameters, &head, &args.numbers.state)?;
+    set_trained(&mut parameters, &head, &args.numbers.parameter)?;
     let classes = parameters.classes(&head);
     if let Some(path) = &args.bias {
         set_bias(&mut parameters, head.name(), classes, path)?;
