@@ -141,12 +141,9 @@ impl<H: Head> Model<H> {
             value: "none".into(),
             expected: "a label for each class".into(),
         };
-        let has_names = table.has_names() && !table.labels_are_strings();
-        let entry = |(class, label): (usize, Option<_>)| {
-            let name = table.name(class).filter(|_| has_names && !matches!(label, Some(Label::String(_))));
-            Ok((label.ok_or_else(missing)?, name))
-        };
-        let entries = labels.iter().enumerate().map(entry).collect::<Result<Vec<_>>>()?;
+        let names = entries_of(&table).map(|(_, name)| name);
+        let entries = labels.iter().zip(names).map(|(label, name)| Ok((label.ok_or_else(missing)?, name)));
+        let entries = entries.collect::<Result<Vec<_>>>()?;
         let places = (0..entries.len()).collect();
         self.rearranged(&entries, places)
     }
