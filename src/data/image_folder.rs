@@ -2,7 +2,7 @@
 
 use super::{ImageSet, LabelledImage, PassedOver, Split};
 use crate::{Error, Result};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -28,12 +28,15 @@ const HIDDEN: &str = "names that begin with a dot";
 /// missing.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::File`] where there is no photograph, for a class without any, or where two folders are one split.
+/// [`Error::Io`]; [`Error::File`] where there is no photograph, for a class without any, where two folders are one split, and where links
+/// make one folder that of two classes or splits.
 pub fn read(directory: &Path, whole: Split) -> Result<ImageSet> {
     let mut walk = Walk { root: directory, passed_over: BTreeMap::new() };
     let mut found = Vec::new();
     // Each class, and a folder of its name.
     let mut classes: BTreeMap<String, PathBuf> = BTreeMap::new();
+    // Each folder that was read, and of which class.
+    let mut read: HashMap<PathBuf, PathBuf> = HashMap::new();
     for (folder, split) in walk.splits(whole)? {
         // A link back to these does not make all photographs those of one class.
         let above = HashSet::from([canonical(directory)?, canonical(&folder)?]);
@@ -44,7 +47,17 @@ pub fn read(directory: &Path, whole: Split) -> Result<ImageSet> {
             }
             let name = class_name(&class)?;
             let before = found.len();
-            walk.photographs(&class, &mut above.clone(), &mut |file| found.push((name.clone(), split, file)))?;
+            let mut seen = above.clone();
+            walk.photographs(&class, &mut seen, &mut |file| found.push((name.clone(), split, file)))?;
+            for folder in seen.difference(&above) {
+                if let Some(other) = read.insert(folder.clone(), class.clone()) {
+                    return Err(Error::File {
+                        path: class,
+                        found: format!("leads to photographs that {} has too", other.display()),
+                        expected: "each photograph in one class and one split".into(),
+                    });
+                }
+            }
             if found.len() == before && folder != directory {
                 walk.pass_over("folders of classes without a photograph", &class);
             }

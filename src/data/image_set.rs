@@ -17,6 +17,14 @@ impl Split {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Train, Self::Test];
 
+    /// The one that this is not.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Train => Self::Test,
+            Self::Test => Self::Train,
+        }
+    }
+
     /// `train` or `test`.
     pub fn name(self) -> &'static str {
         match self {

@@ -6,7 +6,9 @@ use super::options::{Options, check_batch_size};
 use crate::data::image::Layout;
 use crate::wording::{counted, number};
 use crate::{Error, Result, files::regular_file};
-use ndarray::{Array2, Array3, ArrayView4, Axis, s};
+use ndarray::{Array2, Array3, Array4, ArrayView4, Axis, s};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +22,9 @@ const DEFAULT_SIDE: usize = 224;
 
 /// The largest side of an image: one such image takes 800 MB.
 const LARGEST_SIDE: usize = 8192;
+
+/// What rounding may change of an image's features, as a part of the largest, when its neighbours are others.
+const INDEPENDENT: f32 = 1e-3;
 
 /// What is taken from an ONNX file, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,10 +66,12 @@ impl Network {
     ///
     /// # Errors
     /// [`Error::Setting`] for a batch of none or too many, an output that is not there, and tokens where there are none; [`Error::Io`];
-    /// [`Error::File`] for a file that is no such network.
+    /// [`Error::File`] for a file that is no such network, and for one that gives an image other features beside other images.
     pub fn load(path: &Path, options: &NetworkOptions) -> Result<Self> {
         check_batch_size(options.batch_size)?;
-        guarded(path, || Self::optimised(path, options))
+        let network = guarded(path, || Self::optimised(path, options))?;
+        network.check_independence()?;
+        Ok(network)
     }
 
     fn optimised(path: &Path, options: &NetworkOptions) -> Result<Self> {
@@ -124,6 +131,34 @@ impl Network {
         let file = ModelFile { file, sha256, output: Some(output), tokens: options.tokens };
         let plan = model.into_runnable().map_err(not_onnx)?;
         Ok(Self { file, outputs, plan, input, input_type, layout, tokens: tokens.unwrap_or(1), dimension })
+    }
+
+    /// Runs it on two batches of noise that have their first image alone in common.
+    ///
+    /// # Errors
+    /// [`Error::File`] where that image has other features in the one than in the other: so it is where batches are normalised by their own
+    /// mean, as they are in training.
+    fn check_independence(&self) -> Result<()> {
+        if self.batch_size() == 1 {
+            return Ok(());
+        }
+        let values = if self.takes_bytes() { 0.0..255.0 } else { -2.0..2.0 };
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let mut batch = Array4::from_shape_simple_fn(self.input, || rng.random_range(values.clone()));
+        let before = self.features(batch.view())?;
+        batch.slice_mut(s![1.., .., .., ..]).mapv_inplace(|_| rng.random_range(values.clone()));
+        let after = self.features(batch.view())?;
+        let largest =
+            |values: &mut dyn Iterator<Item = f32>| values.fold(0.0, |largest: f32, value| largest.max(value.abs()));
+        let difference = largest(&mut before.row(0).iter().zip(after.row(0)).map(|(before, after)| before - after));
+        if difference <= INDEPENDENT * largest(&mut before.row(0).iter().copied()) {
+            return Ok(());
+        }
+        Err(Error::File {
+            path: Path::new(&self.file.file).into(),
+            found: "gives an image other features where other images are in its batch".into(),
+            expected: "a network that treats each image by itself (exported for evaluation, not for training)".into(),
+        })
     }
 
     /// What this network is.

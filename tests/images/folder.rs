@@ -126,6 +126,26 @@ fn links_are_followed_once_and_those_that_lead_nowhere_are_missing_photographs()
     assert!(message.starts_with("cannot read ") && message.contains("/owl: "), "{message}");
 }
 
+#[cfg(unix)]
+#[test]
+fn photographs_of_two_classes_or_splits_are_refused() {
+    use std::os::unix::fs::symlink;
+    for (target, link, of, also) in [
+        ("train", "test", "test/crow", "train/crow"),
+        ("train/wren", "test/wren", "test/wren", "train/wren"),
+        ("train/wren", "train/zebra", "train/zebra", "train/wren"),
+        ("train/wren/nest", "train/crow/more", "train/wren", "train/crow"),
+    ] {
+        let directory = with_files(&["train/wren/a.jpg", "train/wren/nest/b.jpg", "train/crow/c.jpg"]);
+        let link = directory.path().join(link);
+        fs::create_dir_all(link.parent().expect("a folder")).expect("writable");
+        symlink(directory.path().join(target), link).expect("writable");
+        let message = image_folder::read(directory.path(), Split::Train).expect_err("once more").to_string();
+        assert!(message.contains(&format!("{of}: leads to photographs that ")), "{message}");
+        assert!(message.contains(&format!("{also} has too; expected each photograph in one class")), "{message}");
+    }
+}
+
 #[test]
 fn folders_without_photographs_are_refused() {
     let directory = with_files(&["wren/notes.txt"]);

@@ -50,6 +50,13 @@ fn agrees_with_pytorch(directory: &Path, batch_size: usize) {
 }
 
 #[test]
+fn networks_that_mix_the_images_of_a_batch_are_refused() {
+    network("mean_of_batch", 1).expect("nothing is mixed in batches of one");
+    let error = network("mean_of_batch", 2).expect_err("features depend on the batch").to_string();
+    assert!(error.contains("mean_of_batch.onnx") && error.contains("where other images are in its batch"), "{error}");
+}
+
+#[test]
 fn a_tiny_efficientnet_agrees_with_pytorch() {
     for batch_size in [1, 3] {
         agrees_with_pytorch(&data_file("efficientnet_tiny"), batch_size);

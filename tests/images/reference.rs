@@ -4,10 +4,12 @@ use super::data_file;
 use arcos::Error;
 use arcos::data::image::{Interpolation, PixelBox, colour, decode, geometry, resize_with_padding};
 use image::codecs::gif::GifEncoder;
-use image::{Frame, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
+use image::{Frame, ImageFormat, Rgb, Rgb32FImage, RgbImage, Rgba, RgbaImage};
 use ndarray::Array3;
 use ndarray_npy::{NpzReader, ReadableElement};
 use std::fs::{self, File};
+use tiff::encoder::{TiffEncoder, colortype::RGB8};
+use tiff::tags::ExtraSamples;
 
 fn expected<T: ReadableElement>(name: &str) -> Array3<T> {
     let archive = File::open(data_file("images/images.npz")).expect("committed");
@@ -95,6 +97,62 @@ fn jpeg_images_of_every_kind_and_orientation() {
         println!("{name}: {largest}, {mean:.3}");
         // Decoders may differ in how they round, and in how they spread halved chroma.
         assert!(largest <= 5 && mean < 0.5, "{name}: {largest}, {mean}");
+    }
+}
+
+/// Cameras write the orientation as other types than the standard's, too; Pillow reads them.
+#[test]
+fn the_orientation_may_be_a_long_integer() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("photograph.jpg");
+    for orientation in 1..=8_u8 {
+        let name = format!("orientation_{orientation}.jpg");
+        let bytes = fs::read(data_file(&format!("images/{name}"))).expect("committed");
+        // Tag, type, number of values, value, big-endian.
+        let short = [1, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0];
+        let at = bytes.windows(12).position(|window| window == short).expect("a tag of two bytes");
+        let long = [1, 0x12, 0, 4, 0, 0, 0, 1, 0, 0, 0, orientation];
+        fs::write(&path, [&bytes[..at], &long, &bytes[at + 12..]].concat()).expect("writable");
+        assert_eq!(decode(&path).expect(&name), decode(&data_file(&format!("images/{name}"))).expect(&name), "{name}");
+    }
+}
+
+/// Light is what Pillow makes of it: 255 times as much as is there, by the opacity, rounded down.
+#[test]
+fn premultiplied_colours_of_tiff_get_their_light_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("photograph.tif");
+    let pixels = [[10, 20, 30, 255], [10, 20, 30, 60], [10, 20, 30, 0], [90, 20, 30, 60]];
+    for (samples, expected) in [
+        (ExtraSamples::UnassociatedAlpha, [[10, 20, 30], [10, 20, 30], [10, 20, 30], [90, 20, 30]]),
+        (ExtraSamples::AssociatedAlpha, [[10, 20, 30], [42, 85, 127], [0, 0, 0], [255, 85, 127]]),
+    ] {
+        let mut encoder = TiffEncoder::new(File::create(&path).expect("created")).expect("a file");
+        let mut image = encoder.new_image::<RGB8>(4, 1).expect("an image");
+        image.extra_samples(&[samples]).expect("before pixels");
+        image.write_data(pixels.as_flattened()).expect("written");
+        let found = decode(&path).expect("a TIFF");
+        assert_eq!(found.as_raw().as_slice(), expected.as_flattened(), "{samples:?}");
+    }
+}
+
+#[test]
+fn floats_are_fractions_of_white_or_no_photograph() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("photograph.tif");
+    for (value, is_fraction) in
+        [(0.0, true), (0.5, true), (1.0, true), (1.5, false), (255.0, false), (-0.1, false), (f32::NAN, false)]
+    {
+        let image = Rgb32FImage::from_pixel(3, 2, Rgb([0.2, value, 0.2]));
+        image.save_with_format(&path, ImageFormat::Tiff).expect("encoded");
+        match decode(&path) {
+            Ok(image) => {
+                assert!(is_fraction && image.pixels().all(|pixel| pixel[1] == (255.0 * value).round() as u8), "{value}")
+            }
+            Err(error) => {
+                assert!(!is_fraction && error.to_string().contains("those from 0 to 1 alone"), "{value}: {error}")
+            }
+        }
     }
 }
 

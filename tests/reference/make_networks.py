@@ -61,6 +61,12 @@ def main():
     mean = helper.make_node("ReduceMean", ["rows"], ["features"], axes=[2], keepdims=0)
     save("several_outputs", [split, swap, mean], [("images", ["N", 3, 8, 8])], ["N", 3], more_outputs=[("tokens", ["N", 8, 3])])
 
+    # As a normalisation is that was exported for training: by the mean of the batch.
+    means = helper.make_node("GlobalAveragePool", ["images"], ["means"])
+    of_batch = helper.make_node("ReduceMean", ["means"], ["mean"], axes=[0])
+    save("mean_of_batch", [means, of_batch, helper.make_node("Sub", ["means", "mean"], ["features"])],
+         [("images", ["N", 3, 8, 8])], ["N", 3, 1, 1])
+
 
 if __name__ == "__main__":
     main()

@@ -11,7 +11,7 @@ use arcos::extract::{Event, Manifest, Network, NetworkOptions, Options, SplitMan
 use arcos::wording::counted;
 use arcos::{Error, Result};
 use ndarray::ArrayView4;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -93,6 +93,14 @@ fn classes_without_rows<'a>(made: &SplitManifest, set: &'a ImageSet, split: Spli
     without.map(|((class, images), _)| (class.as_str(), images)).collect()
 }
 
+/// How many classes have images of this split alone, and the first of them.
+fn classes_of_one_split(set: &ImageSet, split: Split) -> Option<(usize, &str)> {
+    let classes = |split| set.images.iter().filter(move |image| image.split == split).map(|image| image.label);
+    let others: HashSet<usize> = classes(split.other()).collect();
+    let alone: BTreeSet<usize> = classes(split).filter(|label| !others.contains(label)).collect();
+    alone.first().map(|&first| (alone.len(), set.classes[first].as_str()))
+}
+
 /// The files that are read.
 fn inputs(args: &Args, set: &ImageSet) -> Vec<PathBuf> {
     let lists = args.cub.iter().flat_map(|cub| cub::LISTS.map(|name| cub.join(name)));
@@ -129,6 +137,19 @@ fn read_set(args: &Args) -> Result<ImageSet> {
     };
     for passed_over in &set.passed_over {
         complain(format_args!("{}: passed over {passed_over}", directory.display()));
+    }
+    if Split::ALL.into_iter().all(|split| set.images.iter().any(|image| image.split == split)) {
+        // A name that is spelt in two ways is two classes.
+        for split in Split::ALL {
+            if let Some((count, first)) = classes_of_one_split(&set, split) {
+                complain(format_args!(
+                    "{} with photographs in {} and none in {}, {first} the first",
+                    counted(count, "class"),
+                    split.name(),
+                    split.other().name(),
+                ));
+            }
+        }
     }
     if args.cub.is_some() && !args.whole_images && set.images.iter().all(|image| image.bounding_box.is_none()) {
         complain(format_args!("{} has no bounding_boxes.txt: photographs are taken whole", directory.display()));

@@ -35,6 +35,7 @@ mod jpeg;
 mod normalisation;
 mod preprocessing;
 mod resize;
+mod tags;
 
 pub use augmentation::{Augmentation, View};
 pub use bounding_box::{BoundingBox, PixelBox};

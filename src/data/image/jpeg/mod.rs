@@ -7,6 +7,7 @@
 mod header;
 
 use super::decode::{check_memory, decoded};
+use super::tags;
 use header::{Colours, Component, Header};
 use image::codecs::jpeg::JpegDecoder;
 use image::metadata::Orientation;
@@ -103,7 +104,7 @@ fn decode_exactly(bytes: &[u8], colours: Colours) -> Result<(DynamicImage, Orien
             RgbImage::from_raw(width, height, pixels).map(DynamicImage::from)
         }
     };
-    let orientation = decoder.exif_data().and_then(Orientation::from_exif_chunk);
+    let orientation = decoder.exif_data().map(|exif| tags::orientation(exif.to_vec()));
     Ok((image.ok_or("it lacks pixels")?, orientation.unwrap_or(Orientation::NoTransforms)))
 }
 
