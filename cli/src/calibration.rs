@@ -16,7 +16,12 @@ pub(super) struct AtTemperature {
 }
 
 impl AtTemperature {
-    fn name(&self) -> String {
+    /// NLL, Brier score and expected calibration error.
+    pub fn measures(&self) -> [f64; 3] {
+        [self.calibration.nll(), self.calibration.brier(), self.calibration.ece()]
+    }
+
+    pub fn name(&self) -> String {
         of_temperature(self.temperature)
     }
 }
@@ -38,7 +43,7 @@ pub(super) fn measure(model: &Model, data: &Dataset) -> Result<Vec<AtTemperature
 /// A line each.
 pub(super) fn text(measured: &[AtTemperature]) -> String {
     let line = |at: &AtTemperature| {
-        let [nll, brier, ece] = [at.calibration.nll(), at.calibration.brier(), at.calibration.ece()].map(figure);
+        let [nll, brier, ece] = at.measures().map(figure);
         format!("probabilities at {}: NLL {nll}  Brier {brier}  ECE {ece}", at.name())
     };
     measured.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -72,6 +77,15 @@ fn share(sum: f64, bin: &ConfidenceBin) -> Option<f64> {
 
 /// Draws accuracy over confidence, and how many rows each bin has.
 pub(super) fn draw(path: &Path, title: &str, measured: &[AtTemperature]) -> Result<()> {
+    plot::draw(path, title, &panels(measured))
+}
+
+/// What [`draw`] draws, as SVG for the file `path`.
+pub(super) fn svg(path: &Path, title: &str, measured: &[AtTemperature]) -> Result<String> {
+    plot::svg(path, title, &panels(measured))
+}
+
+fn panels(measured: &[AtTemperature]) -> [Panel; 2] {
     let accuracy = |at: &AtTemperature| {
         let bins = at.calibration.bins().iter();
         let points = bins.filter_map(|bin| Some((share(bin.confidence, bin)?, share(bin.correct as f64, bin)?)));
@@ -84,7 +98,7 @@ pub(super) fn draw(path: &Path, title: &str, measured: &[AtTemperature]) -> Resu
         Curve::line(at.name(), steps.collect())
     };
     let calibrated = Curve::line("as right as sure", vec![(0.0, 0.0), (1.0, 1.0)]);
-    let panels = [
+    [
         Panel {
             title: "reliability".into(),
             x: X::Confidence,
@@ -97,6 +111,5 @@ pub(super) fn draw(path: &Path, title: &str, measured: &[AtTemperature]) -> Resu
             y_label: "rows".into(),
             curves: measured.iter().map(rows).collect(),
         },
-    ];
-    plot::draw(path, title, &panels)
+    ]
 }

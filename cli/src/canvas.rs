@@ -1,10 +1,12 @@
-//! What figures are drawn on, and the PNG that comes of it.
+//! What figures are drawn on: SVG, and the PNG that is made of it.
 
 use arcos::{Error, Result, files::atomic_file};
-use image::{ImageFormat, Rgb, RgbImage};
+use image::{ImageFormat, RgbImage};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
+use resvg::tiny_skia::{Pixmap, Transform};
+use resvg::usvg::{Options, Tree};
 use std::io;
 use std::path::Path;
 
@@ -22,15 +24,20 @@ pub(super) const COLOURS: [RGBColor; 7] = [
 ];
 
 /// A part of a figure.
-pub(super) type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 pub(super) type DrawResult<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Draws with the program's own font, and writes the PNG `path`, whole or not at all.
-pub(super) fn draw_file(path: &Path, draw: impl FnOnce() -> DrawResult<RgbImage>) -> Result<()> {
-    register_fonts();
-    let image = draw().map_err(|error| Error::io("draw", path, io::Error::other(error.to_string())))?;
+pub(super) fn draw_file(path: &Path, draw: impl FnOnce() -> DrawResult<String>) -> Result<()> {
+    let image = svg(path, || pixels(&draw()?))?;
     atomic_file::write(path, |file| image.write_to(file, ImageFormat::Png).map_err(io::Error::other))
+}
+
+/// What is drawn with the program's own font, for the file `path`.
+pub(super) fn svg<T>(path: &Path, draw: impl FnOnce() -> DrawResult<T>) -> Result<T> {
+    register_fonts();
+    draw().map_err(|error| Error::io("draw", path, io::Error::other(error.to_string())))
 }
 
 /// Fonts are a program's own here: system fonts would need system libraries. Registering one twice does no harm.
@@ -39,12 +46,28 @@ pub(super) fn register_fonts() {
     register_font(FONT, FontStyle::Normal, font).unwrap_or_else(|_| unreachable!("the font is well-formed"));
 }
 
-/// A white canvas with what `draw` leaves on it.
-pub(super) fn canvas((width, height): (u32, u32), draw: impl FnOnce(&Area) -> DrawResult) -> DrawResult<RgbImage> {
-    let mut image = RgbImage::from_pixel(width, height, Rgb([255; 3]));
-    let root = BitMapBackend::with_buffer(&mut image, (width, height)).into_drawing_area();
+/// The SVG of a white canvas with what `draw` leaves on it.
+pub(super) fn canvas(size: (u32, u32), draw: impl FnOnce(&Area) -> DrawResult) -> DrawResult<String> {
+    let mut svg = String::new();
+    let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+    root.fill(&WHITE)?;
     draw(&root)?;
     root.present()?;
     drop(root);
-    Ok(image)
+    Ok(svg)
+}
+
+/// An opaque SVG as pixels, edges smooth.
+fn pixels(svg: &str) -> DrawResult<RgbImage> {
+    let mut options = Options::default();
+    let fonts = options.fontdb_mut();
+    fonts.load_font_data(epaint_default_fonts::UBUNTU_LIGHT.to_vec());
+    let family = fonts.faces().next().and_then(|face| face.families.first()).map(|(name, _)| name.clone());
+    fonts.set_sans_serif_family(family.ok_or("the font has no name")?);
+    let tree = Tree::from_str(svg, &options)?;
+    let size = tree.size().to_int_size();
+    let mut canvas = Pixmap::new(size.width(), size.height()).ok_or("the figure is too large")?;
+    resvg::render(&tree, Transform::identity(), &mut canvas.as_mut());
+    let colours = canvas.data().as_chunks().0.iter().flat_map(|&[red, green, blue, _]: &[u8; 4]| [red, green, blue]);
+    Ok(RgbImage::from_raw(size.width(), size.height(), colours.collect()).expect("four bytes a pixel"))
 }

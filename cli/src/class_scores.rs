@@ -4,7 +4,7 @@ use super::class_report::{named, readable};
 use super::csv_text::csv_text;
 use super::{confusion_plot, outputs};
 use arcos::data::ClassTable;
-use arcos::metrics::confusion::{ClassScore, Confusion, Mistake};
+use arcos::metrics::confusion::{ClassAverages, ClassScore, Confusion, Mistake};
 use arcos::{Result, files::atomic_file};
 use serde_json::{Value, json};
 use std::io;
@@ -32,13 +32,13 @@ impl<'a> ClassScores<'a> {
 
     /// Averages over classes in one line and, where there are mistakes, the classes of lowest recall.
     pub fn text(&self) -> String {
-        let averages = self.confusion.averages().map(|averages| {
+        let averages = self.averages().map(|averages| {
             format!(
                 "means over classes: balanced accuracy {:.4}  precision {:.4}  recall {:.4}  F1 {:.4}",
                 averages.balanced_accuracy, averages.precision, averages.recall, averages.f1
             )
         });
-        averages.into_iter().chain(self.hardest()).collect::<Vec<_>>().join("\n")
+        averages.into_iter().chain(self.hardest_text()).collect::<Vec<_>>().join("\n")
     }
 
     /// By the names that the averages have elsewhere.
@@ -53,27 +53,57 @@ impl<'a> ClassScores<'a> {
         })
     }
 
-    fn hardest(&self) -> Option<String> {
-        let with_mistakes = |score: &&ClassScore| score.rows > score.correct;
-        let mut hardest: Vec<&ClassScore> = self.scores.iter().filter(with_mistakes).collect();
-        let recall = |score: &ClassScore| score.recall().unwrap_or(0.0);
+    /// Means over classes, where there are any.
+    pub fn averages(&self) -> Option<ClassAverages> {
+        self.confusion.averages()
+    }
+
+    /// The classes that have rows or were predicted, that of lowest recall first; those without rows last.
+    pub fn hardest(&self) -> Vec<&ClassScore> {
+        let mut hardest: Vec<&ClassScore> = self.scores.iter().collect();
+        let recall = |score: &ClassScore| score.recall().unwrap_or(f64::INFINITY);
         hardest.sort_by(|a, b| recall(a).total_cmp(&recall(b)).then(b.rows.cmp(&a.rows)));
+        hardest
+    }
+
+    /// The mistakes, the most frequent first.
+    pub fn mistakes(&self) -> &[Mistake] {
+        &self.mistakes
+    }
+
+    /// The name of a class, or its label, as one would write it.
+    pub fn readable_name(&self, class: usize) -> String {
+        readable(&named(self.classes, class))
+    }
+
+    /// The matrix of the most confused classes, as SVG for the file `path`, where there are mistakes.
+    pub fn svg(&self, path: &Path, title: &str) -> Result<Option<String>> {
+        confusion_plot::svg(path, &figure_title(title), &self.names(), &self.confusion)
+    }
+
+    fn names(&self) -> Vec<String> {
+        (0..self.classes.len()).map(|class| self.readable_name(class)).collect()
+    }
+
+    fn hardest_text(&self) -> Option<String> {
+        let mut hardest = self.hardest();
+        hardest.retain(|score| score.rows > score.correct);
         hardest.truncate(LISTED);
-        let names: Vec<String> = hardest.iter().map(|score| readable(&named(self.classes, score.class))).collect();
+        let names: Vec<String> = hardest.iter().map(|score| self.readable_name(score.class)).collect();
         let width = names.iter().map(|name| name.chars().count()).max()?.max(15);
         let heading = format!("{:<width$} {:>6}  recall  precision  taken for", "hardest classes", "rows");
         let line = |(score, name): (&&ClassScore, &String)| {
             let precision = score.precision().map_or("-".into(), |precision| format!("{precision:.4}"));
             let mistake = self.mistake_of(score.class).expect("it has a row that is not predicted right");
-            let taken_for = readable(&named(self.classes, mistake.predicted));
-            let (rows, recall, times) = (score.rows, recall(score), mistake.rows);
+            let taken_for = self.readable_name(mistake.predicted);
+            let (rows, recall, times) = (score.rows, score.recall().unwrap_or(0.0), mistake.rows);
             format!("{name:<width$} {rows:>6}  {recall:.4}  {precision:>9}  {taken_for} ({times})")
         };
         Some([heading].into_iter().chain(hardest.iter().zip(&names).map(line)).collect::<Vec<_>>().join("\n"))
     }
 
     /// What a class is taken for most often, where it is taken for another.
-    fn mistake_of(&self, class: usize) -> Option<&Mistake> {
+    pub fn mistake_of(&self, class: usize) -> Option<&Mistake> {
         self.mistakes.iter().find(|mistake| mistake.class == class)
     }
 
@@ -82,8 +112,7 @@ impl<'a> ClassScores<'a> {
         let [scores, confusions, figure] = FILES.map(|name| directory.join(name));
         atomic_file::write(&scores, |file| self.write_scores(file))?;
         atomic_file::write(&confusions, |file| self.write_mistakes(file))?;
-        let names: Vec<String> = (0..self.classes.len()).map(|class| readable(&named(self.classes, class))).collect();
-        match confusion_plot::draw(&figure, &format!("Most confused classes, {title}"), &names, &self.confusion)? {
+        match confusion_plot::draw(&figure, &figure_title(title), &self.names(), &self.confusion)? {
             true => Ok(()),
             false => outputs::remove(&figure),
         }
@@ -102,14 +131,14 @@ impl<'a> ClassScores<'a> {
         for score in &self.scores {
             let mistake = first_mistakes[score.class];
             let cells = [
-                self.label(score.class),
+                self.csv_label(score.class),
                 csv_text(self.classes.name(score.class).unwrap_or("")).into_owned(),
                 score.rows.to_string(),
                 score.predicted.to_string(),
                 share(score.recall()),
                 share(score.precision()),
                 score.f1().to_string(),
-                mistake.map_or(String::new(), |mistake| self.label(mistake.predicted)),
+                mistake.map_or(String::new(), |mistake| self.csv_label(mistake.predicted)),
                 mistake.map_or(0, |mistake| mistake.rows).to_string(),
             ];
             writer.write_record(cells).map_err(io::Error::other)?;
@@ -121,13 +150,22 @@ impl<'a> ClassScores<'a> {
         let mut writer = csv::Writer::from_writer(file);
         writer.write_record(["label", "predicted_label", "rows"]).map_err(io::Error::other)?;
         for &Mistake { class, predicted, rows } in &self.mistakes {
-            let cells = [self.label(class), self.label(predicted), rows.to_string()];
+            let cells = [self.csv_label(class), self.csv_label(predicted), rows.to_string()];
             writer.write_record(cells).map_err(io::Error::other)?;
         }
         writer.flush()
     }
 
-    fn label(&self, class: usize) -> String {
-        csv_text(&self.classes.label(class).to_string()).into_owned()
+    /// The label of a class.
+    pub fn label(&self, class: usize) -> String {
+        self.classes.label(class).to_string()
     }
+
+    fn csv_label(&self, class: usize) -> String {
+        csv_text(&self.label(class)).into_owned()
+    }
+}
+
+fn figure_title(title: &str) -> String {
+    format!("Most confused classes, {title}")
 }

@@ -2,9 +2,9 @@
 
 use super::csv_text::csv_text;
 use super::data_args::read_labels;
-use super::evaluate::{model_files, read_model};
 use super::failure::Failure;
 use super::terminal::escaped;
+use super::trained_model::{model_files, read_model};
 use super::{complain, outputs, print, run_files};
 use arcos::data::{ClassTable, Dataset, Label, file_of, read_class_names};
 use arcos::heads::Scale;

@@ -1,9 +1,8 @@
 //! A matrix of the classes that are most often taken for each other.
 
-use super::canvas::{COLOURS, DrawResult, FONT, canvas, draw_file};
+use super::canvas::{self, COLOURS, DrawResult, FONT, canvas, draw_file};
 use arcos::Result;
 use arcos::metrics::confusion::Confusion;
-use image::RgbImage;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::path::Path;
@@ -32,6 +31,13 @@ pub(super) fn draw(path: &Path, title: &str, names: &[String], confusion: &Confu
     Ok(true)
 }
 
+/// What [`draw`] draws, as SVG for the file `path`.
+pub(super) fn svg(path: &Path, title: &str, names: &[String], confusion: &Confusion) -> Result<Option<String>> {
+    let classes = most_confused(confusion);
+    let draw = || canvas::svg(path, || draw_matrix(title, names, confusion, &classes));
+    (!classes.is_empty()).then(draw).transpose()
+}
+
 /// The classes of the most frequent mistakes, those of one mistake beside each other.
 fn most_confused(confusion: &Confusion) -> Vec<usize> {
     let mut classes: Vec<usize> = Vec::new();
@@ -50,7 +56,7 @@ fn most_confused(confusion: &Confusion) -> Vec<usize> {
     classes
 }
 
-fn draw_matrix(title: &str, names: &[String], confusion: &Confusion, classes: &[usize]) -> DrawResult<RgbImage> {
+fn draw_matrix(title: &str, names: &[String], confusion: &Confusion, classes: &[usize]) -> DrawResult<String> {
     let font = |size: i32| (FONT, size).into_font();
     let name = |class: usize| names.get(class).map_or_else(|| format!("class {class}"), Clone::clone);
     let name_width = |class: &usize| Ok::<i32, Box<dyn std::error::Error>>(font(20).box_size(&name(*class))?.0 as i32);

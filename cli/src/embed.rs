@@ -1,6 +1,6 @@
 //! `arcos embed`
 
-use super::evaluate::{model_files, read_model};
+use super::trained_model::{model_files, read_model};
 use super::{npy, outputs, print, run_files};
 use arcos::data::{file_of, read_features};
 use arcos::ops::l2_normalize;

@@ -4,16 +4,17 @@ use super::calibration::AtTemperature;
 use super::class_scores::{self, ClassScores};
 use super::data_args::read_labels;
 use super::failure::Failure;
+use super::html_report::{MistakenRow, Page, ReportArgs, mistaken_rows};
 use super::measured_rows::MeasuredRows;
 use super::photographs_of_rows::photographs_of_rows;
+use super::recognition::Recognized;
 use super::table::figure;
+use super::trained_model::{model_files, read_model_with_labels};
 use super::{calibration, open_set, outputs, print, recognition};
-use arcos::data::{
-    Dataset, Features, Label, Labels, Matrix, PhotographRows, file_of, read_features, read_matrix, read_pairs,
-};
+use arcos::data::{Dataset, Features, Labels, Matrix, PhotographRows, file_of, read_features, read_matrix, read_pairs};
 use arcos::files::NewPlaces;
 use arcos::metrics::open_set::{OpenSet, OpenSetOptions, measure};
-use arcos::train::{Checkpoint, Model, RunDirectory};
+use arcos::train::{Evaluation, Model};
 use arcos::wording::counted;
 use arcos::{Error, Head, Real, Result, files::atomic_file};
 use ndarray::Array2;
@@ -30,6 +31,7 @@ const FIGURES: [&str; 2] = [OPEN_SET, RELIABILITY];
 
 /// Arguments of `arcos evaluate`.
 #[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("of_photographs").multiple(true).args(["pairs", "report"]))]
 #[command(after_help = "\
 Without --open-set: loss and accuracy of the head on classes that it was trained on, of each class recall, precision and F1, what it is taken for, and whether its probabilities mean what they say: NLL, Brier score and expected \
 calibration error of the softmax of its logits as they are and, where the run had validation rows, at the temperature that was fitted on them; with --unknown whether it can tell that a row is of none of its classes. With --open-set: how well rows of one class find each other, \
@@ -39,6 +41,7 @@ gallery, with --distractors, and the others are looked up in it; by --distractor
 
 Examples:
   arcos evaluate --run arcos-run --features X.npy --labels y.npy
+  arcos evaluate --run arcos-run --features X.npy --labels y.npy --report report.html
   arcos evaluate --run arcos-run --features X.npy --labels y.npy --unknown others.npy
   arcos evaluate --run arcos-run --features X.npy --labels y.npy --open-set --classes 100..200 --out report
   arcos evaluate --embeddings E.npy --labels y.npy --pairs pairs.txt --manifest DIR
@@ -74,9 +77,9 @@ pub(super) struct Args {
     /// Pairs for verification: lines of `i j same` (rows from 0, or photographs as the manifest names them; 1 or 0), or LFW's pairs.txt. They are enough where there are no labels
     #[arg(long, value_name = "FILE", conflicts_with = "classes", help_heading = "Open set")]
     pairs: Option<PathBuf>,
-    /// Which photograph each row is, for pairs of photographs: a manifest.json that `arcos extract` left or the directory that it is in, or a text
+    /// Which photograph each row is, for pairs of photographs and the page of --report: a manifest.json that `arcos extract` left or the directory that it is in, or a text
     /// file with a photograph a line [default: the manifest.json beside the features]
-    #[arg(long, value_name = "PATH", requires = "pairs", conflicts_with = "classes", help_heading = "Open set")]
+    #[arg(long, value_name = "PATH", requires = "of_photographs")]
     manifest: Option<PathBuf>,
     /// Features (or embeddings) of nobody, that rows of a class have to find each other among, as in MegaFace
     #[arg(long, value_name = "FILE", requires = "labels", help_heading = "Open set")]
@@ -91,6 +94,8 @@ pub(super) struct Args {
     /// evaluation.json and open_set.png
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    page: ReportArgs,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
@@ -116,6 +121,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         outputs::refuse_others(&files[0], &["head", "rows"], &files)?;
         outputs::check_places(directory, &files)?;
     }
+    if let Some(page) = &args.page.report {
+        let outputs = args.out.iter().flat_map(|directory| files(directory));
+        outputs::refuse_inputs([page], &inputs(args).into_iter().chain(outputs).collect::<Vec<_>>())?;
+        outputs::check_place(page)?;
+    }
     let report = evaluated(args, model.as_ref(), labels, measures_embeddings)?;
     if let Some(directory) = &args.out {
         report.leave(directory)?;
@@ -134,7 +144,15 @@ struct Report<'a> {
 /// What is drawn, or listed in files.
 enum Details<'a> {
     OpenSet(Box<OpenSet>),
-    ClosedSet { calibration: Vec<AtTemperature>, classes: ClassScores<'a> },
+    ClosedSet(Box<ClosedSet<'a>>),
+}
+
+/// What a head does on rows of its classes.
+struct ClosedSet<'a> {
+    evaluation: Evaluation,
+    calibration: Vec<AtTemperature>,
+    classes: ClassScores<'a>,
+    recognized: Option<Recognized>,
 }
 
 /// What a report may consist of; the first is always there.
@@ -162,9 +180,9 @@ impl Report<'_> {
                     let of_classes = class_scores::FILES.map(|name| directory.join(name));
                     of_classes.iter().chain([&reliability]).try_for_each(|file| outputs::remove(file))
                 }
-                Details::ClosedSet { calibration, classes } => {
-                    calibration::draw(&reliability, &self.title, calibration)?;
-                    classes.leave(directory, &self.title)?;
+                Details::ClosedSet(measures) => {
+                    calibration::draw(&reliability, &self.title, &measures.calibration)?;
+                    measures.classes.leave(directory, &self.title)?;
                     outputs::remove(&open_set)
                 }
             }
@@ -193,7 +211,7 @@ fn evaluated<'a>(
                     let (embeddings, distractors) = embeddings_of_model(model, &features, &rows, args)?;
                     measured(embeddings, distractors, &rows, Some(model), args)
                 }
-                false => closed_set(model, features, &rows, args.unknown.as_deref()),
+                false => closed_set(model, features, &rows, args),
             }
         }
         None => {
@@ -230,28 +248,28 @@ fn path_of_rows(args: &Args) -> &Path {
 }
 
 /// Figures of the head.
-fn closed_set<'a>(
-    model: &'a Model,
-    features: Features,
-    rows: &MeasuredRows,
-    unknown: Option<&Path>,
-) -> Result<Report<'a>> {
+fn closed_set<'a>(model: &'a Model, features: Features, rows: &MeasuredRows, args: &Args) -> Result<Report<'a>> {
     let data = Dataset::labelled(features, rows.labels.clone(), rows.class_table.clone());
-    let evaluation = data.and_then(|data| {
-        let evaluation = model.evaluate(&data)?;
-        let recognized = unknown.map(|unknown| recognition::measure(model, &data, unknown)).transpose()?;
-        let classes = ClassScores::new(&model.class_table, model.confusion(&data)?);
-        Ok((evaluation, calibration::measure(model, &data)?, classes, recognized))
+    let measures = data.and_then(|data| {
+        let unknown = args.unknown.as_deref();
+        let measures = ClosedSet {
+            evaluation: model.evaluate(&data)?,
+            calibration: calibration::measure(model, &data)?,
+            classes: ClassScores::new(&model.class_table, model.confusion(&data)?),
+            recognized: unknown.map(|unknown| recognition::measure(model, &data, unknown)).transpose()?,
+        };
+        let mistakes = args.page.report.as_ref().map(|_| mistaken_rows(model, &data)).transpose()?;
+        Ok((measures, mistakes))
     });
-    let evaluation = evaluation.map_err(|error| match error {
+    let measures = measures.map_err(|error| match error {
         Error::Label { row, label, expected } => {
             let advice = "--open-set measures embeddings of other classes, --classes leaves rows out";
             Error::Label { row, label, expected: format!("{expected}; {advice}") }
         }
         other => other,
     });
-    let (evaluation, calibration, classes, recognized) =
-        evaluation.map_err(|error| rows.located(error, model.head_input()))?;
+    let (measures, mistakes) = measures.map_err(|error| rows.located(error, model.head_input()))?;
+    let ClosedSet { evaluation, calibration, classes, recognized } = &measures;
     let mut json = json!({
         "head": model.head.name(),
         "rows": evaluation.rows,
@@ -259,7 +277,7 @@ fn closed_set<'a>(
         "accuracy": evaluation.accuracy,
         "top5_accuracy": evaluation.top5_accuracy,
         "classes": classes.json(),
-        "calibration": calibration::json(&calibration),
+        "calibration": calibration::json(calibration),
     });
     let title = format!("{}, {}", model.head.name(), counted(evaluation.rows, "row"));
     let mut text = format!(
@@ -267,14 +285,38 @@ fn closed_set<'a>(
         figure(evaluation.loss),
         evaluation.accuracy,
         evaluation.top5_accuracy,
-        calibration::text(&calibration),
+        calibration::text(calibration),
         classes.text()
     );
-    if let Some(recognized) = &recognized {
+    if let Some(recognized) = recognized {
         json["unknown"] = recognition::json(recognized);
         text += &format!("\n{}", recognition::text(recognized));
     }
-    Ok(Report { json, text, title, details: Details::ClosedSet { calibration, classes } })
+    if let (Some(path), Some((mut mistakes, all))) = (&args.page.report, mistakes) {
+        show_photographs(&mut mistakes, rows, args)?;
+        let page = Page {
+            title: &title,
+            evaluation,
+            calibration,
+            classes,
+            recognized: recognized.as_ref(),
+            mistakes: (&mistakes, all),
+        };
+        page.write(path)?;
+    }
+    Ok(Report { json, text, title, details: Details::ClosedSet(Box::new(measures)) })
+}
+
+/// Gives rows their numbers in the file and, where a manifest is there, their photographs.
+fn show_photographs(mistakes: &mut [MistakenRow], rows: &MeasuredRows, args: &Args) -> Result<()> {
+    let photographs = photographs_of_rows(args.manifest.as_deref(), path_of_rows(args), rows.rows_of_file)?;
+    for row in mistakes {
+        row.number = rows.number(row.number);
+        if let Some(photograph) = photographs.get(row.number) {
+            row.show(photograph, args.page.photographs.as_deref())?;
+        }
+    }
+    Ok(())
 }
 
 /// Embeddings of features and, where there are some, of distractors.
@@ -339,65 +381,4 @@ fn class_range(text: &str) -> std::result::Result<Range<i64>, String> {
         range if range.is_empty() => Err("expected A..B with A below B".into()),
         range => Ok(range),
     }
-}
-
-/// The model of a run's newest checkpoint, or of the checkpoint itself.
-pub(super) fn read_model(path: &Path) -> Result<Model> {
-    Ok(best_model(read_checkpoint(path)?))
-}
-
-/// The model of a run, of one that does not know its labels with those from `labels_start`; one that knows them takes no others.
-pub(super) fn read_model_with_labels(path: &Path, labels_start: Option<i64>) -> Result<Model, Failure> {
-    let checkpoint = read_checkpoint(path)?;
-    let data = checkpoint.data;
-    let model = best_model(checkpoint);
-    let Some(start) = labels_start else { return Ok(model) };
-    // Runs from before labels were kept have no check sums of their data, either.
-    if data.is_none() {
-        return Ok(Model { class_table: model.class_table.starting_at(start)?, ..model });
-    }
-    let table = &model.class_table;
-    let expected = match table.label(0) {
-        Label::Number(first) if table.is_consecutive() && first == start => return Ok(model),
-        Label::Number(first) if table.is_consecutive() => {
-            format!("{first}: the labels of the run are {}", table.describe())
-        }
-        _ => format!("none: the labels of the run are {}", table.describe()),
-    };
-    let error = Error::Setting { name: "--labels-start", value: start.to_string(), expected };
-    Err(Failure::of_run(error, path))
-}
-
-/// The model of the best epoch where there were validation rows, else that of the last.
-fn best_model(checkpoint: Checkpoint) -> Model {
-    checkpoint.best.unwrap_or(checkpoint.model)
-}
-
-/// The newest checkpoint of a run, or the checkpoint itself.
-pub(super) fn read_checkpoint(path: &Path) -> Result<Checkpoint> {
-    let newest = if path.is_dir() { RunDirectory::load_newest(path)? } else { None };
-    newest.map_or_else(|| Checkpoint::load(&checkpoint_of(path)?), Ok)
-}
-
-/// Where that is.
-fn checkpoint_of(path: &Path) -> Result<PathBuf> {
-    let wrong = |found: &str| Error::File {
-        path: path.into(),
-        found: found.into(),
-        expected: "the output directory of `arcos train`, or a checkpoint".into(),
-    };
-    if path.is_dir() {
-        return RunDirectory::newest_checkpoint(path)?.ok_or_else(|| wrong("holds no checkpoint"));
-    }
-    match (path.with_extension("json").exists(), path.exists()) {
-        (true, _) => Ok(path.into()),
-        (false, true) => Err(wrong("is no checkpoint")),
-        (false, false) => Err(wrong("is not there")),
-    }
-}
-
-/// The files that [`read_model`] reads.
-pub(super) fn model_files(path: &Path) -> Vec<PathBuf> {
-    let checkpoint = checkpoint_of(path).ok();
-    checkpoint.iter().flat_map(|path| ["json", "safetensors"].map(|extension| path.with_extension(extension))).collect()
 }

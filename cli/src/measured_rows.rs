@@ -16,6 +16,8 @@ pub(super) struct MeasuredRows<'a> {
     pub class_table: ClassTable,
     /// Their numbers in the file, where they are not all of it.
     numbers: Option<Vec<usize>>,
+    /// How many rows the file has.
+    pub rows_of_file: usize,
 }
 
 impl<'a> MeasuredRows<'a> {
@@ -35,7 +37,15 @@ impl<'a> MeasuredRows<'a> {
         }
         let Some((labels_path, labels)) = labels else {
             let (labels, class_table) = (Array1::from_elem(shape[0], IGNORE_LABEL), ClassTable::indices(0));
-            return Ok(Self { path, labels_path: None, distractors_path, labels, class_table, numbers: None });
+            return Ok(Self {
+                path,
+                labels_path: None,
+                distractors_path,
+                labels,
+                class_table,
+                numbers: None,
+                rows_of_file: shape[0],
+            });
         };
         let in_file = |error: Error| error.in_file(labels_path);
         let class_table = ClassTable::of(&[&labels]).map_err(in_file)?;
@@ -46,7 +56,15 @@ impl<'a> MeasuredRows<'a> {
         }
         let numbers = classes.map(|range| rows_in(range, &labels, &class_table)).transpose()?;
         let labels = numbers.as_ref().map_or_else(|| labels.clone(), |numbers| labels.select(Axis(0), numbers));
-        Ok(Self { path, labels_path: Some(labels_path), distractors_path, labels, class_table, numbers })
+        Ok(Self {
+            path,
+            labels_path: Some(labels_path),
+            distractors_path,
+            labels,
+            class_table,
+            numbers,
+            rows_of_file: shape[0],
+        })
     }
 
     /// These rows of `all` that the file has.
@@ -60,6 +78,11 @@ impl<'a> MeasuredRows<'a> {
         }
     }
 
+    /// The number in the file of one of these rows.
+    pub fn number(&self, row: usize) -> usize {
+        self.numbers.as_ref().map_or(row, |numbers| numbers[row])
+    }
+
     /// An error about one of these rows, which it calls `name`, its label or the distractors, with its row of the file and the file.
     pub fn located(&self, error: Error, name: &'static str) -> Error {
         let path = match error.subject() {
@@ -68,8 +91,7 @@ impl<'a> MeasuredRows<'a> {
             _ if error.is_of_rows(name) => Some(self.path),
             _ => None,
         };
-        let number = |row: usize| self.numbers.as_ref().map_or(row, |numbers| numbers[row]);
-        let error = error.of_row(name, number);
+        let error = error.of_row(name, |row| self.number(row));
         path.into_iter().fold(error, |error, path| error.in_file(path))
     }
 }

@@ -1,8 +1,7 @@
 //! Figures: panels side by side, a curve a head or a method.
 
-use super::canvas::{Area, COLOURS, DrawResult, FONT, canvas, draw_file};
+use super::canvas::{self, Area, COLOURS, DrawResult, FONT, canvas, draw_file};
 use arcos::Result;
-use image::RgbImage;
 use plotters::prelude::*;
 use std::path::Path;
 
@@ -89,10 +88,15 @@ pub(super) fn draw(path: &Path, title: &str, panels: &[Panel]) -> Result<()> {
     draw_file(path, || draw_panels(title, panels))
 }
 
+/// What [`draw`] draws, as SVG for the file `path`.
+pub(super) fn svg(path: &Path, title: &str, panels: &[Panel]) -> Result<String> {
+    canvas::svg(path, || draw_panels(title, panels))
+}
+
 /// A name in the legend and the width of its entry in pixels.
 type Entry<'a> = (&'a str, i32);
 
-fn draw_panels(title: &str, panels: &[Panel]) -> DrawResult<RgbImage> {
+fn draw_panels(title: &str, panels: &[Panel]) -> DrawResult<String> {
     let mut names: Vec<&str> = Vec::new();
     for curve in panels.iter().flat_map(|panel| &panel.curves) {
         if !names.contains(&curve.name.as_str()) {

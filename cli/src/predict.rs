@@ -1,11 +1,11 @@
 //! `arcos predict`
 
 use super::csv_text::csv_text;
-use super::evaluate::{model_files, read_model_with_labels};
 use super::failure::Failure;
 use super::rejection_args::{Acceptance, RejectionArgs};
 use super::terminal::escaped;
 use super::train_args::at_least_one;
+use super::trained_model::{model_files, read_model_with_labels};
 use super::{outputs, run_files};
 use arcos::data::{Features, Label, file_of, read_features};
 use arcos::streaming::Likeliest;

@@ -10,8 +10,16 @@ use std::path::Path;
 
 /// The measures, and how many unknown rows they are of.
 pub(super) struct Recognized {
-    unknown: usize,
+    pub unknown: usize,
     recognition: Recognition,
+}
+
+impl Recognized {
+    /// The measures by the name of each score.
+    pub fn by_score(&self) -> [(&'static str, &UnknownRows); 3] {
+        let Recognition { logit, probability, energy } = &self.recognition;
+        [("logit", logit), ("probability", probability), ("energy", energy)]
+    }
 }
 
 /// The scores of all rows of a file.
@@ -32,12 +40,11 @@ pub(super) fn measure(model: &Model, known: &Dataset, unknown: &Path) -> Result<
 
 /// A line for each score.
 pub(super) fn text(recognized: &Recognized) -> String {
-    let Recognition { logit, probability, energy } = &recognized.recognition;
     let line = |(name, measures): (&str, &UnknownRows)| {
         let UnknownRows { auroc, fpr_at_95_tpr, oscr } = measures;
         format!("by largest {name:<12} AUROC {auroc:.4}  FPR at 95 % TPR {fpr_at_95_tpr:.4}  OSCR {oscr:.4}")
     };
-    let lines = [("logit", logit), ("probability", probability), ("energy", energy)].map(line);
+    let lines = recognized.by_score().map(line);
     format!("{} told from the known ones\n{}", counted(recognized.unknown, "unknown row"), lines.join("\n"))
 }
 

@@ -2,8 +2,8 @@
 
 use super::csv_text::csv_text;
 use super::data_args::{FILES, read_labels};
-use super::evaluate::{model_files, read_checkpoint, read_model_with_labels};
 use super::failure::Failure;
+use super::trained_model::{model_files, read_checkpoint, read_model_with_labels};
 use super::{npy, outputs, print, run_files};
 use arcos::data::{ClassTable, Dataset, Label, file_of};
 use arcos::files::NewPlaces;

@@ -3,16 +3,16 @@
 use super::calibration::of_temperature;
 use super::checkpoint_every::{CheckpointEvery, SinceCheckpoint};
 use super::data_args::{Data, DataArgs};
-use super::evaluate::read_model;
 use super::failure::Failure;
 use super::given::Given;
 use super::head_args::{HeadArgs, borrowed, head, head_names};
 use super::interrupt::{self, Training};
 use super::progress::Report;
 use super::run_files::{self, RUN_FILES};
-use super::run_record::RunRecord;
+use super::run_record::{MadeBy, RunRecord};
 use super::table::figure;
 use super::train_args::{TrainArgs, at_least_one};
+use super::trained_model::read_model;
 use super::validation_args::ValidationArgs;
 use super::{complain, only_with, open_set, outputs, program, resumption, tell, training_plot};
 use arcos::data::{Dataset, TransformKind};
@@ -362,7 +362,14 @@ fn stop(signal: i32, report: &Report, trainer: &Trainer, out: &Path, record: &Ru
     let goes_on = match (&record.data, record.made_by) {
         (Some(_), None) => format!("{} goes on from there", resumption_of(out)),
         // Whatever made it for itself begins it anew.
-        _ => format!("the checkpoint is in {}", out.display()),
+        (_, made_by) => {
+            let anew = match made_by {
+                Some(MadeBy::Comparison) => ", and the same command trains all heads anew",
+                Some(MadeBy::Search) => ", and the search with --resume trains it anew",
+                None => "",
+            };
+            format!("the checkpoint is in {}{anew}", out.display())
+        }
     };
     complain(format_args!("interrupted after {}; {goes_on}", trainer.checkpoint().position()));
     std::process::exit(interrupt::exit_status(signal))

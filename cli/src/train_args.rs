@@ -59,7 +59,7 @@ pub(super) struct TrainArgs {
     /// Part of the mean variance that --transform whiten adds to each component's: 1 suits few rows [default: 0]
     #[arg(long, value_name = "R", allow_negative_numbers = true)]
     pub ridge: Option<f64>,
-    /// How class vectors begin; orthonormal needs a build with LAPACK
+    /// How class vectors begin; orthonormal needs a build with LAPACK, and with more class vectors than dimensions makes columns so
     #[arg(long, value_enum, default_value_t = WeightInit::GlorotNormal)]
     pub init: WeightInit,
     /// Seed of the first weights and of the order of rows

@@ -89,8 +89,16 @@ pub fn read_classes(directory: &Path) -> Result<Vec<String>> {
 }
 
 fn class_records(directory: &Path) -> Result<Vec<Record>> {
-    let mut records = unique_records(&directory.join(CLASSES))?;
+    let path = directory.join(CLASSES);
+    let mut records = unique_records(&path)?;
     records.sort_by_key(|record| record.id);
+    let mut id_of: HashMap<&str, u64> = HashMap::new();
+    for record in &records {
+        if let Some(first) = id_of.insert(&record.rest, record.id) {
+            let found = format!("{:?}, as of id {first}", record.rest);
+            return Err(record.error(&path, found, "each name once".into()));
+        }
+    }
     Ok(records)
 }
 

@@ -18,13 +18,27 @@ const TEST: [&str; 2] = ["test", "testing"];
 
 const HIDDEN: &str = "names that begin with a dot";
 
+const OWN: &str = "directories that arcos has written";
+
+/// Names that are together in each such directory, and in no folder of photographs: of features, begun and whole, of runs, comparisons, searches
+/// and evaluations.
+const NAMES_IN_OWN: [&[&str]; 7] = [
+    &[".arcos-partial"],
+    &["manifest.json", "train_features.npy"],
+    &["manifest.json", "test_features.npy"],
+    &["run.json", "checkpoints"],
+    &["comparison.json"],
+    &["search.json"],
+    &["evaluation.json"],
+];
+
 /// Reads `directory/train/CLASS/**` and `directory/test/CLASS/**`; without folders of those names, `directory/CLASS/**`, all of it as
 /// `whole`. `training` and `testing` are other names for them; `val`, `valid` or `validation` stands for `test` where that is not
 /// there, and is else passed over. Classes are the names of folders in alphabetical order, those of both splits together; files
 /// come in alphabetical order, those of folders in folders too.
 ///
 /// What is in the directory and not in the set is in [`ImageSet::passed_over`]: other files, names that begin with a dot, folders
-/// beside `train` and `test`, links to folders that are read already. A link that leads nowhere is in the set, as an image that is
+/// beside `train` and `test`, links to folders that are read already, directories with features, runs and reports of this crate's program. A link that leads nowhere is in the set, as an image that is
 /// missing.
 ///
 /// # Errors
@@ -45,11 +59,15 @@ pub fn read(directory: &Path, whole: Split) -> Result<ImageSet> {
                 walk.pass_over("files beside the folders of classes", &class);
                 continue;
             }
+            if is_written_by_arcos(&class) {
+                walk.pass_over(OWN, &class);
+                continue;
+            }
             let name = class_name(&class)?;
             let before = found.len();
             let mut seen = above.clone();
             walk.photographs(&class, &mut seen, &mut |file| found.push((name.clone(), split, file)))?;
-            for folder in seen.difference(&above) {
+            for folder in seen.difference(&above).filter(|_| found.len() > before) {
                 if let Some(other) = read.insert(folder.clone(), class.clone()) {
                     return Err(Error::File {
                         path: class,
@@ -157,7 +175,9 @@ impl Walk<'_> {
             return Ok(());
         }
         for path in self.entries(folder)? {
-            if path.is_dir() {
+            if path.is_dir() && is_written_by_arcos(&path) {
+                self.pass_over(OWN, &path);
+            } else if path.is_dir() {
                 self.photographs(&path, seen, take)?;
             } else if has_photograph_extension(&path) {
                 take(path);
@@ -188,6 +208,10 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>> {
 /// [`Error::Io`] for a link that leads nowhere: a class, or a split, would be left out with it.
 fn is_folder(path: &Path) -> Result<bool> {
     fs::metadata(path).map(|metadata| metadata.is_dir()).map_err(|error| Error::io("read", path, error))
+}
+
+fn is_written_by_arcos(folder: &Path) -> bool {
+    NAMES_IN_OWN.iter().any(|names| names.iter().all(|name| folder.join(name).exists()))
 }
 
 fn canonical(folder: &Path) -> Result<PathBuf> {

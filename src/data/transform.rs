@@ -43,8 +43,8 @@ impl TransformKind {
     /// [`Error::Setting`].
     pub fn check(self) -> Result<()> {
         let Self::Whiten { dimensions, ridge } = self else { return Ok(()) };
-        let in_range = ridge >= 0.0 && ridge.is_finite();
-        check_setting("the ridge of whitening", ridge, in_range, "a finite number, not negative")?;
+        let in_range = (0.0..=1e9).contains(&ridge);
+        check_setting("the ridge of whitening", ridge, in_range, "a number from 0 to 1e9")?;
         match dimensions {
             Some(0) => {
                 let (value, expected) = ("0".into(), "at least 1".into());

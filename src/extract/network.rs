@@ -1,16 +1,17 @@
 //! A frozen network from an ONNX file, run by tract.
 
 use super::manifest::{ModelFile, Tokens};
-use super::onnx_file::{choose_output, hash};
+use super::onnx_file::{choose_output, hash, weight_files};
 use super::options::{Options, check_batch_size};
 use crate::data::image::Layout;
 use crate::wording::{counted, number};
 use crate::{Error, Result, files::regular_file};
 use ndarray::{Array2, Array3, Array4, ArrayView4, Axis, s};
+use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tract_onnx::model::ParseResult;
 use tract_onnx::prelude::*;
@@ -23,8 +24,11 @@ const DEFAULT_SIDE: usize = 224;
 /// The largest side of an image: one such image takes 800 MB.
 const LARGEST_SIDE: usize = 8192;
 
-/// What rounding may change of an image's features, as a part of the largest, when its neighbours are others.
-const INDEPENDENT: f32 = 1e-3;
+/// What rounding may change of an image's features, as a part of the largest, when it is elsewhere in a batch.
+const ROUNDING: f32 = 1e-3;
+
+/// The same of networks in half precision.
+const ROUNDING_OF_HALVES: f32 = 3e-2;
 
 /// What is taken from an ONNX file, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +52,7 @@ impl NetworkOptions {
 #[derive(Debug)]
 pub struct Network {
     file: ModelFile,
+    weights: Vec<PathBuf>,
     outputs: Vec<String>,
     plan: Arc<TypedRunnableModel>,
     /// Shape of the input: (n, 3, H, W) or (n, H, W, 3).
@@ -77,12 +82,17 @@ impl Network {
     fn optimised(path: &Path, options: &NetworkOptions) -> Result<Self> {
         let unusable =
             |found: String, expected: &str| Error::File { path: path.into(), found, expected: expected.into() };
-        let not_onnx = |error: TractError| unusable(format!("cannot be loaded: {error:#}"), "an ONNX network");
+        let expected = match options.batch_size {
+            1 => "an ONNX network".into(),
+            images => format!("an ONNX network, of {images} images at a time"),
+        };
+        let not_onnx = |error: TractError| unusable(format!("cannot be loaded: {error:#}"), &expected);
         let bytes = regular_file::read(path)?;
         // Exporters note the shapes that they saw, for a batch of one mostly.
         let onnx = tract_onnx::onnx().with_ignore_value_info(true).with_ignore_output_shapes(true);
         let mut proto = onnx.proto_model_for_read(&mut bytes.as_slice()).map_err(not_onnx)?;
-        let sha256 = hash(path, &bytes, &proto)?;
+        let weights = weight_files(path, &proto)?;
+        let sha256 = hash(&bytes, &weights)?;
         let graph = proto.graph.as_mut().ok_or_else(|| unusable("has no graph".into(), "an ONNX network"))?;
         let outputs = choose_output(path, graph, options.output.as_deref())?;
         let output = graph.output[0].name.clone();
@@ -130,40 +140,57 @@ impl Network {
         let file = path.to_string_lossy().into_owned();
         let file = ModelFile { file, sha256, output: Some(output), tokens: options.tokens };
         let plan = model.into_runnable().map_err(not_onnx)?;
-        Ok(Self { file, outputs, plan, input, input_type, layout, tokens: tokens.unwrap_or(1), dimension })
+        Ok(Self { file, weights, outputs, plan, input, input_type, layout, tokens: tokens.unwrap_or(1), dimension })
     }
 
-    /// Runs it on two batches of noise that have their first image alone in common.
+    /// Runs it on two batches of noise: in the second every other image of the first is somewhere else, among new ones. A batch of one image
+    /// is run twice.
     ///
     /// # Errors
-    /// [`Error::File`] where that image has other features in the one than in the other: so it is where batches are normalised by their own
-    /// mean, as they are in training.
+    /// [`Error::File`] where one of these images has other features in the one than in the other: so it is where batches are normalised by
+    /// their own mean, as they are in training, and where a network draws numbers at random.
     fn check_independence(&self) -> Result<()> {
-        if self.batch_size() == 1 {
-            return Ok(());
-        }
         let values = if self.takes_bytes() { 0.0..255.0 } else { -2.0..2.0 };
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let mut batch = Array4::from_shape_simple_fn(self.input, || rng.random_range(values.clone()));
-        let before = self.features(batch.view())?;
-        batch.slice_mut(s![1.., .., .., ..]).mapv_inplace(|_| rng.random_range(values.clone()));
-        let after = self.features(batch.view())?;
-        let largest =
-            |values: &mut dyn Iterator<Item = f32>| values.fold(0.0, |largest: f32, value| largest.max(value.abs()));
-        let difference = largest(&mut before.row(0).iter().zip(after.row(0)).map(|(before, after)| before - after));
-        if difference <= INDEPENDENT * largest(&mut before.row(0).iter().copied()) {
+        let batch = Array4::from_shape_simple_fn(self.input, || rng.random_range(values.clone()));
+        let mut other = Array4::from_shape_simple_fn(self.input, || rng.random_range(values.clone()));
+        let mut places: Vec<usize> = (0..self.batch_size()).collect();
+        places.shuffle(&mut rng);
+        if self.batch_size() == 2 {
+            // One that stays where it is could be the one that the network adds to all.
+            places = vec![1, 0];
+        }
+        let moved: Vec<(usize, usize)> =
+            (0..self.batch_size()).step_by(2).map(|place| (place, places[place])).collect();
+        for &(before, after) in &moved {
+            other.index_axis_mut(Axis(0), after).assign(&batch.index_axis(Axis(0), before));
+        }
+        let (batch, other) = (self.features(batch.view())?, self.features(other.view())?);
+        let rounding = if self.input_type == f16::datum_type() { ROUNDING_OF_HALVES } else { ROUNDING };
+        let differs = |&(before, after): &(usize, usize)| {
+            let (before, after) = (batch.row(before), other.row(after));
+            let largest = before.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
+            before.iter().zip(after).any(|(before, after)| (before - after).abs() > rounding * largest)
+        };
+        if !moved.iter().any(differs) {
             return Ok(());
         }
         Err(Error::File {
             path: Path::new(&self.file.file).into(),
-            found: "gives an image other features where other images are in its batch".into(),
-            expected: "a network that treats each image by itself (exported for evaluation, not for training)".into(),
+            found: "gives an image other features beside other images, or at another time".into(),
+            expected: "one that treats each image by itself and alike (exported for evaluation, not for training)"
+                .into(),
         })
     }
 
     /// What this network is.
     pub fn file(&self) -> &ModelFile {
         &self.file
+    }
+
+    /// The files beside its own that it keeps weights in.
+    pub fn weight_files(&self) -> &[PathBuf] {
+        &self.weights
     }
 
     /// The names of all outputs that the file has.

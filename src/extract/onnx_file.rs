@@ -3,16 +3,24 @@
 use super::manifest::sha256;
 use crate::{Error, Result, files::regular_file};
 use std::collections::BTreeSet;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use tract_onnx::pb::{GraphProto, ModelProto, TensorProto, ValueInfoProto};
 
-/// The hash of the file and of all files with weights that it refers to.
-pub(super) fn hash(path: &Path, bytes: &[u8], proto: &ModelProto) -> Result<String> {
+/// The files with weights that the network `path` refers to.
+///
+/// # Errors
+/// [`Error::File`] for one that is not in the network's directory.
+pub(super) fn weight_files(path: &Path, proto: &ModelProto) -> Result<Vec<PathBuf>> {
     let mut tensors = Vec::new();
     proto.graph.iter().for_each(|graph| collect_tensors(graph, &mut tensors));
     let entries = tensors.iter().flat_map(|tensor| &tensor.external_data).filter(|entry| entry.key == "location");
     let locations: BTreeSet<&str> = entries.map(|entry| entry.value.as_str()).collect();
-    let weights = locations.into_iter().map(|location| read_weights(path, location)).collect::<Result<Vec<_>>>()?;
+    locations.into_iter().map(|location| weight_file(path, location)).collect()
+}
+
+/// The hash of a network's file and of its files with weights.
+pub(super) fn hash(bytes: &[u8], weights: &[PathBuf]) -> Result<String> {
+    let weights = weights.iter().map(|path| regular_file::read(path)).collect::<Result<Vec<_>>>()?;
     Ok(sha256([bytes].into_iter().chain(weights.iter().map(Vec::as_slice))))
 }
 
@@ -26,7 +34,7 @@ fn collect_tensors<'a>(graph: &'a GraphProto, tensors: &mut Vec<&'a TensorProto>
 }
 
 /// A file with weights of the network `path`.
-fn read_weights(path: &Path, location: &str) -> Result<Vec<u8>> {
+fn weight_file(path: &Path, location: &str) -> Result<PathBuf> {
     let is_beside =
         Path::new(location).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     // A network from somewhere else is not to say which file of this machine is read.
@@ -37,7 +45,7 @@ fn read_weights(path: &Path, location: &str) -> Result<Vec<u8>> {
             expected: "files in its own directory".into(),
         });
     }
-    regular_file::read(&path.with_file_name(location))
+    Ok(path.with_file_name(location))
 }
 
 /// Makes `chosen`, any tensor that the graph computes, its only output, or the first of its outputs where none is chosen: what

@@ -146,6 +146,14 @@ fn a_photograph_has_one_id() {
 }
 
 #[test]
+fn a_class_has_one_name() {
+    let listed = fs::read_to_string(data_set().path().join("classes.txt")).expect("there");
+    let (id, name) = listed.lines().next().and_then(|line| line.split_once(' ')).expect("a class");
+    let error = error_with("classes.txt", Some(&format!("{listed}99 {name}\n"))).to_string();
+    assert!(error.ends_with(&format!(": {name:?}, as of id {id}; expected each name once")), "{error}");
+}
+
+#[test]
 fn boxes_may_be_empty_and_their_file_may_be_missing() {
     let directory = data_set();
     let boxes = directory.path().join("bounding_boxes.txt");

@@ -147,6 +147,33 @@ fn photographs_of_two_classes_or_splits_are_refused() {
 }
 
 #[test]
+fn what_arcos_has_written_among_classes_is_no_class() {
+    let directory = with_files(&[
+        "wren/a.jpg",
+        "owl/b.jpg",
+        "arcos-run/run.json",
+        "arcos-run/checkpoints/epoch_1.json",
+        "arcos-run/training.png",
+        "features/manifest.json",
+        "features/test_features.npy",
+        "begun/.arcos-partial/x.npz",
+        "owl/report/evaluation.json",
+        "owl/report/reliability.png",
+        // A class may have any of these by itself.
+        "manifest/manifest.json",
+        "manifest/c.jpg",
+    ]);
+    let set = image_folder::read(directory.path(), Split::Train).expect("photographs");
+    assert_eq!(set.classes, ["manifest", "owl", "wren"]);
+    assert_eq!(set.images.len(), 3);
+    let passed_over: Vec<_> = set.passed_over.iter().map(|passed_over| passed_over.to_string()).collect();
+    assert!(
+        passed_over.contains(&"directories that arcos has written: 4, arcos-run the first".into()),
+        "{passed_over:?}"
+    );
+}
+
+#[test]
 fn folders_without_photographs_are_refused() {
     let directory = with_files(&["wren/notes.txt"]);
     let message = image_folder::read(directory.path(), Split::Train).expect_err("no photograph").to_string();

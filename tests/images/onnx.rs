@@ -51,9 +51,25 @@ fn agrees_with_pytorch(directory: &Path, batch_size: usize) {
 
 #[test]
 fn networks_that_mix_the_images_of_a_batch_are_refused() {
-    network("mean_of_batch", 1).expect("nothing is mixed in batches of one");
-    let error = network("mean_of_batch", 2).expect_err("features depend on the batch").to_string();
-    assert!(error.contains("mean_of_batch.onnx") && error.contains("where other images are in its batch"), "{error}");
+    for name in ["mean_of_batch", "sums_of_batch"] {
+        network(name, 1).expect("nothing is mixed in batches of one");
+    }
+    for (name, batch_size) in [
+        ("mean_of_batch", 2),
+        ("mean_of_batch", 5),
+        ("sums_of_batch", 2),
+        ("sums_of_batch", 3),
+        ("noise", 1),
+        ("noise", 4),
+    ] {
+        let error = network(name, batch_size).expect_err("features depend on the batch").to_string();
+        assert!(error.contains(&format!("{name}.onnx: gives an image other features beside other images")), "{error}");
+    }
+    for name in ["noted_shapes", "halves", "doubles", "bytes"] {
+        for batch_size in [1, 2, 3, 16] {
+            network(name, batch_size).expect("each image is by itself");
+        }
+    }
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn jpeg_images_of_every_kind_and_orientation() {
 
 /// Cameras write the orientation as other types than the standard's, too; Pillow reads them.
 #[test]
-fn the_orientation_may_be_a_long_integer() {
+fn the_orientation_may_be_a_number_of_any_type() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("photograph.jpg");
     for orientation in 1..=8_u8 {
@@ -111,9 +111,23 @@ fn the_orientation_may_be_a_long_integer() {
         // Tag, type, number of values, value, big-endian.
         let short = [1, 0x12, 0, 3, 0, 0, 0, 1, 0, orientation, 0, 0];
         let at = bytes.windows(12).position(|window| window == short).expect("a tag of two bytes");
-        let long = [1, 0x12, 0, 4, 0, 0, 0, 1, 0, 0, 0, orientation];
-        fs::write(&path, [&bytes[..at], &long, &bytes[at + 12..]].concat()).expect("writable");
-        assert_eq!(decode(&path).expect(&name), decode(&data_file(&format!("images/{name}"))).expect(&name), "{name}");
+        let upright = decode(&data_file(&format!("images/{name}"))).expect(&name);
+        let as_stored = decode(&data_file("images/orientation_1.jpg")).expect("without a turn");
+        let [high, low, ..] = f32::from(orientation).to_be_bytes();
+        for (kind, value, expected) in [
+            (4, [0, 0, 0, orientation], &upright),
+            (6, [orientation, 0, 0, 0], &upright),
+            (8, [0, orientation, 0, 0], &upright),
+            (9, [0, 0, 0, orientation], &upright),
+            (11, [high, low, 0, 0], &upright),
+            // As in Pillow, bytes are no number; nor is there a turn between two.
+            (1, [orientation, 0, 0, 0], &as_stored),
+            (11, [high, low, 1, 0], &as_stored),
+        ] {
+            let tag = [&[1, 0x12, 0, kind, 0, 0, 0, 1][..], &value].concat();
+            fs::write(&path, [&bytes[..at], &tag, &bytes[at + 12..]].concat()).expect("writable");
+            assert_eq!(&decode(&path).expect(&name), expected, "{name} of type {kind}, {value:?}");
+        }
     }
 }
 

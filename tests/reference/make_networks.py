@@ -66,6 +66,13 @@ def main():
     of_batch = helper.make_node("ReduceMean", ["means"], ["mean"], axes=[0])
     save("mean_of_batch", [means, of_batch, helper.make_node("Sub", ["means", "mean"], ["features"])],
          [("images", ["N", 3, 8, 8])], ["N", 3, 1, 1])
+    # Others leave the first image of a batch as it is.
+    axis = onnx.numpy_helper.from_array(np.array(0), "axis")
+    save("sums_of_batch", [means, helper.make_node("CumSum", ["means", "axis"], ["features"])],
+         [("images", ["N", 3, 8, 8])], ["N", 3, 1, 1], [axis])
+    noise = helper.make_node("RandomUniform", [], ["noise"], shape=[1, 3, 1, 1])
+    save("noise", [means, noise, helper.make_node("Add", ["means", "noise"], ["features"])],
+         [("images", ["N", 3, 8, 8])], ["N", 3, 1, 1])
 
 
 if __name__ == "__main__":

@@ -20,10 +20,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return Err(Error::Setting { name: "views", value: views.to_string(), expected });
     }
     let set = read_set(args)?;
-    let outputs = FILES.into_iter().chain(["manifest.json"]).map(|name| args.out.join(name));
-    refuse_inputs(outputs, &inputs(args, &set))?;
+    let outputs = || FILES.into_iter().chain(["manifest.json"]).map(|name| args.out.join(name));
+    refuse_inputs(outputs(), &inputs(args, &set))?;
     let options = NetworkOptions { batch_size: args.batch_size, output: args.output.clone(), tokens: args.tokens };
     let network = Network::load(&args.model, &options)?;
+    refuse_inputs(outputs(), network.weight_files())?;
     if let (None, [first, _, ..]) = (&args.output, network.outputs()) {
         let outputs = network.outputs().join(", ");
         complain(format_args!(
@@ -164,9 +165,14 @@ fn read_set(args: &Args) -> Result<ImageSet> {
 fn describe(manifest: &Manifest, set: &ImageSet, options: &Options, args: &Args) {
     for &split in &options.splits {
         let Some(made) = manifest.splits.get(split.name()) else { continue };
-        for (class, images) in classes_without_rows(made, set, split) {
+        let without_rows = classes_without_rows(made, set, split);
+        if let Some(&(class, images)) = without_rows.first() {
+            let others = match without_rows.len() - 1 {
+                0 => String::new(),
+                others => format!("; nor have {} more", counted(others, "class")),
+            };
             complain(format_args!(
-                "class {class} has no row in {}: of its {}, none can be used",
+                "class {class} has no row in {}: of its {}, none can be used{others}",
                 args.out.join(format!("{}_features.npy", split.name())).display(),
                 counted(images, &format!("{} image", split.name())),
             ));

@@ -5,7 +5,7 @@ use super::super::outputs;
 use super::super::table::ruled;
 use super::heat_map::HeatMap;
 use super::record::Record;
-use super::space::Candidate;
+use super::space::{Candidate, decay_of};
 use arcos::train::{CandidateScore, SearchResult};
 use arcos::wording::number;
 use arcos::{Result, files::atomic_file};
@@ -24,7 +24,7 @@ const LISTED: usize = 10;
 pub(super) fn leave(out: &Path, candidates: &[Candidate], found: &SearchResult) -> Result<()> {
     atomic_file::write(&out.join(CANDIDATES), |file| {
         let mut writer = csv::Writer::from_writer(file);
-        let of_candidate = ["head", "transform", "learning_rate", "batch_size", "epochs"];
+        let of_candidate = ["head", "transform", "learning_rate", "weight_decay", "batch_size", "epochs"];
         let heading = of_candidate.into_iter().chain(["folds", "failed", "accuracy", "standard_error", "chosen"]);
         writer.write_record(heading).map_err(io::Error::other)?;
         for score in &found.scores {
@@ -32,8 +32,9 @@ pub(super) fn leave(out: &Path, candidates: &[Candidate], found: &SearchResult) 
             let Candidate { head, transform, config, .. } = &candidates[score.candidate];
             let chosen = (score.candidate == found.chosen).to_string();
             let counts = [config.batch_size, config.epochs, score.splits, score.failed].map(|count| count.to_string());
-            let texts = [csv_text(head).into_owned(), (*transform).into(), number(config.learning_rate)];
-            let cells = texts.into_iter().chain(counts).chain([score.accuracy.to_string(), error, chosen]);
+            let rates = [config.learning_rate, decay_of(config)].map(number);
+            let texts = [csv_text(head).into_owned(), (*transform).into()].into_iter().chain(rates);
+            let cells = texts.chain(counts).chain([score.accuracy.to_string(), error, chosen]);
             writer.write_record(cells.collect::<Vec<_>>()).map_err(io::Error::other)?;
         }
         writer.flush()

@@ -6,6 +6,7 @@ use super::super::head_specs::named_heads;
 use super::super::list_entry::{ListEntry, entries};
 use super::super::train_args::at_least_one;
 use arcos::data::{Dataset, TransformKind};
+use arcos::optim::{AdamW, Optimizer, RmsProp};
 use arcos::train::TrainConfig;
 use arcos::wording::{counted, number};
 use arcos::{AnyHead, Error, Result};
@@ -38,10 +39,14 @@ pub(super) struct SpaceArgs {
     #[arg(long, value_name = "N", value_delimiter = ',', default_values = ["1000", "3000"])]
     #[arg(value_parser = ListEntry(at_least_one))]
     steps: Vec<Option<usize>>,
-    /// Learning rates of RMSprop
+    /// Learning rates
     #[arg(long, value_name = "RATE", value_delimiter = ',', default_values = ["0.001", "0.003"])]
     #[arg(value_parser = ListEntry(str::parse::<f64>))]
     learning_rates: Vec<Option<f64>>,
+    /// Weight decays; with one above 0 the optimizer is AdamW, else RMSprop
+    #[arg(long, value_name = "LAMBDA", value_delimiter = ',', default_values = ["0"])]
+    #[arg(value_parser = ListEntry(str::parse::<f64>))]
+    weight_decays: Vec<Option<f64>>,
     /// Rows in a batch
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = at_least_one)]
     batch_size: usize,
@@ -80,7 +85,7 @@ pub(super) struct Candidate {
 
 impl SpaceArgs {
     /// All combinations for these training rows, or as many as were asked for; the simplest first: in the order of heads, then of margins, scales,
-    /// transforms, steps and rates. Heads that need more classes than there are, are left out and named.
+    /// transforms, steps, rates and weight decays. Heads that need more classes than there are, are left out and named.
     ///
     /// # Errors
     /// What is wrong with one of the settings; [`Error::Setting`] for a combination that is there twice.
@@ -108,13 +113,17 @@ impl SpaceArgs {
         let batches = (train.rows() - train.unlabelled_rows()).div_ceil(self.batch_size).max(1);
         let steps = each_once("--steps", &self.steps, |steps| counted(steps.div_ceil(batches), "epoch"))?;
         let learning_rates = each_once("--learning-rates", &self.learning_rates, |rate| number(*rate))?;
+        let weight_decays = each_once("--weight-decays", &self.weight_decays, |decay| number(*decay))?;
+        let with_decays = |&rate: &f64| weight_decays.iter().map(move |&decay| (rate, decay));
+        let rates: Vec<(f64, f64)> = learning_rates.iter().flat_map(with_decays).collect();
         let mut candidates = Vec::new();
         for (text, head) in &heads {
             for &transform in &transforms {
                 for &steps in &steps {
-                    for &learning_rate in &learning_rates {
+                    for &(learning_rate, weight_decay) in &rates {
                         let (transform, transform_name) = transform.kind();
                         let config = TrainConfig {
+                            optimizer: optimizer(weight_decay),
                             learning_rate,
                             batch_size: self.batch_size,
                             epochs: steps.div_ceil(batches),
@@ -178,6 +187,22 @@ impl SpaceArgs {
     }
 }
 
+/// What trains with such a weight decay.
+fn optimizer(weight_decay: f64) -> Optimizer {
+    match weight_decay {
+        0.0 => Optimizer::RmsProp(RmsProp::default()),
+        _ => Optimizer::AdamW(AdamW { weight_decay, ..AdamW::default() }),
+    }
+}
+
+/// The weight decay that [`optimizer`] was asked for.
+pub(super) fn decay_of(config: &TrainConfig) -> f64 {
+    match config.optimizer {
+        Optimizer::AdamW(AdamW { weight_decay, .. }) => weight_decay,
+        _ => 0.0,
+    }
+}
+
 impl Candidate {
     fn new(head: &str, transform: &'static str, config: TrainConfig) -> Self {
         let mut of_head = head.split(':');
@@ -191,8 +216,12 @@ impl Candidate {
             })
             .collect();
         let TrainConfig { learning_rate, batch_size, epochs, seed, .. } = config;
+        let decay = match decay_of(&config) {
+            0.0 => String::new(),
+            decay => format!(" --optimizer adamw --weight-decay {}", number(decay)),
+        };
         let options = format!(
-            "--head {name}{of_head} --transform {transform} --learning-rate {} --batch-size {batch_size} --epochs {epochs} \
+            "--head {name}{of_head} --transform {transform} --learning-rate {}{decay} --batch-size {batch_size} --epochs {epochs} \
              --seed {seed}",
             number(learning_rate)
         );

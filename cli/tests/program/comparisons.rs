@@ -150,7 +150,12 @@ fn an_earlier_comparison_stays_until_there_is_another() {
         assert!(status.success());
         let message = complaint(&long.wait_with_output().expect("it ends"), 143);
         // Whoever went on with it would have a run that no comparison replaces.
-        assert!(message.ends_with("; the checkpoint is in out/unfinished/adacos\n"), "{message}");
+        assert!(
+            message.ends_with(
+                "; the checkpoint is in out/unfinished/adacos, and the same command trains all heads anew\n"
+            ),
+            "{message}"
+        );
         stays();
         assert_eq!(names(&at("out")), [&first[..], &["unfinished"]].concat());
         // Of a process that was killed while it began.

@@ -13,6 +13,7 @@ mod data_files;
 #[path = "../../../tests/common/hostile.rs"]
 mod hostile;
 mod hostile_arrays;
+mod html_report;
 mod import;
 mod interruption;
 // OpenBLAS takes buffers for every thread, and asks again and again where it cannot have them.

@@ -232,6 +232,33 @@ fn a_signal_ends_a_search_within_a_training_and_says_how_it_goes_on() {
 }
 
 #[test]
+fn weight_decays_are_varied_and_their_command_does_the_same() {
+    let directory = with_data();
+    let space = ["--heads", "softmax", "--transforms", "centre", "--steps", "30", "--learning-rates", "0.01"];
+    let tune = |more: &[&str]| arcos(directory.path(), &[&["tune", "--data", "data"], &space[..], more].concat());
+    stdout(&tune(&["--weight-decays", "0,0.5", "--out", "both"]));
+    let candidates = table(&directory.path().join("both/candidates.csv"));
+    let mut decays: Vec<_> = candidates.iter().map(|row| row["weight_decay"].as_str()).collect();
+    decays.sort_unstable();
+    assert_eq!(decays, ["0", "0.5"]);
+
+    let text = stdout(&tune(&["--weight-decays", "0.5", "--out", "one"]));
+    let command = text.lines().find(|line| line.trim_start().contains(" train --head ")).expect("a command");
+    assert!(command.contains(" --learning-rate 0.01 --optimizer adamw --weight-decay 0.5 "), "{command}");
+    let words: Vec<&str> = command.split_whitespace().skip(1).chain(["--out", "by-hand"]).collect();
+    stdout(&arcos(directory.path(), &words));
+    let losses = |run: &str| -> Vec<String> {
+        table(&directory.path().join(run).join("history.csv")).iter().map(|row| row["train_loss"].clone()).collect()
+    };
+    assert_eq!(losses("one/run"), losses("by-hand"));
+
+    for (decays, expected) in [("-1", "weight decay is -1"), ("0.1,1e-1", "--weight-decays is 0.1, twice")] {
+        let message = complaint(&tune(&[&format!("--weight-decays={decays}")]), 2);
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
 fn what_a_search_cannot_use_is_said_before_it_begins() {
     let directory = with_data();
     let tune = |more: &[&str]| arcos(directory.path(), &[&["tune", "--data", "data", "--steps", "20"], more].concat());

@@ -92,6 +92,14 @@ impl Normalisation {
         if !mean.iter().all(|mean| mean.is_finite()) {
             return wrong("mean", mean, "three finite numbers");
         }
+        // Values are in [0, 1], and so are their means.
+        if mean.iter().any(|mean| *mean > 1.0) {
+            return wrong(
+                "mean",
+                mean,
+                "at most 1; figures for values from 0 to 255 are to be divided by 255, the std too",
+            );
+        }
         if !std.iter().all(|std| std.is_finite() && *std >= f32::MIN_POSITIVE) {
             return wrong("std", std, "three finite numbers above 0");
         }
