@@ -55,6 +55,8 @@ pub mod baselines;
 #[cfg(feature = "train")]
 pub mod data;
 pub mod embedder;
+#[cfg(feature = "train")]
+pub mod export;
 #[cfg(feature = "images")]
 pub mod extract;
 #[cfg(feature = "train")]

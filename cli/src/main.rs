@@ -18,6 +18,7 @@ mod demo;
 mod embed;
 mod embed_args;
 mod evaluate;
+mod export;
 mod extract;
 mod failure;
 mod former_run;
@@ -106,6 +107,8 @@ enum Command {
     Classes(classes::Args),
     /// Class vectors from elsewhere as a model that evaluates, predicts and trains on
     Import(import::Args),
+    /// A trained model as an ONNX file
+    Export(export::Args),
     /// Rows far from the centre of their class, whose labels may be wrong, as CSV
     Suspects(suspects::Args),
     /// Loss and gradients of one batch as .npy, for checking against other frameworks
@@ -141,6 +144,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Extract(args) => Ok(extract::run(args)?),
         Command::Embed(args) => Ok(embed::run(args)?),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Export(args) => Ok(export::run(args)?),
         Command::Predict(args) => predict::run(args),
         Command::Classes(args) => classes::run(args),
         Command::Import(args) => Ok(import::run(args)?),

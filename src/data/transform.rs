@@ -10,7 +10,7 @@ use super::FeatureRows;
 use super::features::ROWS_AT_A_TIME;
 use crate::optim::check_setting;
 use crate::{Error, Result, linalg};
-use ndarray::{Array, Array1, Array2, ArrayD, ArrayView2, Axis, Dimension, Zip, s};
+use ndarray::{Array, Array1, Array2, ArrayD, ArrayView2, ArrayViewD, Axis, Dimension, Zip, s};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -166,11 +166,14 @@ impl Transform {
 
     /// The fitted values by name, for a checkpoint.
     pub fn tensors(&self) -> BTreeMap<String, ArrayD<f32>> {
-        let vector = |(name, values): (&str, &Option<Array1<f32>>)| Some((name.into(), values.clone()?.into_dyn()));
-        let vectors =
-            [("mean", &self.mean), (INVERSE_DEVIATION, &self.inverse_deviation)].into_iter().filter_map(vector);
-        let projection = self.projection.iter().map(|values| ("projection".into(), values.clone().into_dyn()));
-        vectors.chain(projection).collect()
+        self.in_order().into_iter().map(|(name, values)| (name.into(), values.to_owned())).collect()
+    }
+
+    /// The fitted values by name, in the order in which they are applied.
+    pub(crate) fn in_order(&self) -> Vec<(&'static str, ArrayViewD<'_, f32>)> {
+        let vectors = [("mean", &self.mean), (INVERSE_DEVIATION, &self.inverse_deviation)];
+        let vectors = vectors.into_iter().filter_map(|(name, values)| Some((name, values.as_ref()?.view().into_dyn())));
+        vectors.chain(self.projection.iter().map(|values| ("projection", values.view().into_dyn()))).collect()
     }
 
     /// The transform that [`tensors`](Self::tensors) came from.

@@ -151,12 +151,12 @@ impl<F: Real> EmbedderParameters<F> {
         Ok(Self { weights, bias, norms })
     }
 
-    pub(super) fn bias(&self) -> Result<ArrayView1<'_, F>> {
+    pub(crate) fn bias(&self) -> Result<ArrayView1<'_, F>> {
         let missing = || missing("bias", format!("shape ({},)", self.weights.nrows()));
         self.bias.as_ref().map(|bias| bias.view()).ok_or_else(missing)
     }
 
-    pub(super) fn norms(&self) -> Result<&Norms<F>> {
+    pub(crate) fn norms(&self) -> Result<&Norms<F>> {
         self.norms.as_ref().ok_or_else(|| missing("norms", "the two batch normalisations of block e".into()))
     }
 }

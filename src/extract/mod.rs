@@ -37,7 +37,7 @@ mod manifest;
 #[cfg(feature = "onnx")]
 mod network;
 #[cfg(feature = "onnx")]
-mod onnx_file;
+pub(crate) mod onnx_file;
 mod options;
 mod partial;
 mod plan;

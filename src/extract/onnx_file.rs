@@ -53,7 +53,7 @@ fn weight_file(path: &Path, location: &str) -> Result<PathBuf> {
 ///
 /// # Errors
 /// [`Error::File`] for a graph without outputs; [`Error::Setting`] where no such tensor is computed.
-pub(super) fn choose_output(path: &Path, graph: &mut GraphProto, chosen: Option<&str>) -> Result<Vec<String>> {
+pub(crate) fn choose_output(path: &Path, graph: &mut GraphProto, chosen: Option<&str>) -> Result<Vec<String>> {
     let outputs: Vec<String> = graph.output.iter().map(|output| output.name.clone()).collect();
     match chosen {
         None if outputs.is_empty() => {

@@ -8,6 +8,8 @@ mod folder;
 mod jpegs;
 #[cfg(feature = "onnx")]
 mod onnx;
+#[cfg(feature = "onnx")]
+mod onnx_export;
 mod reference;
 mod unusual_jpegs;
 
