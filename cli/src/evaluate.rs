@@ -10,7 +10,7 @@ use super::photographs_of_rows::photographs_of_rows;
 use super::recognition::Recognized;
 use super::table::figure;
 use super::trained_model::{model_files, read_model_with_labels};
-use super::{calibration, open_set, outputs, print, recognition};
+use super::{calibration, complain, open_set, outputs, print, recognition};
 use arcos::data::{Dataset, Features, Labels, Matrix, PhotographRows, file_of, read_features, read_matrix, read_pairs};
 use arcos::files::NewPlaces;
 use arcos::metrics::open_set::{OpenSet, OpenSetOptions, measure};
@@ -122,9 +122,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         outputs::check_places(directory, &files)?;
     }
     if let Some(page) = &args.page.report {
-        let outputs = args.out.iter().flat_map(|directory| files(directory));
-        outputs::refuse_inputs([page], &inputs(args).into_iter().chain(outputs).collect::<Vec<_>>())?;
+        outputs::refuse_inputs([page], &inputs(args))?;
         outputs::check_place(page)?;
+        // Nothing is in a directory that is not there yet.
+        let others = args.out.iter().filter(|directory| directory.is_dir()).flat_map(|directory| files(directory));
+        outputs::refuse_twice(others.chain([page.clone()]))?;
     }
     let report = evaluated(args, model.as_ref(), labels, measures_embeddings)?;
     if let Some(directory) = &args.out {
@@ -310,11 +312,20 @@ fn closed_set<'a>(model: &'a Model, features: Features, rows: &MeasuredRows, arg
 /// Gives rows their numbers in the file and, where a manifest is there, their photographs.
 fn show_photographs(mistakes: &mut [MistakenRow], rows: &MeasuredRows, args: &Args) -> Result<()> {
     let photographs = photographs_of_rows(args.manifest.as_deref(), path_of_rows(args), rows.rows_of_file)?;
+    if let (Some(directory), true) = (&args.page.photographs, photographs.is_empty()) {
+        let expected = "photographs that are named, by a manifest.json beside the features or by --manifest".into();
+        let value = directory.display().to_string();
+        return Err(Error::Setting { name: "--photographs", value, expected });
+    }
+    let mut unseen = Vec::new();
     for row in mistakes {
         row.number = rows.number(row.number);
         if let Some(photograph) = photographs.get(row.number) {
-            row.show(photograph, args.page.photographs.as_deref())?;
+            unseen.extend(row.show(photograph, args.page.photographs.as_deref()).err());
         }
+    }
+    if let Some(first) = unseen.first() {
+        complain(format_args!("{} not on the page; the first: {first}", counted(unseen.len(), "photograph")));
     }
     Ok(())
 }

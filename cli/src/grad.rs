@@ -28,7 +28,7 @@ const RECORD: &str = "gradients.json";
 /// Arguments of `arcos grad`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Writes loss.npy (0-d; (B,) with --reduction none), d_features.npy, d_weights.npy, and where the head has them d_bias.npy, d_alpha.npy and d_log_scale.npy (0-d), in \
+Writes loss.npy (0-d; (B,) with --reduction none), d_features.npy, d_weights.npy, and where the head has them d_bias.npy, d_alpha.npy and d_log_scale.npy (0-d) and d_threshold.npy (1,), in \
 the precision of the features. Prints one JSON line and leaves it in gradients.json: head, loss, scale (that of the logits), and what the head remembers if it does.
 
 Examples:

@@ -35,7 +35,7 @@ const REMEMBERED: [Remembered; 5] = [
     ),
     remembered("t", "a mean of cosines, from -1 to 1", -1.0..=1.0),
     remembered("norm_mean", "a mean of norms, from 0 to 1e9", 0.0..=1e9),
-    remembered("norm_std", "their standard deviation, from 0 to 1e9", 0.0..=1e9),
+    remembered("norm_std", "a standard deviation of norms, from 0 to 1e9", 0.0..=1e9),
     Remembered {
         name: "step",
         what: "steps that were taken, a whole number from 0 to 1e15",

@@ -49,6 +49,24 @@ pub(super) fn check_place(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Checks that no two of these files, whose directories are there, are one, under whatever names.
+///
+/// # Errors
+/// [`Error::File`], [`Error::Io`].
+pub(super) fn refuse_twice<P: AsRef<Path>>(files: impl IntoIterator<Item = P>) -> Result<()> {
+    let mut places: Vec<PathBuf> = Vec::new();
+    for file in files {
+        let path = file.as_ref();
+        let place = place_on_disk(path).map_err(|error| Error::io("find", path, error))?;
+        if places.contains(&place) {
+            let (found, expected) = ("is to be written twice".into(), "a file for each output".into());
+            return Err(Error::File { path: path.into(), found, expected });
+        }
+        places.push(place);
+    }
+    Ok(())
+}
+
 /// The file that writing to this path replaces or makes, whatever way leads to it.
 pub(super) fn place_on_disk(path: &Path) -> io::Result<PathBuf> {
     match path.exists() {

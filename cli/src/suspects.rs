@@ -143,17 +143,8 @@ fn check_outputs(args: &Args, features: &Path, labels: &Path) -> Result<()> {
         array.iter().try_for_each(|path| npy::check_name(option, path))?;
     }
     outputs::refuse_inputs(written(args), &inputs)?;
-    let mut places: Vec<PathBuf> = Vec::new();
-    for path in written(args) {
-        outputs::check_place(path)?;
-        let place = outputs::place_on_disk(path).map_err(|error| Error::io("find", path, error))?;
-        if places.contains(&place) {
-            let (found, expected) = ("is to be written twice".into(), "a file for each output".into());
-            return Err(Error::File { path: path.into(), found, expected });
-        }
-        places.push(place);
-    }
-    Ok(())
+    written(args).try_for_each(|path| outputs::check_place(path))?;
+    outputs::refuse_twice(written(args))
 }
 
 /// The files that are written.

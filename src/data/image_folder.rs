@@ -19,17 +19,30 @@ const TEST: [&str; 2] = ["test", "testing"];
 const HIDDEN: &str = "names that begin with a dot";
 
 const OWN: &str = "directories that arcos has written";
+const OUTPUT: &str = "the directory that is written to";
 
 /// Names that are together in each such directory, and in no folder of photographs: of features, begun and whole, of runs, comparisons, searches
 /// and evaluations.
-const NAMES_IN_OWN: [&[&str]; 7] = [
+const NAMES_IN_OWN: [&[&str]; 8] = [
     &[".arcos-partial"],
     &["manifest.json", "train_features.npy"],
     &["manifest.json", "test_features.npy"],
     &["run.json", "checkpoints"],
     &["comparison.json"],
+    &["unfinished/comparison.json"],
     &["search.json"],
     &["evaluation.json"],
+];
+
+/// The figures in them.
+const OWN_FIGURES: [&str; 7] = [
+    "classes.png",
+    "confusions.png",
+    "open_set.png",
+    "reliability.png",
+    "result.png",
+    "scale_margin.png",
+    "training.png",
 ];
 
 /// Reads `directory/train/CLASS/**` and `directory/test/CLASS/**`; without folders of those names, `directory/CLASS/**`, all of it as
@@ -38,14 +51,16 @@ const NAMES_IN_OWN: [&[&str]; 7] = [
 /// come in alphabetical order, those of folders in folders too.
 ///
 /// What is in the directory and not in the set is in [`ImageSet::passed_over`]: other files, names that begin with a dot, folders
-/// beside `train` and `test`, links to folders that are read already, directories with features, runs and reports of this crate's program. A link that leads nowhere is in the set, as an image that is
+/// beside `train` and `test`, links to folders that are read already, directories with features, runs and reports of this crate's program, and
+/// `output`, the directory that is to be written to. A link that leads nowhere is in the set, as an image that is
 /// missing.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::File`] where there is no photograph, for a class without any, where two folders are one split, and where links
+/// [`Error::Io`]; [`Error::File`] where there is no photograph, for a class without any, where two folders are one split, for photographs beside what this crate's program has written, and where links
 /// make one folder that of two classes or splits.
-pub fn read(directory: &Path, whole: Split) -> Result<ImageSet> {
-    let mut walk = Walk { root: directory, passed_over: BTreeMap::new() };
+pub fn read(directory: &Path, whole: Split, output: Option<&Path>) -> Result<ImageSet> {
+    let output = output.and_then(|output| fs::canonicalize(output).ok());
+    let mut walk = Walk { root: directory, output, passed_over: BTreeMap::new() };
     let mut found = Vec::new();
     // Each class, and a folder of its name.
     let mut classes: BTreeMap<String, PathBuf> = BTreeMap::new();
@@ -59,8 +74,7 @@ pub fn read(directory: &Path, whole: Split) -> Result<ImageSet> {
                 walk.pass_over("files beside the folders of classes", &class);
                 continue;
             }
-            if is_written_by_arcos(&class) {
-                walk.pass_over(OWN, &class);
+            if walk.is_no_folder_of_photographs(&class)? {
                 continue;
             }
             let name = class_name(&class)?;
@@ -110,6 +124,8 @@ pub fn read(directory: &Path, whole: Split) -> Result<ImageSet> {
 /// A way through folders, and what was passed over on it.
 struct Walk<'a> {
     root: &'a Path,
+    /// The directory that is written to, as it really is.
+    output: Option<PathBuf>,
     /// By kind.
     passed_over: BTreeMap<&'static str, PassedOver>,
 }
@@ -119,6 +135,30 @@ impl Walk<'_> {
         let first = || path.strip_prefix(self.root).unwrap_or(path).to_path_buf();
         let of_kind = self.passed_over.entry(kind).or_insert_with(|| PassedOver { kind, count: 0, first: first() });
         of_kind.count += 1;
+    }
+
+    /// Whether a folder is written to, or arcos has written it; it is passed over then.
+    ///
+    /// # Errors
+    /// [`Error::File`] where there are photographs in it as well: they would be left out with it.
+    fn is_no_folder_of_photographs(&mut self, folder: &Path) -> Result<bool> {
+        let is_output = self.output.as_ref() == Some(&canonical(folder)?);
+        let is_own = NAMES_IN_OWN.iter().any(|names| names.iter().all(|name| folder.join(name).exists()));
+        if !is_output && !is_own {
+            return Ok(false);
+        }
+        let is_photograph =
+            |path: &&PathBuf| has_photograph_extension(path) && !OWN_FIGURES.contains(&name(path).as_str());
+        if let Some(photograph) = list(folder)?.iter().find(is_photograph) {
+            let what = if is_output { "the directory that is written to" } else { "what arcos has written" };
+            return Err(Error::File {
+                path: photograph.clone(),
+                found: format!("is in {what}"),
+                expected: "photographs in folders of their own".into(),
+            });
+        }
+        self.pass_over(if is_output { OUTPUT } else { OWN }, folder);
+        Ok(true)
     }
 
     /// The folders with classes, and what each is for.
@@ -175,10 +215,10 @@ impl Walk<'_> {
             return Ok(());
         }
         for path in self.entries(folder)? {
-            if path.is_dir() && is_written_by_arcos(&path) {
-                self.pass_over(OWN, &path);
-            } else if path.is_dir() {
-                self.photographs(&path, seen, take)?;
+            if path.is_dir() {
+                if !self.is_no_folder_of_photographs(&path)? {
+                    self.photographs(&path, seen, take)?;
+                }
             } else if has_photograph_extension(&path) {
                 take(path);
             } else {
@@ -208,10 +248,6 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>> {
 /// [`Error::Io`] for a link that leads nowhere: a class, or a split, would be left out with it.
 fn is_folder(path: &Path) -> Result<bool> {
     fs::metadata(path).map(|metadata| metadata.is_dir()).map_err(|error| Error::io("read", path, error))
-}
-
-fn is_written_by_arcos(folder: &Path) -> bool {
-    NAMES_IN_OWN.iter().any(|names| names.iter().all(|name| folder.join(name).exists()))
 }
 
 fn canonical(folder: &Path) -> Result<PathBuf> {

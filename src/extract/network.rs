@@ -6,10 +6,10 @@ use super::options::{Options, check_batch_size};
 use crate::data::image::Layout;
 use crate::wording::{counted, number};
 use crate::{Error, Result, files::regular_file};
-use ndarray::{Array2, Array3, Array4, ArrayView4, Axis, s};
-use rand::seq::SliceRandom;
+use ndarray::{Array2, Array3, Array4, ArrayView1, ArrayView4, Axis, s};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +24,8 @@ const DEFAULT_SIDE: usize = 224;
 /// The largest side of an image: one such image takes 800 MB.
 const LARGEST_SIDE: usize = 8192;
 
-/// What rounding may change of an image's features, as a part of the largest, when it is elsewhere in a batch.
+/// What rounding may change of a feature, as a part of the largest of its kind, when the image is elsewhere in a batch; a tenth of it as a part of the
+/// image's largest feature.
 const ROUNDING: f32 = 1e-3;
 
 /// The same of networks in half precision.
@@ -143,44 +144,55 @@ impl Network {
         Ok(Self { file, weights, outputs, plan, input, input_type, layout, tokens: tokens.unwrap_or(1), dimension })
     }
 
-    /// Runs it on two batches of noise: in the second every other image of the first is somewhere else, among new ones. A batch of one image
-    /// is run twice.
+    /// Runs it on a batch of noise and on two more: in the first of them every other image of that batch is one place further, among new and brighter
+    /// ones, in the second the rest of them are, among darker ones. A batch of one image is run twice.
     ///
     /// # Errors
     /// [`Error::File`] where one of these images has other features in the one than in the other: so it is where batches are normalised by
     /// their own mean, as they are in training, and where a network draws numbers at random.
     fn check_independence(&self) -> Result<()> {
-        let values = if self.takes_bytes() { 0.0..255.0 } else { -2.0..2.0 };
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let batch = Array4::from_shape_simple_fn(self.input, || rng.random_range(values.clone()));
-        let mut other = Array4::from_shape_simple_fn(self.input, || rng.random_range(values.clone()));
-        let mut places: Vec<usize> = (0..self.batch_size()).collect();
-        places.shuffle(&mut rng);
-        if self.batch_size() == 2 {
-            // One that stays where it is could be the one that the network adds to all.
-            places = vec![1, 0];
-        }
-        let moved: Vec<(usize, usize)> =
-            (0..self.batch_size()).step_by(2).map(|place| (place, places[place])).collect();
-        for &(before, after) in &moved {
-            other.index_axis_mut(Axis(0), after).assign(&batch.index_axis(Axis(0), before));
-        }
-        let (batch, other) = (self.features(batch.view())?, self.features(other.view())?);
-        let rounding = if self.input_type == f16::datum_type() { ROUNDING_OF_HALVES } else { ROUNDING };
-        let differs = |&(before, after): &(usize, usize)| {
-            let (before, after) = (batch.row(before), other.row(after));
-            let largest = before.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
-            before.iter().zip(after).any(|(before, after)| (before - after).abs() > rounding * largest)
+        let mut noise =
+            |range: Range<f32>| Array4::from_shape_simple_fn(self.input, || rng.random_range(range.clone()));
+        let [usual, bright, dark] = match self.takes_bytes() {
+            true => [64.0..192.0, 0.0..255.0, 100.0..110.0],
+            false => [-2.0..2.0, -20.0..20.0, -0.2..0.2],
         };
-        if !moved.iter().any(differs) {
-            return Ok(());
+        let images = noise(usual);
+        let before = self.features(images.view())?;
+        let rounding = if self.input_type == f16::datum_type() { ROUNDING_OF_HALVES } else { ROUNDING };
+        let largest = |values: ArrayView1<f32>| values.fold(0.0, |largest: f32, value| largest.max(value.abs()));
+        let largest_by_feature: Vec<f32> = before.columns().into_iter().map(largest).collect();
+        let count = self.batch_size();
+        for (first, others) in [(0, bright), (1, dark)] {
+            let mut batch = noise(others);
+            let moved: Vec<(usize, usize)> =
+                (first..count).step_by(2).map(|place| (place, (place + 1) % count)).collect();
+            for &(place, other) in &moved {
+                batch.index_axis_mut(Axis(0), other).assign(&images.index_axis(Axis(0), place));
+            }
+            let after = self.features(batch.view())?;
+            let differs = |&(place, other): &(usize, usize)| {
+                let (before, after) = (before.row(place), after.row(other));
+                let least = 0.1 * rounding * largest(before);
+                let of_features = before.iter().zip(after).zip(&largest_by_feature);
+                let mut differences = of_features.map(|((before, after), largest)| ((before - after).abs(), largest));
+                differences.any(|(difference, largest)| difference > least.max(rounding * largest))
+            };
+            if moved.iter().any(differs) {
+                return Err(self.mixes_images());
+            }
         }
-        Err(Error::File {
+        Ok(())
+    }
+
+    fn mixes_images(&self) -> Error {
+        Error::File {
             path: Path::new(&self.file.file).into(),
             found: "gives an image other features beside other images, or at another time".into(),
             expected: "one that treats each image by itself and alike (exported for evaluation, not for training)"
                 .into(),
-        })
+        }
     }
 
     /// What this network is.

@@ -147,7 +147,7 @@ impl OptionValue for f64 {
 
 impl OptionValue for usize {
     fn set(&mut self, text: &str) -> Result<(), String> {
-        *self = text.parse().map_err(|_| "a whole number".to_owned())?;
+        *self = text.parse().map_err(|_| "a whole number, not negative".to_owned())?;
         Ok(())
     }
 
@@ -166,7 +166,7 @@ impl OptionValue for usize {
 
 impl OptionValue for u64 {
     fn set(&mut self, text: &str) -> Result<(), String> {
-        *self = text.parse().map_err(|_| "a whole number".to_owned())?;
+        *self = text.parse().map_err(|_| "a whole number, not negative".to_owned())?;
         Ok(())
     }
 

@@ -8,6 +8,7 @@
 
 use super::checksum::DataChecksum;
 use super::config::difference;
+use super::stored_head::{name_apart, name_in};
 use super::stored_model::{BEST, CENTRES, from_tensors, with_names};
 use super::tensor_file::{self, Tensor, checksum};
 use super::{EpochRecord, Model, PausedEpoch, RunPosition, StoredHead, TrainConfig, TrainedEmbedder, best_epoch};
@@ -66,6 +67,9 @@ pub struct RunData {
 #[serde(bound = "H: StoredHead")]
 struct Description<H> {
     format: String,
+    /// The name of a head that does not keep it with its options, as [`AnyHead`](crate::AnyHead) does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    head: Option<String>,
     config: TrainConfig<H>,
     train_rows: usize,
     #[serde(default)]
@@ -162,6 +166,7 @@ impl<H: StoredHead> Checkpoint<H> {
             Written::new(&path.with_extension("safetensors"), |file| tensor_file::write(file, &self.tensors()))?;
         let mut description = Description {
             format: FORMAT.into(),
+            head: name_apart(&self.config.head),
             config: self.config.clone(),
             train_rows: self.train_rows,
             data: self.data,
@@ -191,8 +196,20 @@ impl<H: StoredHead> Checkpoint<H> {
         let text = regular_file::read(&json)?;
         let refused =
             |found: String, expected: &str| Error::File { path: json.clone(), found, expected: expected.into() };
-        let mut description: Description<H> = serde_json::from_slice(without_byte_order_mark(&text))
-            .map_err(|error| refused(error.to_string(), FORMAT))?;
+        let text = without_byte_order_mark(&text);
+        let named = name_in(text);
+        let mut description: Description<H> = serde_json::from_slice(text).map_err(|error| match &named {
+            Some((name, is_among_options)) => {
+                let kept =
+                    if *is_among_options { "with its name, as `AnyHead`" } else { "by itself, not as `AnyHead`" };
+                refused(format!("is of the head {name}, kept {kept}: {error}"), FORMAT)
+            }
+            None => refused(error.to_string(), FORMAT),
+        })?;
+        let head = description.config.head.name();
+        if let Some((name, _)) = named.filter(|(name, _)| name != head) {
+            return Err(refused(format!("is of the head {name}"), &format!("one of {head}")));
+        }
         let is_former = description.format != FORMAT;
         let has_checksums = description.format != FORMAT_WITHOUT_CHECKSUMS;
         if is_former && has_checksums && description.format != FORMAT_WITH_NUMBERS {

@@ -15,7 +15,7 @@ fn with_files(files: &[&str]) -> tempfile::TempDir {
 }
 
 fn found(directory: &Path, whole: Split) -> Vec<(String, usize, Split)> {
-    let set = image_folder::read(directory, whole).expect("photographs");
+    let set = image_folder::read(directory, whole, None).expect("photographs");
     set.images.iter().map(|image| (image.path.to_str().expect("UTF-8").into(), image.label, image.split)).collect()
 }
 
@@ -33,7 +33,7 @@ fn train_and_test_folders_share_their_classes() {
         "val/gull/e.jpg",
         "readme.txt",
     ]);
-    let set = image_folder::read(directory.path(), Split::Train).expect("photographs");
+    let set = image_folder::read(directory.path(), Split::Train, None).expect("photographs");
     assert_eq!(set.classes, ["crow", "owl", "wren"]);
     let passed_over: Vec<_> = set.passed_over.iter().map(|passed_over| passed_over.to_string()).collect();
     let expected = [
@@ -79,7 +79,7 @@ fn splits_have_several_names_and_one_folder_each() {
     let directory = with_files(&["valid/wren/a.jpg"]);
     assert_eq!(found(directory.path(), Split::Train), [("valid/wren/a.jpg".into(), 0, Split::Test)]);
     let directory = with_files(&["train/wren/a.jpg", "val/wren/b.jpg", "valid/wren/c.jpg"]);
-    let message = image_folder::read(directory.path(), Split::Train).expect_err("which of them?").to_string();
+    let message = image_folder::read(directory.path(), Split::Train, None).expect_err("which of them?").to_string();
     assert!(message.ends_with("holds val and valid; expected one folder a split"), "{message}");
 }
 
@@ -89,7 +89,7 @@ fn every_ending_of_a_photograph_is_known_and_folders_in_classes_are_gone_into() 
     let mut files: Vec<_> = files.map(|file| format!("wren/{file}")).into();
     files.extend(["wren/g/1.jpg".into(), "wren/g/h/2.jpg".into(), "owl/x.webp".into()]);
     let directory = with_files(&files.iter().map(String::as_str).chain(["x.jpg", "wren/a.heic"]).collect::<Vec<_>>());
-    let set = image_folder::read(directory.path(), Split::Train).expect("photographs");
+    let set = image_folder::read(directory.path(), Split::Train, None).expect("photographs");
     files.sort();
     let paths: Vec<_> = set.images.iter().map(|image| image.path.to_str().expect("UTF-8")).collect();
     assert_eq!(
@@ -115,14 +115,14 @@ fn links_are_followed_once_and_those_that_lead_nowhere_are_missing_photographs()
     symlink(&set, set.join("wren/loop")).expect("writable");
     symlink("..", directory.path().join("elsewhere/deep/up")).expect("writable");
     symlink("nothing.jpg", set.join("wren/gone.jpg")).expect("writable");
-    let read = image_folder::read(&set, Split::Train).expect("photographs");
+    let read = image_folder::read(&set, Split::Train, None).expect("photographs");
     let paths: Vec<_> = read.images.iter().map(|image| image.path.to_str().expect("UTF-8")).collect();
     assert_eq!(paths, ["crow/x.jpg", "wren/a.jpg", "wren/gone.jpg", "wren/more/b.jpg", "wren/more/deep/c.jpg"]);
     let passed_over: Vec<_> = read.passed_over.iter().map(|passed_over| passed_over.to_string()).collect();
     assert_eq!(passed_over, ["links to folders that are read already: 2, wren/loop the first"]);
 
     symlink("nowhere", set.join("owl")).expect("writable");
-    let message = image_folder::read(&set, Split::Train).expect_err("a class is not there").to_string();
+    let message = image_folder::read(&set, Split::Train, None).expect_err("a class is not there").to_string();
     assert!(message.starts_with("cannot read ") && message.contains("/owl: "), "{message}");
 }
 
@@ -140,7 +140,7 @@ fn photographs_of_two_classes_or_splits_are_refused() {
         let link = directory.path().join(link);
         fs::create_dir_all(link.parent().expect("a folder")).expect("writable");
         symlink(directory.path().join(target), link).expect("writable");
-        let message = image_folder::read(directory.path(), Split::Train).expect_err("once more").to_string();
+        let message = image_folder::read(directory.path(), Split::Train, None).expect_err("once more").to_string();
         assert!(message.contains(&format!("{of}: leads to photographs that ")), "{message}");
         assert!(message.contains(&format!("{also} has too; expected each photograph in one class")), "{message}");
     }
@@ -163,7 +163,7 @@ fn what_arcos_has_written_among_classes_is_no_class() {
         "manifest/manifest.json",
         "manifest/c.jpg",
     ]);
-    let set = image_folder::read(directory.path(), Split::Train).expect("photographs");
+    let set = image_folder::read(directory.path(), Split::Train, None).expect("photographs");
     assert_eq!(set.classes, ["manifest", "owl", "wren"]);
     assert_eq!(set.images.len(), 3);
     let passed_over: Vec<_> = set.passed_over.iter().map(|passed_over| passed_over.to_string()).collect();
@@ -176,20 +176,21 @@ fn what_arcos_has_written_among_classes_is_no_class() {
 #[test]
 fn folders_without_photographs_are_refused() {
     let directory = with_files(&["wren/notes.txt"]);
-    let message = image_folder::read(directory.path(), Split::Train).expect_err("no photograph").to_string();
+    let message = image_folder::read(directory.path(), Split::Train, None).expect_err("no photograph").to_string();
     assert!(message.contains("holds no photograph; expected a folder for each class"), "{message}");
-    let message = image_folder::read(&directory.path().join("gone"), Split::Train).expect_err("nothing").to_string();
+    let message =
+        image_folder::read(&directory.path().join("gone"), Split::Train, None).expect_err("nothing").to_string();
     assert!(message.starts_with("cannot list ") && message.contains("gone"), "{message}");
 
     let directory = with_files(&["owl/a.heic", "wren/a.jpg"]);
-    let message = image_folder::read(directory.path(), Split::Train).expect_err("an empty class").to_string();
+    let message = image_folder::read(directory.path(), Split::Train, None).expect_err("an empty class").to_string();
     assert!(
         message.contains("owl: holds no photograph; expected a class of at least one: files that end in"),
         "{message}"
     );
     // One without photographs to train on is one all the same.
     let directory = with_files(&["train/owl/a.heic", "train/wren/a.jpg", "test/owl/b.jpg"]);
-    let set = image_folder::read(directory.path(), Split::Train).expect("photographs");
+    let set = image_folder::read(directory.path(), Split::Train, None).expect("photographs");
     assert_eq!(set.classes, ["owl", "wren"]);
     let expected = "folders of classes without a photograph: train/owl";
     assert!(set.passed_over.iter().any(|passed_over| passed_over.to_string() == expected), "{:?}", set.passed_over);

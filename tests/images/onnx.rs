@@ -65,6 +65,12 @@ fn networks_that_mix_the_images_of_a_batch_are_refused() {
         let error = network(name, batch_size).expect_err("features depend on the batch").to_string();
         assert!(error.contains(&format!("{name}.onnx: gives an image other features beside other images")), "{error}");
     }
+    for batch_size in [2, 4, 64] {
+        network("by_brightest", batch_size).expect_err("divided by the brightest pixel of the batch");
+    }
+    for row in 0..4 {
+        network(&format!("mixes_image_{row}"), 4).expect_err("an image has the features of all");
+    }
     for name in ["noted_shapes", "halves", "doubles", "bytes"] {
         for batch_size in [1, 2, 3, 16] {
             network(name, batch_size).expect("each image is by itself");

@@ -70,6 +70,16 @@ def main():
     axis = onnx.numpy_helper.from_array(np.array(0), "axis")
     save("sums_of_batch", [means, helper.make_node("CumSum", ["means", "axis"], ["features"])],
          [("images", ["N", 3, 8, 8])], ["N", 3, 1, 1], [axis])
+    # Each mixes one image alone with the others.
+    flat = helper.make_node("Flatten", ["means"], ["flat"])
+    for row in range(4):
+        mixing = np.eye(4, dtype=np.float32)
+        mixing[row] = 0.25
+        save(f"mixes_image_{row}", [means, flat, helper.make_node("MatMul", ["mixing", "flat"], ["features"])],
+             [("images", [4, 3, 8, 8])], [4, 3], [onnx.numpy_helper.from_array(mixing, "mixing")])
+    brightest = helper.make_node("ReduceMax", ["images"], ["brightest"], keepdims=0)
+    save("by_brightest", [means, brightest, helper.make_node("Div", ["means", "brightest"], ["features"])],
+         [("images", ["N", 3, 8, 8])], ["N", 3, 1, 1])
     noise = helper.make_node("RandomUniform", [], ["noise"], shape=[1, 3, 1, 1])
     save("noise", [means, noise, helper.make_node("Add", ["means", "noise"], ["features"])],
          [("images", ["N", 3, 8, 8])], ["N", 3, 1, 1])

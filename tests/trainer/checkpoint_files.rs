@@ -5,6 +5,7 @@ use super::hostile::{data, trained};
 use arcos::AnyHead;
 use arcos::Error;
 use arcos::embedder::{EmbedBlock, Embedder};
+use arcos::heads::{ArcFace, CosFace, NormSoftmax, Scale};
 use arcos::train::{Checkpoint, RunDirectory, TrainConfig, Trainer};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -127,4 +128,24 @@ fn of_damaged_checkpoints_the_newest_whole_one_before_is_named() {
     says("epoch-0001.json is whole, and resuming goes on from epoch 1 after `rm -f ");
     damage(1);
     says("no older checkpoint can be read");
+}
+
+/// Two heads may have the same fields.
+#[test]
+fn a_checkpoint_is_of_its_head_and_no_other() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("checkpoint");
+    let head = ArcFace { scale: Scale::Fixed(16.0), margin: 0.1, ..ArcFace::default() };
+    let trainer = Trainer::new(TrainConfig { epochs: 1, ..TrainConfig::new(head) }, data(), None).expect("a run");
+    trainer.checkpoint().save(&path).expect("writable");
+    assert_eq!(&Checkpoint::<ArcFace>::load(&path).expect("its own head"), trainer.checkpoint());
+    let message = |error: arcos::Error| error.to_string();
+    for found in [
+        Checkpoint::<CosFace>::load(&path).map(drop).map_err(message),
+        Checkpoint::<NormSoftmax>::load(&path).map(drop).map_err(message),
+        Checkpoint::<AnyHead>::load(&path).map(drop).map_err(message),
+    ] {
+        let message = found.expect_err("another head");
+        assert!(message.contains("is of the head arcface"), "{message}");
+    }
 }

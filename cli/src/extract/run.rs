@@ -129,7 +129,7 @@ fn read_set(args: &Args) -> Result<ImageSet> {
         (Some(cub), _) => (cub::read(cub)?, cub),
         (None, Some(folder)) => {
             let whole = if args.split == SplitName::Test { Split::Test } else { Split::Train };
-            (image_folder::read(folder, whole)?, folder)
+            (image_folder::read(folder, whole, Some(&args.out))?, folder)
         }
         (None, None) => {
             let expected = "--cub or --folder".into();

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use image::ImageFormat;
 use std::io::{self, Cursor};
-use std::path::Path;
+use std::path::{Component, Path};
 
 /// Rows on a page.
 const MOST: usize = 100;
@@ -30,13 +30,24 @@ pub(crate) struct MistakenRow {
 }
 
 impl MistakenRow {
-    /// Names the photograph and, where it is in `directory`, makes the picture of it.
+    /// Names the photograph and makes the picture of it, in `directory`.
     ///
     /// # Errors
-    /// Those of [`decode`].
+    /// Those of [`decode`]; [`Error::BadImage`] for a photograph that would not be in it.
     pub fn show(&mut self, photograph: &str, directory: Option<&Path>) -> Result<()> {
         self.photograph = Some(photograph.to_owned());
-        self.picture = directory.map(|directory| picture(&directory.join(photograph))).transpose()?;
+        let Some(directory) = directory else { return Ok(()) };
+        // A list from somewhere else is not to say which file of this machine is shown.
+        let is_inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+        if !Path::new(photograph).components().all(is_inside) {
+            let expected = "a path inside the directory of photographs".into();
+            return Err(Error::BadImage {
+                path: photograph.into(),
+                found: "the path leads elsewhere".into(),
+                expected,
+            });
+        }
+        self.picture = Some(picture(&directory.join(photograph))?);
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use super::calibration::{self, AtTemperature};
 use super::class_scores::ClassScores;
 use super::recognition::Recognized;
 use super::table::figure;
+use super::terminal::escaped;
 use arcos::Result;
 use arcos::files::atomic_file;
 use arcos::metrics::significance::standard_error;
@@ -78,6 +79,8 @@ impl Page<'_> {
                         (self.of_mistakes())
                         h2 { "The surest mistakes" }
                         (self.rows())
+                    } @else {
+                        p { "No row is taken for another class than its own." }
                     }
                     script { (PreEscaped(SORT)) }
                 }
@@ -132,7 +135,7 @@ impl Page<'_> {
                     @for score in hardest.iter().take(MOST_LISTED) {
                         @let mistake = self.classes.mistake_of(score.class);
                         tr {
-                            td { (self.classes.label(score.class)) }
+                            td { (escaped(&self.classes.label(score.class))) }
                             td { (self.classes.readable_name(score.class)) }
                             td.number { (score.rows) }
                             td.number { (score.predicted) }
@@ -190,7 +193,7 @@ impl Page<'_> {
                         tr {
                             @if has_pictures { td { @if let Some(picture) = &row.picture { img src=(picture) alt=""; } } }
                             td.number { (row.number) }
-                            @if has_names { td { (row.photograph.as_deref().unwrap_or("")) } }
+                            @if has_names { td { (escaped(row.photograph.as_deref().unwrap_or(""))) } }
                             td { (self.classes.readable_name(row.class)) }
                             td { (self.classes.readable_name(row.predicted)) }
                             td.number { (share(row.probability)) }

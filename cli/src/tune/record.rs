@@ -81,10 +81,18 @@ impl Record {
             Some(text) => {
                 let known: Stored = serde_json::from_slice(without_byte_order_mark(&text))
                     .map_err(|error| refused(&error.to_string(), "what `arcos tune` left there"))?;
-                let same =
-                    |stored: &Stored| (stored.format.clone(), stored.folds, stored.repeats, stored.seed, stored.train);
-                if same(&known) != same(&stored) {
-                    return Err(refused("is of other data, folds, repeats or another seed", "those of this search"));
+                let differs = [
+                    ("format", known.format != stored.format),
+                    ("--folds", known.folds != stored.folds),
+                    ("--repeats", known.repeats != stored.repeats),
+                    ("--seed", known.seed != stored.seed),
+                    ("data", known.train != stored.train),
+                ];
+                let others: Vec<&str> =
+                    differs.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect();
+                if !others.is_empty() {
+                    let found = format!("is a search with other {}", others.join(", "));
+                    return Err(refused(&found, "those of this search"));
                 }
                 stored.trials = known.trials;
                 stored.has_run = known.has_run;

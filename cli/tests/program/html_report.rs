@@ -109,11 +109,18 @@ fn names_from_files_are_text_and_photographs_of_mistakes_are_shown() {
     );
     assert!(mistakes.iter().all(|cells| cells[2] == format!("{}.png", cells[1])), "{:?}", mistakes[0]);
 
+    // Those that cannot be shown are said, and the page is there without them.
     fs::remove_dir_all(at("images")).expect("there");
-    fs::remove_file(at("page.html")).expect("there");
+    fs::write(at("photographs.txt"), photographs.join("\n").replace("0.png", "../0.png")).expect("writable");
     let gone = [&EVALUATE[..], &["--manifest", "photographs.txt", "--photographs", "images"]].concat();
-    assert!(complaint(&arcos(directory.path(), &gone), 1).contains(".png"));
-    assert!(!at("page.html").exists());
+    let output = arcos(directory.path(), &gone);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains(" not on the page; the first: ") && said.contains(".png"), "{said}");
+    stdout(&output);
+    let bare = fs::read_to_string(at("page.html")).expect("written");
+    assert!(!bare.contains("<img") && bare.contains(".png</td>"));
+    let unnamed = [&EVALUATE[..], &["--photographs", "images"]].concat();
+    assert!(complaint(&arcos(directory.path(), &unnamed), 2).contains("expected photographs that are named"));
 }
 
 #[test]
@@ -127,6 +134,11 @@ fn a_page_takes_the_place_of_no_other_file() {
     ] {
         let message = complaint(&arcos(directory.path(), &[base, &[page]].concat()), 1);
         assert!(message.contains(expected), "{message}");
+    }
+    for twice in ["report/class_scores.csv", "report/../report/evaluation.json"] {
+        stdout(&arcos(directory.path(), &[&EVALUATE[..7], &["--out", "report"]].concat()));
+        let message = complaint(&arcos(directory.path(), &[base, &[twice, "--out", "report"]].concat()), 1);
+        assert!(message.contains("is to be written twice"), "{message}");
     }
     let message = complaint(&arcos(directory.path(), &[&EVALUATE[..], &["--open-set"]].concat()), 2);
     assert!(message.contains("--report") && message.contains("--open-set"), "{message}");

@@ -144,7 +144,7 @@ fn a_search_goes_on_where_it_was_and_its_command_does_the_same() {
     assert_eq!(candidates, table(&out.join("candidates.csv")));
     assert!(complaint(&arcos(directory.path(), &base), 1).contains("--resume to go on with it"));
     let other = [&base[..], &["--resume", "--seed", "1"]].concat();
-    assert!(complaint(&arcos(directory.path(), &other), 1).contains("another seed"));
+    assert!(complaint(&arcos(directory.path(), &other), 1).contains("is a search with other --seed;"));
 
     // What is no search's, or has been worked on since, stays.
     let refuses = |out: &str, more: &[&str], expected: &str| {

@@ -30,7 +30,7 @@ pub fn decode(path: &Path) -> Result<RgbImage> {
 fn from_bytes(bytes: &[u8]) -> Result<RgbImage, String> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
     let format = reader.format();
-    let (mut image, orientation) = match format {
+    let (mut image, mut orientation) = match format {
         Some(ImageFormat::Jpeg) => jpeg::decode(bytes)?,
         None if is_bitmap_without_file_header(bytes) => {
             decoded(BmpDecoder::new_without_file_header(Cursor::new(bytes)))?
@@ -39,6 +39,9 @@ fn from_bytes(bytes: &[u8]) -> Result<RgbImage, String> {
     };
     if format == Some(ImageFormat::Tiff) {
         check_range(&image)?;
+        if !is_big_tiff(bytes) {
+            orientation = tags::orientation(bytes.to_vec());
+        }
         if tags::has_premultiplied_colours(bytes) {
             divide_by_alpha(&mut image)?;
         }
@@ -64,6 +67,11 @@ pub(super) fn decoded(decoder: ImageResult<impl ImageDecoder>) -> Result<(Dynami
         None => decoder.orientation().map_err(said)?,
     };
     Ok((DynamicImage::from_decoder(decoder).map_err(said)?, orientation))
+}
+
+/// Whether it is a TIFF of 64-bit offsets, which EXIF does not have.
+fn is_big_tiff(bytes: &[u8]) -> bool {
+    matches!(bytes.first_chunk(), Some(b"II\x2B\0" | b"MM\0\x2B"))
 }
 
 /// # Errors

@@ -7,7 +7,7 @@ use tiff::decoder::Decoder;
 use tiff::tags::{ExtraSamples, Tag as TiffTag};
 
 /// What turns pixels upright, by the orientation in an EXIF segment; nothing where there is none. As in Pillow, the number may be of
-/// any type but those of bytes and text: cameras are free with it.
+/// any of EXIF's types but those of bytes and text: cameras are free with it. A TIFF file is such a segment.
 pub(super) fn orientation(exif: Vec<u8>) -> Orientation {
     let tags = Reader::new().continue_on_error(true).read_raw(exif);
     let tags = tags.or_else(|error| error.distill_partial_result(|_| {}));
