@@ -8,7 +8,7 @@ use arcos::train::{Checkpoint, RunDirectory};
 use ndarray::{Array2, Axis};
 use numpy::{IntoPyArray, PyArray2};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 use std::path::{Path, PathBuf};
 
 /// A trained head with its embedder, if there is one, and its feature transform: `Trainer.model`, or `Model.load(path)`.
@@ -105,6 +105,14 @@ impl Model {
         dict.set_item("accuracy", evaluation.accuracy)?;
         dict.set_item("top5_accuracy", evaluation.top5_accuracy)?;
         Ok(dict)
+    }
+
+    /// An ONNX file of transform, embedder, head and probabilities, as bytes: input `features` (N, D), outputs `logits` and `probabilities` (N, C), with
+    /// `top` also `top_probabilities` and `top_classes` (N, top).
+    #[pyo3(signature = (top = None))]
+    fn to_onnx<'py>(&self, py: Python<'py>, top: Option<usize>) -> PyResult<Bound<'py, PyBytes>> {
+        let file = py.detach(|| arcos::export::onnx(&self.0, top)).map_err(raise)?;
+        Ok(PyBytes::new(py, &file))
     }
 }
 

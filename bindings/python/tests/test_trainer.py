@@ -74,6 +74,10 @@ def test_the_same_seed_gives_the_same_bits_and_resuming_changes_none(tmp_path):
     assert (loaded.parameters.weights == expected).all() and loaded.classes == list(range(CLASSES))
     features, _ = rows(7, 4)
     assert (loaded.embeddings(features) == whole.model.embeddings(features)).all()
+    file = loaded.to_onnx(top=2)
+    assert isinstance(file, bytes) and b"top_classes" in file and b"top_classes" not in loaded.to_onnx()
+    with pytest.raises(ValueError, match="top is 7; expected 1 to 6"):
+        loaded.to_onnx(7)
     other, labels = rows(120, 8)
     with pytest.raises(ValueError, match="features"):
         arcos.Trainer.resume(tmp_path / "part", other, labels)

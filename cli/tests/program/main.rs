@@ -10,6 +10,7 @@ mod classes;
 mod command;
 mod comparisons;
 mod data_files;
+mod export;
 #[path = "../../../tests/common/hostile.rs"]
 mod hostile;
 mod hostile_arrays;

@@ -117,7 +117,7 @@ fn options_without_effect_are_refused() {
         "the embedding dimension is 1000000000000000000; expected less",
     );
     for (option, value, text) in [
-        ("--ridge", "inf", "the ridge of whitening is inf; expected a finite number"),
+        ("--ridge", "inf", "the ridge of whitening is inf; expected a number from 0 to 1e9"),
         ("--dimensions", "0", "the dimensions to whiten to is 0; expected at least 1"),
     ] {
         let nowhere = ["train", "--head", "adacos", "--data", "nowhere", "--out", "elsewhere", "--transform", "whiten"];
@@ -144,7 +144,7 @@ fn options_without_effect_are_refused() {
         refuses(&[&data[..], &[labels, path]].concat(), "cannot be used with");
     }
     let rows = ["evaluate", "--embeddings", FEATURES, "--labels", "data/test_labels.npy"];
-    refuses(&[&rows[..], &["--classes", "1..", "--manifest", "x"]].concat(), "cannot be used with");
+    refuses(&[&rows[..], &["--classes", "1..", "--manifest", "x"]].concat(), "--pairs <FILE>|--report");
     let photographs = ["extract", "--folder", "x", "--model", "m.onnx", "--normalise", "imagenet"];
     refuses(&[&photographs[..], &["--std", "1,1,1"]].concat(), "cannot be used with");
     let with = |given: &str, needs: &str| format!("{given} is given; expected {needs} with it");

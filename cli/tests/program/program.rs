@@ -280,7 +280,7 @@ fn grad_writes_what_the_library_computes() {
     for (options, expected) in [
         ("curricularface --state t=5", "--state is t=5; expected a mean of cosines, from -1 to 1"),
         ("elasticface --state step=1.5", "expected steps that were taken, a whole number"),
-        ("adaface --state norm_std=-1", "expected their standard deviation, from 0"),
+        ("adaface --state norm_std=-1", "expected a standard deviation of norms, from 0"),
         ("adacos --state scale=-1", "expected the scale of the step before"),
         ("adacos --scale 3 --state scale=4", "expected scale once"),
         ("arcface --state t=1", "arcface has no state t; it takes nothing: it remembers nothing"),
