@@ -156,6 +156,11 @@ impl<'a> ClassScores<'a> {
         writer.flush()
     }
 
+    /// Whether classes have names beside their labels.
+    pub fn has_names(&self) -> bool {
+        self.classes.has_names_beside_labels()
+    }
+
     /// The label of a class.
     pub fn label(&self, class: usize) -> String {
         self.classes.label(class).to_string()

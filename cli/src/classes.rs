@@ -131,7 +131,7 @@ fn changed(change: &Change, model: Model) -> Result<Model> {
         Change::Merge { labels, .. } => model.with_merged_classes(&labels_of(labels, &table)?),
         Change::Rename { label, renamed, .. } => {
             let label = label_of(label, &table)?;
-            let is_name = !table.labels_are_strings() && table.has_names() && renamed.parse::<i64>().is_err();
+            let is_name = table.has_names_beside_labels() && renamed.parse::<i64>().is_err();
             let renamed = if is_name { Label::String(renamed) } else { label_of(renamed, &table)? };
             model.with_renamed_class(label, renamed)
         }
@@ -190,7 +190,7 @@ fn labels_of<'a>(texts: &'a [String], table: &ClassTable) -> Result<Vec<Label<'a
 }
 
 fn list(table: &ClassTable) -> Result<()> {
-    let has_names = table.has_names() && !table.labels_are_strings();
+    let has_names = table.has_names_beside_labels();
     let failed = |error: csv::Error| Error::io("write to", "standard output", io::Error::from(error));
     let mut writer = csv::Writer::from_writer(BufWriter::new(io::stdout().lock()));
     writer.write_record(["label"].into_iter().chain(has_names.then_some("name"))).map_err(failed)?;

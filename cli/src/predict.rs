@@ -86,7 +86,7 @@ fn write(
     failed: &dyn Fn(io::Error) -> Error,
 ) -> Result<()> {
     let classes = &model.class_table;
-    let has_names = classes.has_names() && !classes.labels_are_strings();
+    let has_names = classes.has_names_beside_labels();
     let of_csv = |error: csv::Error| match error.into_kind() {
         csv::ErrorKind::Io(error) => failed(error),
         other => failed(io::Error::other(format!("{other:?}"))),

@@ -227,7 +227,7 @@ struct ClassCells<'a> {
 
 impl<'a> ClassCells<'a> {
     fn new(classes: &'a ClassTable) -> Self {
-        Self { classes, has_names: classes.has_names() && !classes.labels_are_strings() }
+        Self { classes, has_names: classes.has_names_beside_labels() }
     }
 
     fn heading(&self, label: &'static str, name: &'static str) -> impl Iterator<Item = &'static str> {

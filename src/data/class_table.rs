@@ -245,6 +245,11 @@ impl ClassTable {
         self.names.is_some() || self.labels_are_strings()
     }
 
+    /// Whether classes have names that are not their labels.
+    pub fn has_names_beside_labels(&self) -> bool {
+        self.names.is_some() && !self.labels_are_strings()
+    }
+
     /// Whether labels are strings.
     pub fn labels_are_strings(&self) -> bool {
         matches!(self.labels, ClassLabels::Strings(_))

@@ -217,7 +217,7 @@ fn metadata<H: Head>(model: &Model<H>, scale: f32) -> Vec<StringStringEntryProto
         Label::Number(number) => Value::from(number),
         Label::String(string) => Value::from(string),
     };
-    let names = table.has_names().then(|| {
+    let names = table.has_names_beside_labels().then(|| {
         let names: Vec<_> = (0..table.len()).map(|class| table.name(class)).collect();
         ("names", serde_json::to_string(&names).expect("strings are JSON"))
     });

@@ -199,7 +199,7 @@ impl<H: Head> Model<H> {
 
 fn entries_of(table: &ClassTable) -> impl Iterator<Item = (Label<'_>, Option<&str>)> {
     // Where labels are strings they are the names.
-    let has_names = table.has_names() && !table.labels_are_strings();
+    let has_names = table.has_names_beside_labels();
     (0..table.len()).map(move |class| (table.label(class), table.name(class).filter(|_| has_names)))
 }
 

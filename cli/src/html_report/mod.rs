@@ -127,15 +127,15 @@ impl Page<'_> {
             table.sortable {
                 thead {
                     tr {
-                        th { "label" } th { "class" } th.number { "rows" } th.number { "predicted" } th.number { "recall" }
-                        th.number { "precision" } th.number { "F1" } th { "most taken for" } th.number { "rows" }
+                        @if self.classes.has_names() { th { "label" } } th { "class" } th.number { "rows" } th.number { "predicted" } th.number { "recall" }
+                        th.number { "precision" } th.number { "F1" } th { "most taken for" } th.number { "times" }
                     }
                 }
                 tbody {
                     @for score in hardest.iter().take(MOST_LISTED) {
                         @let mistake = self.classes.mistake_of(score.class);
                         tr {
-                            td { (escaped(&self.classes.label(score.class))) }
+                            @if self.classes.has_names() { td { (escaped(&self.classes.label(score.class))) } }
                             td { (self.classes.readable_name(score.class)) }
                             td.number { (score.rows) }
                             td.number { (score.predicted) }

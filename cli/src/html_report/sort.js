@@ -4,7 +4,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   headings.forEach((heading, column) => heading.addEventListener("click", () => {
     const isNumber = heading.classList.contains("number");
     const order = heading.getAttribute("aria-sort") === (isNumber ? "descending" : "ascending") ? -1 : 1;
-    const key = row => row.cells[column].dataset.value ?? row.cells[column].textContent;
+    const key = row => row.cells[column].textContent;
     const compare = isNumber
       ? (a, b) => (key(a) === "") - (key(b) === "") || order * (Number(key(b)) - Number(key(a)))
       : (a, b) => order * key(a).localeCompare(key(b), undefined, { numeric: true });

@@ -56,10 +56,10 @@ fn the_page_has_every_figure_of_the_report_and_needs_no_other_file() {
     assert_eq!(classes.len(), scores.len());
     for score in &scores {
         let shown = classes.iter().find(|class| class[0] == score[0]).expect("every class is shown");
-        assert_eq!([&shown[2], &shown[3]], [&score[2], &score[3]]);
-        assert_eq!(shown[4], format!("{:.4}", score[4].parse::<f64>().expect("a recall")));
+        assert_eq!([&shown[1], &shown[2]], [&score[2], &score[3]]);
+        assert_eq!(shown[3], format!("{:.4}", score[4].parse::<f64>().expect("a recall")));
     }
-    let recalls: Vec<f64> = classes.iter().map(|class| class[4].parse().expect("a number")).collect();
+    let recalls: Vec<f64> = classes.iter().map(|class| class[3].parse().expect("a number")).collect();
     assert!(recalls.is_sorted(), "{recalls:?}");
 
     // The surest mistakes are rows that are predicted to be what is said of them.
