@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use arcos::data::synthetic::SyntheticBirds;
-//! use arcos::data::{Dataset, Features};
+//! use arcos::data::Dataset;
 //! use arcos::train::{TrainConfig, Trainer};
 //! use arcos::{AnyHead, export};
 //!
@@ -10,7 +10,7 @@
 //! let birds = SyntheticBirds { classes: 5, train_rows: 100, dimension: 16, ..SyntheticBirds::default() };
 //! let ((features, labels), _) = birds.generate()?;
 //! let config = TrainConfig { epochs: 1, ..TrainConfig::new(AnyHead::new("cosface", &[])?) };
-//! let mut trainer = Trainer::new(config, Dataset::new(features, labels)?, None)?;
+//! let mut trainer = Trainer::new(config, Dataset::new(features.into(), labels)?, None)?;
 //! trainer.run_epoch(|_| {})?;
 //! let file = export::onnx(trainer.model(), Some(3))?;
 //! std::fs::write(std::env::temp_dir().join("head.onnx"), file)?;
