@@ -27,7 +27,8 @@ const DENSE: usize = 8;
 /// The classes with the largest inference logits of each row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Likeliest<F> {
-    /// (B, k) the classes, that of the largest logit first; of equal logits the class with the lower index.
+    /// (B, k) the classes, that of the largest logit first; of equal logits the class with the lower index. Logits are compared before a threshold is subtracted, which can round two of
+    /// them to one.
     pub classes: Array2<usize>,
     /// (B, k) their logits z.
     pub logits: Array2<F>,
