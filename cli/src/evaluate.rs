@@ -10,9 +10,10 @@ use super::photographs_of_rows::photographs_of_rows;
 use super::recognition::Recognized;
 use super::table::figure;
 use super::trained_model::{model_files, read_model_with_labels};
-use super::{calibration, complain, open_set, outputs, print, recognition};
+use super::{calibration, complain, open_set, outputs, print, recognition, run_files};
 use arcos::data::{Dataset, Features, Labels, Matrix, PhotographRows, file_of, read_features, read_matrix, read_pairs};
 use arcos::files::NewPlaces;
+use arcos::files::atomic_file::directory_of;
 use arcos::metrics::open_set::{OpenSet, OpenSetOptions, measure};
 use arcos::train::{Evaluation, Model};
 use arcos::wording::counted;
@@ -122,7 +123,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         outputs::check_places(directory, &files)?;
     }
     if let Some(page) = &args.page.report {
-        outputs::refuse_inputs([page], &inputs(args))?;
+        outputs::refuse_inputs([page], &[inputs(args), run_files::all(&args.run)].concat())?;
         outputs::check_place(page)?;
         // Nothing is in a directory that is not there yet.
         let others = args.out.iter().filter(|directory| directory.is_dir()).flat_map(|directory| files(directory));
@@ -239,8 +240,9 @@ fn evaluated<'a>(
 fn inputs(args: &Args) -> Vec<PathBuf> {
     let files = [&args.features, &args.embeddings, &args.labels, &args.distractors, &args.unknown].map(Option::as_ref);
     let files = files.into_iter().flatten().map(|path| file_of(path));
-    let manifest =
-        args.manifest.iter().map(|path| if path.is_file() { path.clone() } else { path.join("manifest.json") });
+    let beside = directory_of(&file_of(path_of_rows(args))).to_path_buf();
+    let manifest = args.manifest.clone().unwrap_or(beside);
+    let manifest = [if manifest.is_file() { manifest } else { manifest.join("manifest.json") }];
     files.chain(args.pairs.clone()).chain(manifest).chain(model_files(&args.run)).collect()
 }
 
@@ -316,6 +318,10 @@ fn show_photographs(mistakes: &mut [MistakenRow], rows: &MeasuredRows, args: &Ar
         let expected = "photographs that are named, by a manifest.json beside the features or by --manifest".into();
         let value = directory.display().to_string();
         return Err(Error::Setting { name: "--photographs", value, expected });
+    }
+    if let (Some(page), Some(directory)) = (&args.page.report, &args.page.photographs) {
+        let files: Vec<PathBuf> = photographs.iter().map(|photograph| directory.join(photograph)).collect();
+        outputs::refuse_inputs([page], &files)?;
     }
     let mut unseen = Vec::new();
     for row in mistakes {

@@ -7,6 +7,7 @@ use crate::{Error, Result};
 use prost::Message;
 use std::collections::HashSet;
 use std::path::Path;
+use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto};
 
@@ -21,10 +22,14 @@ const PREFIX: &str = "arcos.";
 /// takes them: scaled, cut and normalised. Outputs are called as in `head`, or with `arcos.` before where the network has a tensor of that name.
 ///
 /// # Errors
-/// Those of [`Network::load`]; [`Error::Shape`] for a network of other features; [`Error::File`] for one of operators before version 13, and for one that keeps weights in files beside it.
+/// Those of [`Network::load`], of one image and of two at a time; [`Error::Shape`] for a network of another number of features; [`Error::File`] for one of operators before version 13, and for one that keeps weights in files beside it.
 pub fn onnx_with_network(network: &Path, output: Option<&str>, head: &[u8]) -> Result<Vec<u8>> {
     let options = NetworkOptions { output: output.map(str::to_owned), ..NetworkOptions::new(1) };
     let loaded = Network::load(network, &options)?;
+    // The file takes any number of images where the network does.
+    if let Ok(of_two) = Network::unchecked(network, &NetworkOptions { batch_size: 2, ..options }) {
+        of_two.check_independence()?;
+    }
     let refused =
         |found: String, expected: &str| Err(Error::File { path: network.into(), found, expected: expected.into() });
     if let Some(file) = loaded.weight_files().first() {
@@ -68,8 +73,23 @@ pub fn onnx_with_network(network: &Path, output: Option<&str>, head: &[u8]) -> R
         ..TensorProto::default()
     });
     let flat = renamed(&"features".into());
-    let (op_type, input, output) = ("Reshape".into(), vec![features, shape], vec![flat.clone()]);
-    graph.node.push(NodeProto { name: flat, op_type, input, output, ..NodeProto::default() });
+    let floats = format!("{PREFIX}floats");
+    let to = AttributeProto {
+        name: "to".into(),
+        i: DataType::Float as i64,
+        r#type: AttributeType::Int as i32,
+        ..AttributeProto::default()
+    };
+    let node = |op_type: &str, input: Vec<String>, output: &String, attribute| NodeProto {
+        name: output.clone(),
+        op_type: op_type.into(),
+        input,
+        output: vec![output.clone()],
+        attribute,
+        ..NodeProto::default()
+    };
+    graph.node.push(node("Cast", vec![features], &floats, vec![to]));
+    graph.node.push(node("Reshape", vec![floats, shape], &flat, Vec::new()));
     graph.node.extend(head_graph.node.into_iter().map(|node| NodeProto {
         name: renamed(&node.name),
         input: node.input.iter().map(renamed).collect(),

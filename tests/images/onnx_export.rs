@@ -89,6 +89,25 @@ fn transforms_embedders_and_temperatures_are_in_the_file() {
     assert_agrees(&model, directory.path(), "a temperature");
 }
 
+/// Of features in half and in double precision, too.
+#[test]
+fn networks_of_every_precision_are_joined() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let model = trained(TrainConfig::new(AnyHead::new("arcface", &[]).expect("a head")), 3);
+    let head = export::onnx(&model, None).expect("a file");
+    for (name, tolerance) in [("doubles", 1e-5), ("halves", 3e-3)] {
+        let path = data_file(&format!("networks/{name}.onnx"));
+        let network = Network::load(&path, &NetworkOptions::new(BATCH)).expect(name);
+        let expected = model.logits(network.features(images().view()).expect(name).view()).expect(name);
+        let found = run(directory.path(), &export::onnx_with_network(&path, None, &head).expect(name), "logits");
+        let difference = (found - &expected).iter().fold(0f32, |largest, value| largest.max(value.abs()));
+        let largest = expected.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+        assert!(difference < tolerance * largest, "{name}: {difference} of {largest}");
+    }
+    let mixing = export::onnx_with_network(&data_file("networks/mean_of_batch.onnx"), None, &head);
+    assert!(mixing.expect_err("it mixes").to_string().contains("beside other images"));
+}
+
 #[test]
 fn what_cannot_be_exported_or_joined_is_said() {
     let model = trained(TrainConfig::new(AnyHead::new("arcface", &[]).expect("a head")), 5);

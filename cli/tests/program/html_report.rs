@@ -109,6 +109,20 @@ fn names_from_files_are_text_and_photographs_of_mistakes_are_shown() {
     );
     assert!(mistakes.iter().all(|cells| cells[2] == format!("{}.png", cells[1])), "{:?}", mistakes[0]);
 
+    for photograph in fs::read_dir(at("images")).expect("there") {
+        let photograph = photograph.expect("readable").path();
+        let own = [
+            "--manifest",
+            "photographs.txt",
+            "--photographs",
+            "images",
+            "--report",
+            photograph.to_str().expect("UTF-8"),
+        ];
+        let message = complaint(&arcos(directory.path(), &[&EVALUATE[..7], &own].concat()), 1);
+        assert!(message.contains("part of what this command reads"), "{message}");
+    }
+
     // Those that cannot be shown are said, and the page is there without them.
     fs::remove_dir_all(at("images")).expect("there");
     fs::write(at("photographs.txt"), photographs.join("\n").replace("0.png", "../0.png")).expect("writable");
@@ -129,6 +143,7 @@ fn a_page_takes_the_place_of_no_other_file() {
     let base = &EVALUATE[..8];
     for (page, expected) in [
         ("data/test_labels.npy", "is part of what this command reads"),
+        ("run/run.json", "part of what this command reads"),
         ("run", "is a directory"),
         ("nowhere/page.html", "is in no directory"),
     ] {
