@@ -30,12 +30,12 @@ pub(super) type DrawResult<T = ()> = std::result::Result<T, Box<dyn std::error::
 
 /// Draws with the program's own font, and writes the PNG `path`, whole or not at all.
 pub(super) fn draw_file(path: &Path, draw: impl FnOnce() -> DrawResult<String>) -> Result<()> {
-    let image = svg(path, || pixels(&draw()?))?;
+    let image = drawn(path, || pixels(&draw()?))?;
     atomic_file::write(path, |file| image.write_to(file, ImageFormat::Png).map_err(io::Error::other))
 }
 
-/// What is drawn with the program's own font, for the file `path`.
-pub(super) fn svg<T>(path: &Path, draw: impl FnOnce() -> DrawResult<T>) -> Result<T> {
+/// What `draw` makes with the program's own font, for the file `path`, which its errors name.
+pub(super) fn drawn<T>(path: &Path, draw: impl FnOnce() -> DrawResult<T>) -> Result<T> {
     register_fonts();
     draw().map_err(|error| Error::io("draw", path, io::Error::other(error.to_string())))
 }

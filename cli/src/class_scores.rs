@@ -23,11 +23,18 @@ pub(super) struct ClassScores<'a> {
     scores: Vec<ClassScore>,
     /// The most frequent first.
     mistakes: Vec<Mistake>,
+    /// For each class the place of its most frequent mistake.
+    first_mistakes: Vec<Option<usize>>,
 }
 
 impl<'a> ClassScores<'a> {
     pub fn new(classes: &'a ClassTable, confusion: Confusion) -> Self {
-        Self { classes, scores: confusion.scores(), mistakes: confusion.mistakes(), confusion }
+        let mistakes = confusion.mistakes();
+        let mut first_mistakes = vec![None; classes.len()];
+        for (place, mistake) in mistakes.iter().enumerate().rev() {
+            first_mistakes[mistake.class] = Some(place);
+        }
+        Self { classes, scores: confusion.scores(), mistakes, first_mistakes, confusion }
     }
 
     /// Averages over classes in one line and, where there are mistakes, the classes of lowest recall.
@@ -104,7 +111,7 @@ impl<'a> ClassScores<'a> {
 
     /// What a class is taken for most often, where it is taken for another.
     pub fn mistake_of(&self, class: usize) -> Option<&Mistake> {
-        self.mistakes.iter().find(|mistake| mistake.class == class)
+        self.first_mistakes[class].map(|place| &self.mistakes[place])
     }
 
     /// Writes [`FILES`] into a directory; without mistakes no figure is drawn, and none of before stays.
@@ -119,17 +126,13 @@ impl<'a> ClassScores<'a> {
     }
 
     fn write_scores(&self, file: impl io::Write) -> io::Result<()> {
-        let mut first_mistakes: Vec<Option<&Mistake>> = vec![None; self.classes.len()];
-        for mistake in self.mistakes.iter().rev() {
-            first_mistakes[mistake.class] = Some(mistake);
-        }
         let mut writer = csv::Writer::from_writer(file);
         let heading = ["label", "name", "rows", "predicted_rows", "recall", "precision", "f1"];
         let heading = heading.into_iter().chain(["most_taken_for", "taken_for_rows"]);
         writer.write_record(heading).map_err(io::Error::other)?;
         let share = |share: Option<f64>| share.map_or(String::new(), |share| share.to_string());
         for score in &self.scores {
-            let mistake = first_mistakes[score.class];
+            let mistake = self.mistake_of(score.class);
             let cells = [
                 self.csv_label(score.class),
                 csv_text(self.classes.name(score.class).unwrap_or("")).into_owned(),

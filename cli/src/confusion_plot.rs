@@ -34,7 +34,7 @@ pub(super) fn draw(path: &Path, title: &str, names: &[String], confusion: &Confu
 /// What [`draw`] draws, as SVG for the file `path`.
 pub(super) fn svg(path: &Path, title: &str, names: &[String], confusion: &Confusion) -> Result<Option<String>> {
     let classes = most_confused(confusion);
-    let draw = || canvas::svg(path, || draw_matrix(title, names, confusion, &classes));
+    let draw = || canvas::drawn(path, || draw_matrix(title, names, confusion, &classes));
     (!classes.is_empty()).then(draw).transpose()
 }
 

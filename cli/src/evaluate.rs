@@ -1,34 +1,25 @@
 //! `arcos evaluate`
 
-use super::calibration::AtTemperature;
-use super::class_scores::{self, ClassScores};
+use super::class_scores::ClassScores;
 use super::data_args::read_labels;
+use super::evaluation_report::{ClosedSet, Details, Report, files};
 use super::failure::Failure;
-use super::html_report::{MistakenRow, Page, ReportArgs, mistaken_rows};
+use super::html_report::{MistakenRow, ReportArgs, mistaken_rows};
 use super::measured_rows::MeasuredRows;
 use super::photographs_of_rows::photographs_of_rows;
-use super::recognition::Recognized;
 use super::table::figure;
 use super::trained_model::{model_files, read_model_with_labels};
 use super::{calibration, complain, open_set, outputs, print, recognition, run_files};
 use arcos::data::{Dataset, Features, Labels, Matrix, PhotographRows, file_of, read_features, read_matrix, read_pairs};
-use arcos::files::NewPlaces;
 use arcos::files::atomic_file::directory_of;
-use arcos::metrics::open_set::{OpenSet, OpenSetOptions, measure};
-use arcos::train::{Evaluation, Model};
+use arcos::metrics::open_set::{OpenSetOptions, measure};
+use arcos::train::Model;
 use arcos::wording::counted;
-use arcos::{Error, Head, Real, Result, files::atomic_file};
+use arcos::{Error, Head, Real, Result};
 use ndarray::Array2;
-use serde_json::{Value, json};
-use std::io::Write;
+use serde_json::json;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-
-/// What --out leaves.
-const REPORT: &str = "evaluation.json";
-const OPEN_SET: &str = "open_set.png";
-const RELIABILITY: &str = "reliability.png";
-const FIGURES: [&str; 2] = [OPEN_SET, RELIABILITY];
 
 /// Arguments of `arcos evaluate`.
 #[derive(clap::Args)]
@@ -124,74 +115,20 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }
     if let Some(page) = &args.page.report {
         outputs::refuse_inputs([page], &[inputs(args), run_files::all(&args.run)].concat())?;
-        outputs::check_place(page)?;
-        // Nothing is in a directory that is not there yet.
-        let others = args.out.iter().filter(|directory| directory.is_dir()).flat_map(|directory| files(directory));
-        outputs::refuse_twice(others.chain([page.clone()]))?;
+        // In a directory that is not there yet nothing is.
+        let is_made = |directory: &&PathBuf| !directory.is_dir() && directory_of(page) == directory.as_path();
+        match args.out.as_ref().filter(is_made) {
+            Some(directory) => outputs::refuse_same(page, &files(directory))?,
+            None => {
+                outputs::check_place(page)?;
+                let others = args.out.iter().filter(|directory| directory.is_dir());
+                outputs::refuse_twice(others.flat_map(|directory| files(directory)).chain([page.clone()]))?;
+            }
+        }
     }
     let report = evaluated(args, model.as_ref(), labels, measures_embeddings)?;
-    if let Some(directory) = &args.out {
-        report.leave(directory)?;
-    }
+    report.leave(args.out.as_deref(), args.page.report.as_deref())?;
     Ok(if args.json { print(report.json) } else { print(report.text) }?)
-}
-
-/// What was measured.
-struct Report<'a> {
-    json: Value,
-    text: String,
-    title: String,
-    details: Details<'a>,
-}
-
-/// What is drawn, or listed in files.
-enum Details<'a> {
-    OpenSet(Box<OpenSet>),
-    ClosedSet(Box<ClosedSet<'a>>),
-}
-
-/// What a head does on rows of its classes.
-struct ClosedSet<'a> {
-    evaluation: Evaluation,
-    calibration: Vec<AtTemperature>,
-    classes: ClassScores<'a>,
-    recognized: Option<Recognized>,
-}
-
-/// What a report may consist of; the first is always there.
-fn files(directory: &Path) -> Vec<PathBuf> {
-    let names = [REPORT].into_iter().chain(FIGURES).chain(class_scores::FILES);
-    names.map(|name| directory.join(name)).collect()
-}
-
-impl Report<'_> {
-    /// Writes all that there is, or nothing; no file of an earlier evaluation of the other kind stays beside it.
-    fn leave(&self, directory: &Path) -> Result<()> {
-        let report = directory.join(REPORT);
-        let [open_set, reliability] = FIGURES.map(|name| directory.join(name));
-        let mut places = NewPlaces::default();
-        places.directory(directory)?;
-        files(directory).into_iter().for_each(|file| places.file(file));
-        let write_all = || {
-            atomic_file::write(&report, |file| {
-                serde_json::to_writer_pretty(&mut *file, &self.json)?;
-                writeln!(file)
-            })?;
-            match &self.details {
-                Details::OpenSet(measures) => {
-                    open_set::draw_one(&open_set, &self.title, measures)?;
-                    let of_classes = class_scores::FILES.map(|name| directory.join(name));
-                    of_classes.iter().chain([&reliability]).try_for_each(|file| outputs::remove(file))
-                }
-                Details::ClosedSet(measures) => {
-                    calibration::draw(&reliability, &self.title, &measures.calibration)?;
-                    measures.classes.leave(directory, &self.title)?;
-                    outputs::remove(&open_set)
-                }
-            }
-        };
-        write_all().inspect_err(|_| places.remove())
-    }
 }
 
 /// Reads the rows and measures them.
@@ -261,9 +198,9 @@ fn closed_set<'a>(model: &'a Model, features: Features, rows: &MeasuredRows, arg
             calibration: calibration::measure(model, &data)?,
             classes: ClassScores::new(&model.class_table, model.confusion(&data)?),
             recognized: unknown.map(|unknown| recognition::measure(model, &data, unknown)).transpose()?,
+            mistaken_rows: args.page.report.as_ref().map(|_| mistaken_rows(model, &data)).transpose()?,
         };
-        let mistakes = args.page.report.as_ref().map(|_| mistaken_rows(model, &data)).transpose()?;
-        Ok((measures, mistakes))
+        Ok(measures)
     });
     let measures = measures.map_err(|error| match error {
         Error::Label { row, label, expected } => {
@@ -272,8 +209,11 @@ fn closed_set<'a>(model: &'a Model, features: Features, rows: &MeasuredRows, arg
         }
         other => other,
     });
-    let (measures, mistakes) = measures.map_err(|error| rows.located(error, model.head_input()))?;
-    let ClosedSet { evaluation, calibration, classes, recognized } = &measures;
+    let mut measures = measures.map_err(|error| rows.located(error, model.head_input()))?;
+    if let Some((mistaken, _)) = &mut measures.mistaken_rows {
+        show_photographs(mistaken, rows, args)?;
+    }
+    let ClosedSet { evaluation, calibration, classes, recognized, .. } = &measures;
     let mut json = json!({
         "head": model.head.name(),
         "rows": evaluation.rows,
@@ -295,18 +235,6 @@ fn closed_set<'a>(model: &'a Model, features: Features, rows: &MeasuredRows, arg
     if let Some(recognized) = recognized {
         json["unknown"] = recognition::json(recognized);
         text += &format!("\n{}", recognition::text(recognized));
-    }
-    if let (Some(path), Some((mut mistakes, all))) = (&args.page.report, mistakes) {
-        show_photographs(&mut mistakes, rows, args)?;
-        let page = Page {
-            title: &title,
-            evaluation,
-            calibration,
-            classes,
-            recognized: recognized.as_ref(),
-            mistakes: (&mistakes, all),
-        };
-        page.write(path)?;
     }
     Ok(Report { json, text, title, details: Details::ClosedSet(Box::new(measures)) })
 }

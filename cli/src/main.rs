@@ -18,6 +18,7 @@ mod demo;
 mod embed;
 mod embed_args;
 mod evaluate;
+mod evaluation_report;
 mod export;
 mod extract;
 mod failure;

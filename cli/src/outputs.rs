@@ -41,6 +41,10 @@ pub(super) fn check_place(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Err(wrong("is a directory", "a file to write"));
     }
+    if path == Path::new("-") {
+        // In other programs it is standard output, and nobody looks for a file of that name.
+        return Err(wrong("names no file here", "a file to write, ./- for one that is called so"));
+    }
     check_replaceable(path)?;
     if !directory_of(path).is_dir() {
         return Err(wrong("is in no directory that is there", "a file in one"));
@@ -59,12 +63,27 @@ pub(super) fn refuse_twice<P: AsRef<Path>>(files: impl IntoIterator<Item = P>) -
         let path = file.as_ref();
         let place = place_on_disk(path).map_err(|error| Error::io("find", path, error))?;
         if places.contains(&place) {
-            let (found, expected) = ("is to be written twice".into(), "a file for each output".into());
-            return Err(Error::File { path: path.into(), found, expected });
+            return Err(twice(path));
         }
         places.push(place);
     }
     Ok(())
+}
+
+/// Checks that `file` is none of others in a directory that is not there yet.
+///
+/// # Errors
+/// [`Error::File`].
+pub(super) fn refuse_same(file: &Path, others: &[PathBuf]) -> Result<()> {
+    match others.iter().any(|other| other == file) {
+        true => Err(twice(file)),
+        false => Ok(()),
+    }
+}
+
+fn twice(path: &Path) -> Error {
+    let (found, expected) = ("is to be written twice".into(), "a file for each output".into());
+    Error::File { path: path.into(), found, expected }
 }
 
 /// The file that writing to this path replaces or makes, whatever way leads to it.

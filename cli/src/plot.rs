@@ -90,7 +90,7 @@ pub(super) fn draw(path: &Path, title: &str, panels: &[Panel]) -> Result<()> {
 
 /// What [`draw`] draws, as SVG for the file `path`.
 pub(super) fn svg(path: &Path, title: &str, panels: &[Panel]) -> Result<String> {
-    canvas::svg(path, || draw_panels(title, panels))
+    canvas::drawn(path, || draw_panels(title, panels))
 }
 
 /// A name in the legend and the width of its entry in pixels.

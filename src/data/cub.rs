@@ -6,6 +6,7 @@
 
 use super::image::BoundingBox;
 use super::{ImageSet, LabelledImage, Split, read_text};
+use crate::files::stays_inside;
 use crate::wording::counted;
 use crate::{Error, Result};
 use std::collections::{HashMap, HashSet};
@@ -35,9 +36,8 @@ pub fn read(directory: &Path) -> Result<ImageSet> {
     }
     records.sort_by_key(|record| record.id);
     for record in &records {
-        // A list from somewhere else is not to say which file of this machine is read. Links are what its user made.
-        let is_inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
-        if !Path::new(&record.rest).components().all(is_inside) {
+        // Links are what its user made.
+        if !stays_inside(Path::new(&record.rest)) {
             return Err(record.error(&path, format!("{:?}", record.rest), "a path inside images/".into()));
         }
     }

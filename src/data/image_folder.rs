@@ -78,7 +78,7 @@ pub fn read(directory: &Path, whole: Split, output: Option<&Path>) -> Result<Ima
                 continue;
             }
             let name = class_name(&class)?;
-            let before = found.len();
+            let (before, written_before) = (found.len(), walk.written_by_arcos());
             let mut seen = above.clone();
             walk.photographs(&class, &mut seen, &mut |file| found.push((name.clone(), split, file)))?;
             for folder in seen.difference(&above).filter(|_| found.len() > before) {
@@ -93,7 +93,10 @@ pub fn read(directory: &Path, whole: Split, output: Option<&Path>) -> Result<Ima
             if found.len() == before && folder != directory {
                 walk.pass_over("folders of classes without a photograph", &class);
             }
-            classes.entry(name).or_insert(class);
+            // A folder for what arcos writes is no class.
+            if found.len() > before || walk.written_by_arcos() == written_before {
+                classes.entry(name).or_insert(class);
+            }
         }
     }
     let with_photographs: BTreeSet<&String> = found.iter().map(|(class, ..)| class).collect();
@@ -135,6 +138,11 @@ impl Walk<'_> {
         let first = || path.strip_prefix(self.root).unwrap_or(path).to_path_buf();
         let of_kind = self.passed_over.entry(kind).or_insert_with(|| PassedOver { kind, count: 0, first: first() });
         of_kind.count += 1;
+    }
+
+    /// How many directories were passed over that arcos writes or has written.
+    fn written_by_arcos(&self) -> usize {
+        [OWN, OUTPUT].iter().filter_map(|kind| self.passed_over.get(kind)).map(|passed_over| passed_over.count).sum()
     }
 
     /// Whether a folder is written to, or arcos has written it; it is passed over then.

@@ -1,5 +1,6 @@
 //! A network and what follows it in one ONNX file, from images to classes.
 
+use crate::extract::independence::check_on_noise;
 use crate::extract::onnx_file::choose_output;
 use crate::extract::{Network, NetworkOptions};
 use crate::files::regular_file;
@@ -28,7 +29,7 @@ pub fn onnx_with_network(network: &Path, output: Option<&str>, head: &[u8]) -> R
     let loaded = Network::load(network, &options)?;
     // The file takes any number of images where the network does.
     if let Ok(of_two) = Network::unchecked(network, &NetworkOptions { batch_size: 2, ..options }) {
-        of_two.check_independence()?;
+        check_on_noise(&of_two)?;
     }
     let refused =
         |found: String, expected: &str| Err(Error::File { path: network.into(), found, expected: expected.into() });

@@ -33,6 +33,8 @@
 //! ```
 
 mod arrays;
+#[cfg(feature = "onnx")]
+pub(crate) mod independence;
 mod manifest;
 #[cfg(feature = "onnx")]
 mod network;

@@ -1,18 +1,17 @@
 //! A frozen network from an ONNX file, run by tract.
 
+use super::independence::{check_on_images, check_on_noise};
 use super::manifest::{ModelFile, Tokens};
 use super::onnx_file::{choose_output, hash, weight_files};
 use super::options::{Options, check_batch_size};
 use crate::data::image::Layout;
 use crate::wording::{counted, number};
 use crate::{Error, Result, files::regular_file};
-use ndarray::{Array2, Array3, Array4, ArrayView1, ArrayView4, Axis, s};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use std::ops::Range;
+use ndarray::{Array2, Array3, ArrayView4, Axis, s};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tract_onnx::model::ParseResult;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_hir::infer::Factoid;
@@ -56,6 +55,8 @@ pub struct Network {
     /// Vectors of features for each image, of which one is made.
     tokens: usize,
     dimension: usize,
+    /// Whether images of its user have been looked at alone.
+    is_checked: AtomicBool,
 }
 
 impl Network {
@@ -69,7 +70,7 @@ impl Network {
     pub fn load(path: &Path, options: &NetworkOptions) -> Result<Self> {
         check_batch_size(options.batch_size)?;
         let network = Self::unchecked(path, options)?;
-        network.check_independence()?;
+        check_on_noise(&network)?;
         Ok(network)
     }
 
@@ -139,65 +140,18 @@ impl Network {
         let file = path.to_string_lossy().into_owned();
         let file = ModelFile { file, sha256, output: Some(output), tokens: options.tokens };
         let plan = model.into_runnable().map_err(not_onnx)?;
-        Ok(Self { file, weights, outputs, plan, input, input_type, layout, tokens: tokens.unwrap_or(1), dimension })
-    }
-
-    /// Runs it on a batch of noise and on two more: in the first of them every other image of that batch is one place further, among new and brighter
-    /// ones, in the second the rest of them are, among darker ones. A batch of one image is run three times.
-    ///
-    /// # Errors
-    /// [`Error::File`] where one of these images has other features in the one than in the other: so it is where batches are normalised by
-    /// their own mean, as they are in training, and where a network draws numbers at random.
-    pub(crate) fn check_independence(&self) -> Result<()> {
-        let mut rng = ChaCha8Rng::seed_from_u64(0);
-        // Each image has a brightness of its own: what a network makes of noise alone hardly differs from one to the next.
-        let mut noise = |range: Range<f32>| {
-            let mut images = Array4::zeros(self.input);
-            for mut image in images.outer_iter_mut() {
-                let level = rng.random_range(range.clone());
-                image.mapv_inplace(|_: f32| 0.6 * level + 0.4 * rng.random_range(range.clone()));
-            }
-            images
-        };
-        let [usual, bright, dark] = match self.takes_bytes() {
-            true => [64.0..192.0, 0.0..255.0, 0.0..64.0],
-            false => [-2.0..2.0, -20.0..20.0, -0.2..0.2],
-        };
-        let images = noise(usual);
-        let before = self.features(images.view())?;
-        let (of_feature, of_image) = if self.input_type == f16::datum_type() { (3e-2, 3e-3) } else { (1e-3, 1e-5) };
-        let largest = |values: ArrayView1<f32>| values.fold(0.0, |largest: f32, value| largest.max(value.abs()));
-        let largest_by_feature: Vec<f32> = before.columns().into_iter().map(largest).collect();
-        let count = self.batch_size();
-        for (first, others) in [(0, bright), (1, dark)] {
-            let mut batch = noise(others);
-            let moved: Vec<(usize, usize)> =
-                (first..count).step_by(2).map(|place| (place, (place + 1) % count)).collect();
-            for &(place, other) in &moved {
-                batch.index_axis_mut(Axis(0), other).assign(&images.index_axis(Axis(0), place));
-            }
-            let after = self.features(batch.view())?;
-            let differs = |&(place, other): &(usize, usize)| {
-                let (before, after) = (before.row(place), after.row(other));
-                let least = of_image * largest(before);
-                let of_features = before.iter().zip(after).zip(&largest_by_feature);
-                let mut differences = of_features.map(|((before, after), largest)| ((before - after).abs(), largest));
-                differences.any(|(difference, largest)| difference > least.max(of_feature * largest))
-            };
-            if moved.iter().any(differs) {
-                return Err(self.mixes_images());
-            }
-        }
-        Ok(())
-    }
-
-    fn mixes_images(&self) -> Error {
-        Error::File {
-            path: Path::new(&self.file.file).into(),
-            found: "gives an image other features beside other images, or at another time".into(),
-            expected: "one that treats each image by itself and alike (exported for evaluation, not for training)"
-                .into(),
-        }
+        Ok(Self {
+            file,
+            weights,
+            outputs,
+            plan,
+            input,
+            input_type,
+            layout,
+            tokens: tokens.unwrap_or(1),
+            dimension,
+            is_checked: AtomicBool::new(false),
+        })
     }
 
     /// What this network is.
@@ -245,11 +199,30 @@ impl Network {
         self.dimension
     }
 
-    /// Features (n, D) of at most [`batch_size`](Self::batch_size) images in this network's layout.
+    /// Whether it computes in half precision.
+    pub(super) fn is_half(&self) -> bool {
+        self.input_type == f16::datum_type()
+    }
+
+    /// Shape of the input.
+    pub(super) fn input_shape(&self) -> [usize; 4] {
+        self.input
+    }
+
+    /// Features (n, D) of at most [`batch_size`](Self::batch_size) images in this network's layout. Of the first images that come together two are looked at alone as well.
     ///
     /// # Errors
-    /// [`Error::Shape`] for images of another size; [`Error::File`] if the network fails on them, or takes bytes and they are none.
+    /// [`Error::Shape`] for images of another size; [`Error::File`] if the network fails on them, takes bytes and they are none, or gives one of these two other features alone.
     pub fn features(&self, images: ArrayView4<f32>) -> Result<Array2<f32>> {
+        let features = self.run(images)?;
+        if images.len_of(Axis(0)) > 1 && !self.is_checked.swap(true, Ordering::Relaxed) {
+            check_on_images(self, images, &features)?;
+        }
+        Ok(features)
+    }
+
+    /// [`features`](Self::features), whatever they are.
+    pub(super) fn run(&self, images: ArrayView4<f32>) -> Result<Array2<f32>> {
         let rows = images.shape()[0];
         if rows > self.input[0] || images.shape()[1..] != self.input[1..] {
             return Err(Error::Shape {

@@ -1,9 +1,10 @@
 //! What is looked at in an ONNX file before the runtime sees it: its hash, files with weights beside it, its outputs.
 
 use super::manifest::sha256;
-use crate::{Error, Result, files::regular_file};
+use crate::files::{regular_file, stays_inside};
+use crate::{Error, Result};
 use std::collections::BTreeSet;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use tract_onnx::pb::{GraphProto, ModelProto, TensorProto, ValueInfoProto};
 
 /// The files with weights that the network `path` refers to.
@@ -35,10 +36,7 @@ fn collect_tensors<'a>(graph: &'a GraphProto, tensors: &mut Vec<&'a TensorProto>
 
 /// A file with weights of the network `path`.
 fn weight_file(path: &Path, location: &str) -> Result<PathBuf> {
-    let is_beside =
-        Path::new(location).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    // A network from somewhere else is not to say which file of this machine is read.
-    if !is_beside {
+    if !stays_inside(Path::new(location)) {
         return Err(Error::File {
             path: path.into(),
             found: format!("keeps weights in {location:?}"),

@@ -7,3 +7,11 @@ pub mod regular_file;
 pub mod replacement;
 
 pub use new_places::NewPlaces;
+
+use std::path::{Component, Path};
+
+/// Whether `path`, which begins at some directory, stays in it by its words: a list or a network from somewhere else is not to say which file
+/// of this machine is read.
+pub fn stays_inside(path: &Path) -> bool {
+    path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}

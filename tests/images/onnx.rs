@@ -50,6 +50,21 @@ fn agrees_with_pytorch(directory: &Path, batch_size: usize) {
 }
 
 #[test]
+fn the_first_images_show_what_noise_does_not() {
+    let of_colours = |colours: &[f32]| {
+        let mut images = Array4::zeros((colours.len(), 3, 8, 8));
+        images.outer_iter_mut().zip(colours).for_each(|(mut image, &colour)| image.fill(colour));
+        images
+    };
+    let mixing = network("mixes_plain_images", 3).expect("noise is not mixed");
+    mixing.features(of_colours(&[0.5]).view()).expect("an image by itself");
+    let error = mixing.features(of_colours(&[0.5, 0.25]).view()).expect_err("two are mixed").to_string();
+    assert!(error.contains("mixes_plain_images.onnx: gives an image other features beside other images"), "{error}");
+    let by_itself = network("noted_shapes", 3).expect("each image is by itself");
+    by_itself.features(of_colours(&[0.5, 0.25]).view()).expect("each image is by itself");
+}
+
+#[test]
 fn networks_that_mix_the_images_of_a_batch_are_refused() {
     for name in ["mean_of_batch", "sums_of_batch"] {
         network(name, 1).expect("nothing is mixed in batches of one");

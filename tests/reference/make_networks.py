@@ -77,6 +77,17 @@ def main():
         mixing[row] = 0.25
         save(f"mixes_image_{row}", [means, flat, helper.make_node("MatMul", ["mixing", "flat"], ["features"])],
              [("images", [4, 3, 8, 8])], [4, 3], [onnx.numpy_helper.from_array(mixing, "mixing")])
+    # What no noise shows: images of one colour are mixed.
+    plain = [
+        means, helper.make_node("Sub", ["images", "means"], ["centred"]),
+        helper.make_node("Mul", ["centred", "centred"], ["squares"]),
+        helper.make_node("GlobalAveragePool", ["squares"], ["variances"]),
+        helper.make_node("Less", ["variances", "least"], ["is_plain"]),
+        helper.make_node("ReduceMean", ["means"], ["mean"], axes=[0]),
+        helper.make_node("Where", ["is_plain", "mean", "means"], ["features"]),
+    ]
+    least = onnx.numpy_helper.from_array(np.array(1e-4, dtype=np.float32), "least")
+    save("mixes_plain_images", plain, [("images", ["N", 3, 8, 8])], ["N", 3, 1, 1], [least])
     brightest = helper.make_node("ReduceMax", ["images"], ["brightest"], keepdims=0)
     save("by_brightest", [means, brightest, helper.make_node("Div", ["means", "brightest"], ["features"])],
          [("images", ["N", 3, 8, 8])], ["N", 3, 1, 1])

@@ -2,6 +2,7 @@
 
 use arcos::data::Dataset;
 use arcos::data::image::{Interpolation, PixelBox, decode, resize_with_padding};
+use arcos::files::stays_inside;
 use arcos::ops::IGNORE_LABEL;
 use arcos::train::Model;
 use arcos::{Error, Result};
@@ -9,7 +10,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use image::ImageFormat;
 use std::io::{self, Cursor};
-use std::path::{Component, Path};
+use std::path::Path;
 
 /// Rows on a page.
 const MOST: usize = 100;
@@ -37,9 +38,7 @@ impl MistakenRow {
     pub fn show(&mut self, photograph: &str, directory: Option<&Path>) -> Result<()> {
         self.photograph = Some(photograph.to_owned());
         let Some(directory) = directory else { return Ok(()) };
-        // A list from somewhere else is not to say which file of this machine is shown.
-        let is_inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
-        if !Path::new(photograph).components().all(is_inside) {
+        if !stays_inside(Path::new(photograph)) {
             let expected = "a path inside the directory of photographs".into();
             return Err(Error::BadImage {
                 path: photograph.into(),

@@ -146,6 +146,7 @@ fn a_page_takes_the_place_of_no_other_file() {
         ("run/run.json", "part of what this command reads"),
         ("run", "is a directory"),
         ("nowhere/page.html", "is in no directory"),
+        ("-", "names no file here"),
     ] {
         let message = complaint(&arcos(directory.path(), &[base, &[page]].concat()), 1);
         assert!(message.contains(expected), "{message}");
@@ -155,6 +156,12 @@ fn a_page_takes_the_place_of_no_other_file() {
         let message = complaint(&arcos(directory.path(), &[base, &[twice, "--out", "report"]].concat()), 1);
         assert!(message.contains("is to be written twice"), "{message}");
     }
+    // The page may stand among the files of a directory that is made with it.
+    let message = complaint(&arcos(directory.path(), &[base, &["new/evaluation.json", "--out", "new"]].concat()), 1);
+    assert!(message.contains("is to be written twice") && !directory.path().join("new").exists(), "{message}");
+    stdout(&arcos(directory.path(), &[base, &["new/page.html", "--out", "new"]].concat()));
+    assert!(["page.html", "evaluation.json"].iter().all(|name| directory.path().join("new").join(name).exists()));
+
     let message = complaint(&arcos(directory.path(), &[&EVALUATE[..], &["--open-set"]].concat()), 2);
     assert!(message.contains("--report") && message.contains("--open-set"), "{message}");
     let message = complaint(&arcos(directory.path(), &[&EVALUATE[..7], &["--photographs", "images"]].concat()), 2);
