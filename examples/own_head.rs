@@ -7,7 +7,7 @@
 
 use arcos::data::synthetic::SyntheticBirds;
 use arcos::data::{Dataset, Features};
-use arcos::heads::{Logit, Row, Scale};
+use arcos::heads::{Logit, Row, Scale, StateValue};
 use arcos::train::{TrainConfig, Trainer};
 use arcos::{Error, Head, Real, Result};
 use serde::{Deserialize, Serialize};
@@ -38,8 +38,8 @@ impl Head for GrowingMargin {
         self.scale
     }
 
-    fn state(&self) -> &'static [(&'static str, f64)] {
-        &[("t", 0.0)]
+    fn state(&self) -> &'static [StateValue] {
+        const { &[StateValue::new("t", 0.0)] }
     }
 
     fn observe<F: Real>(&self, rows: &mut [Row<F>], state: &mut [f64]) {

@@ -2,16 +2,17 @@
 
 use super::data_args::read_labels;
 use super::head_args::{HeadArgs, borrowed, head, head_names};
-use super::head_state::{HeadNumbers, name_and_number, set_state, set_trained};
+use super::head_state::{HeadNumbers, PREVIOUS_SCALE, set_state, set_trained};
 use super::npy::{self, write};
 use super::objective_args::ObjectiveArgs;
 use super::{outputs, print};
 use arcos::data::{ClassTable, Matrix, file_of, read_f32_vector, read_matrix, read_vector};
 use arcos::files::NewPlaces;
-use arcos::heads::Scale;
+use arcos::heads::{OptionRange, Scale};
 use arcos::ops::{Objective, Reduction, SoftTargets};
 use arcos::penalties::{Penalty, PenaltyBatch};
 use arcos::train::TrainObjective;
+use arcos::wording::number;
 use arcos::{AnyHead, Error, Head, Real, Result, files::atomic_file};
 use ndarray::{Array1, Array2, ArrayView1, arr0};
 use ndarray_npy::WritableElement;
@@ -101,11 +102,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
         && let Some(place) = options.iter().position(|&(name, _)| name == "scale")
     {
         let (name, value) = options.remove(place);
-        state.push(name_and_number(&format!("{name}={value}")).map_err(|expected| Error::Setting {
-            name: "scale",
-            value: value.into(),
-            expected,
-        })?);
+        state.push((name.into(), previous_scale(value)?));
+        if let Some((_, value)) = args.numbers.state.iter().find(|(own, _)| own == name) {
+            let (value, expected) =
+                (format!("{name}={}", number(*value)), "nothing of that name: --scale is it".into());
+            return Err(Error::Setting { name: "--state", value, expected });
+        }
     }
     let head = head(&args.head, options)?;
     let class_weights = args.objective.file();
@@ -161,6 +163,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }),
     };
     outcome.map_err(in_file)
+}
+
+/// The scale of the step before, which is what `--scale` is of a head that has no other.
+fn previous_scale(text: &str) -> Result<f64> {
+    let OptionRange { from, to, words } = PREVIOUS_SCALE.range;
+    let scale = text.parse().ok().filter(|scale| (from..=to).contains(scale));
+    let expected = format!("{words}, the scale of the step before");
+    scale.ok_or_else(|| Error::Setting { name: "scale", value: text.into(), expected })
 }
 
 /// The arrays of an objective.

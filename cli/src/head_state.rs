@@ -1,8 +1,8 @@
 //! What a head remembers, and the numbers that it trains, as arguments: `NAME=VALUE`.
 
-use arcos::heads::Parameters;
+use arcos::heads::{OptionRange, Parameters, StateValue};
+use arcos::wording::number;
 use arcos::{AnyHead, Error, Head, Real, Result};
-use std::ops::RangeInclusive;
 
 /// Numbers that a head has beside class vectors and bias.
 #[derive(clap::Args)]
@@ -15,52 +15,43 @@ pub(super) struct HeadNumbers {
     pub state: Vec<(String, f64)>,
 }
 
-/// What a number that is remembered may be.
-struct Remembered {
-    name: &'static str,
-    what: &'static str,
-    range: RangeInclusive<f64>,
-    is_whole: bool,
-}
+/// The state of heads whose scale follows the batch.
+pub(super) const PREVIOUS_SCALE: StateValue = StateValue {
+    name: "scale",
+    help: "the scale of the step before, where it follows the batch",
+    first: 1.0,
+    range: OptionRange { from: 1e-9, to: 1e9, words: "a number from 1e-9 to 1e9" },
+    is_whole: false,
+};
 
-const fn remembered(name: &'static str, what: &'static str, range: RangeInclusive<f64>) -> Remembered {
-    Remembered { name, what, range, is_whole: false }
+/// What is remembered under each name, and the heads that remember it.
+fn remembered() -> Vec<(StateValue, Vec<&'static str>)> {
+    let mut remembered = vec![(PREVIOUS_SCALE, Vec::new())];
+    for name in AnyHead::names() {
+        let head = AnyHead::new(name, &[]).expect("a listed head with its defaults");
+        for value in head.state() {
+            match remembered.iter_mut().find(|(known, _)| known.name == value.name) {
+                Some((_, heads)) => heads.push(name),
+                None => remembered.push((*value, vec![name])),
+            }
+        }
+    }
+    remembered
 }
-
-const REMEMBERED: [Remembered; 5] = [
-    remembered(
-        "scale",
-        "the scale of the step before, where it follows the batch: a number from 1e-9 to 1e9",
-        1e-9..=1e9,
-    ),
-    remembered("t", "a mean of cosines, from -1 to 1", -1.0..=1.0),
-    remembered("norm_mean", "a mean of norms, from 0 to 1e9", 0.0..=1e9),
-    remembered("norm_std", "a standard deviation of norms, from 0 to 1e9", 0.0..=1e9),
-    Remembered {
-        name: "step",
-        what: "steps that were taken, a whole number from 0 to 1e15",
-        range: 0.0..=1e15,
-        is_whole: true,
-    },
-];
 
 /// The names with what they are and the heads that remember them, for `--help`.
 fn help() -> String {
-    let line = |remembered: &Remembered| {
-        let remembers = |name: &&str| {
-            let head = AnyHead::new(name, &[]).expect("a listed head with its defaults");
-            head.state().iter().any(|(own, _)| *own == remembered.name)
-        };
-        let heads: Vec<_> = AnyHead::names().filter(remembers).collect();
+    let line = |(value, heads): &(StateValue, Vec<&str>)| {
+        let StateValue { name, help, range, .. } = value;
         let of = if heads.is_empty() { String::new() } else { format!(" ({})", heads.join(", ")) };
-        format!("{}{of}, {}", remembered.name, remembered.what)
+        format!("{name}{of}, {help}: {}", range.words)
     };
-    let lines: Vec<_> = REMEMBERED.iter().map(line).collect();
+    let lines: Vec<_> = remembered().iter().map(line).collect();
     format!("What the head remembers of the step before [default: as at the first step]: {}", lines.join("; "))
 }
 
 /// A name and a number, of `NAME=VALUE`.
-pub(super) fn name_and_number(text: &str) -> Result<(String, f64), String> {
+fn name_and_number(text: &str) -> Result<(String, f64), String> {
     let expected = || "a name and a finite number: NAME=VALUE".to_owned();
     let (name, value) = text.split_once('=').ok_or_else(expected)?;
     let value = value.trim().parse().ok().filter(|value: &f64| value.is_finite()).ok_or_else(expected)?;
@@ -83,11 +74,11 @@ pub(super) fn set_state<F>(parameters: &mut Parameters<F>, head: &AnyHead, given
                 "nothing: it remembers nothing",
             ));
         };
-        let known = REMEMBERED.iter().find(|remembered| remembered.name == name);
-        if let Some(Remembered { what, range, is_whole, .. }) = known
-            && !(range.contains(value) && (!is_whole || value.fract() == 0.0))
-        {
-            return Err(Error::Setting { name: "--state", value: format!("{name}={value}"), expected: (*what).into() });
+        let known = head.state().iter().find(|known| known.name == name).unwrap_or(&PREVIOUS_SCALE);
+        let OptionRange { from, to, words } = known.range;
+        if !(from..=to).contains(value) || (known.is_whole && value.fract() != 0.0) {
+            let expected = format!("{}, {words}", known.help);
+            return Err(Error::Setting { name: "--state", value: format!("{name}={}", number(*value)), expected });
         }
         *own = *value;
     }
@@ -109,7 +100,12 @@ pub(super) fn set_trained<F: Real>(
             Some(own) if name != "bias" => own.fill(F::of(*value)),
             _ => {
                 let names = parameters.vectors.keys().filter(|name| *name != "bias");
-                return Err(unknown(head, format!("parameter {name}"), names, "none, but weights and bias"));
+                return Err(unknown(
+                    head,
+                    format!("parameter {name}"),
+                    names,
+                    "none: weights and bias have arguments of their own",
+                ));
             }
         }
     }
@@ -138,13 +134,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_that_heads_remember_is_known() {
-        for name in AnyHead::names() {
-            let head = AnyHead::new(name, &[]).expect("a head");
-            for (state, first) in head.state() {
-                let known = REMEMBERED.iter().find(|remembered| remembered.name == *state).expect(state);
-                assert!(known.range.contains(first) && help().contains(&format!("{state} (")), "{name}: {state}");
-            }
+    fn all_that_heads_remember_is_in_the_help_and_begins_in_its_range() {
+        let help = help();
+        for (value, heads) in remembered() {
+            let StateValue { name, first, range, .. } = value;
+            assert!((range.from..=range.to).contains(&first), "{name} begins at {first}");
+            assert!(help.contains(&format!("{name}{}", if heads.is_empty() { "," } else { " (" })), "{help}");
+        }
+        for (name, heads) in [("t", "curricularface"), ("step", "elasticface"), ("norm_mean", "adaface")] {
+            assert!(help.contains(&format!("{name} ({heads})")), "{help}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A name out of a list, written as `--heads` takes it: spaces around it and empty entries beside it are passed over.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
 use clap::{Arg, Command, Error};
 use std::ffi::OsStr;
 
@@ -13,7 +14,19 @@ impl TypedValueParser for ListedName {
 
     fn parse_ref(&self, command: &Command, argument: Option<&Arg>, value: &OsStr) -> Result<String, Error> {
         let name = value.to_str().map_or(value, |text| only_name(text).as_ref());
-        self.0.parse_ref(command, argument, name)
+        self.0.parse_ref(command, argument, name).map_err(|error| {
+            match value.to_str().and_then(|text| text.split_once(':')) {
+                Some((name, options)) => {
+                    let options = options.split(':').map(|option| format!(" --{}", option.replace('=', " ")));
+                    let arguments = format!("{name}{}", options.collect::<String>());
+                    Error::raw(
+                        ErrorKind::InvalidValue,
+                        format!("{} has options in it; here they are arguments: {arguments}\n", value.display()),
+                    )
+                }
+                None => error,
+            }
+        })
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {

@@ -2,10 +2,12 @@
 
 use super::complain;
 use super::recognition::unknown_scores;
-use arcos::Result;
+use arcos::heads::Row;
 use arcos::metrics::rejection::{Rejection, rejection};
+use arcos::ops::Angle;
 use arcos::train::{AcceptanceScores, Model};
 use arcos::wording::counted;
+use arcos::{AnyHead, Error, Head, Result};
 use std::path::PathBuf;
 
 /// Which rows are accepted as of one of the classes.
@@ -19,6 +21,8 @@ pub(super) struct RejectionArgs {
     /// Features of rows of none of the classes
     #[arg(long, value_name = "FILE", requires = "reject_far")]
     pub unknown: Option<PathBuf>,
+    #[arg(long, conflicts_with = "reject_far", help = reject_negative_help())]
+    reject_negative: bool,
     /// The score [default: logit]
     #[arg(long, value_enum, value_name = "SCORE", requires = "reject_far")]
     reject_by: Option<Score>,
@@ -60,6 +64,18 @@ impl Acceptance {
 impl RejectionArgs {
     /// Finds the threshold, where there is to be one, and says what it lets through.
     pub fn acceptance(&self, model: &Model) -> Result<Option<Acceptance>> {
+        if self.reject_negative {
+            if !has_own_threshold(&model.head) {
+                let expected =
+                    "a head that asks of each class whether a row is of it, by a threshold that it trains".into();
+                return Err(Error::Setting {
+                    name: "--reject-negative",
+                    value: format!("given for {}", model.head.name()),
+                    expected,
+                });
+            }
+            return Ok(Some(Acceptance { score: Score::Logit, threshold: 0.0 }));
+        }
         let (Some(rate), Some(unknown)) = (self.reject_far, &self.unknown) else { return Ok(None) };
         let score = self.reject_by.unwrap_or(Score::Logit);
         let scores = unknown_scores(model, unknown)?;
@@ -71,6 +87,22 @@ impl RejectionArgs {
         ));
         Ok(Some(Acceptance { score, threshold }))
     }
+}
+
+/// Whether a head trains a threshold of the logits that `predict` sees: where it changes those of others in training, that is of the changed ones.
+fn has_own_threshold(head: &AnyHead) -> bool {
+    let row = Row { angle: Angle { cos: 0.5, sin: 0.75_f64.sqrt() }, norm: 1.0, weight_norm: 1.0, class: 0, number: 0 };
+    let state: Vec<f64> = head.state().iter().map(|value| value.first).collect();
+    head.loss().has_threshold() && head.others(&row, &state).is_none()
+}
+
+fn reject_negative_help() -> String {
+    let has_threshold = |name: &&str| AnyHead::new(name, &[]).is_ok_and(|head| has_own_threshold(&head));
+    let heads: Vec<_> = AnyHead::names().filter(has_threshold).collect();
+    format!(
+        "The same by a threshold that the head has trained, of {}: rows whose largest logit is above 0 are accepted. No other rows are needed",
+        heads.join(" and ")
+    )
 }
 
 fn share(text: &str) -> std::result::Result<f64, String> {

@@ -12,7 +12,7 @@
 //! Gradient: [`explicit`](super::explicit). Shapes: features (B, D), weights (C, D), labels (B,). Errors: a scale that is not positive, a
 //! margin outside [0, π], h below 0, t_alpha outside [0, 1], C < 2, shapes, labels, NaN or infinity, rows of norm zero.
 
-use super::{Head, HeadOption, Logit, NamedHead, OptionRange, Row, Scale};
+use super::{Head, HeadOption, Logit, NamedHead, OptionRange, Row, Scale, StateValue};
 use crate::{Real, Result};
 
 /// The AdaFace head.
@@ -63,8 +63,21 @@ impl Head for AdaFace {
         self.scale.bound(largest);
     }
 
-    fn state(&self) -> &'static [(&'static str, f64)] {
-        &[("norm_mean", 20.0), ("norm_std", 100.0)]
+    fn state(&self) -> &'static [StateValue] {
+        const {
+            &[
+                StateValue {
+                    help: "a mean of norms",
+                    range: OptionRange::NOT_NEGATIVE,
+                    ..StateValue::new("norm_mean", 20.0)
+                },
+                StateValue {
+                    help: "a standard deviation of norms",
+                    range: OptionRange::NOT_NEGATIVE,
+                    ..StateValue::new("norm_std", 100.0)
+                },
+            ]
+        }
     }
 
     fn observe<F: Real>(&self, rows: &mut [Row<F>], state: &mut [f64]) {

@@ -2,7 +2,7 @@
 
 use super::range::check_hyper_parameter;
 use super::scale::SCALE_STATE;
-use super::{Geometry, Head, Loss, OptionRange, ParametersView, State, THRESHOLD};
+use super::{Geometry, Head, Loss, OptionRange, ParametersView, State, StateValue, THRESHOLD};
 use crate::ops::linear;
 use crate::ops::softmax_cross_entropy::check_classes;
 use crate::{Error, Real, Result};
@@ -89,7 +89,7 @@ impl<'a, F: Real> Checked<'a, F> {
             bias: bias.map(|bias| bias.view()),
             loss: head.loss(),
             threshold,
-            state: head.state().iter().map(|&(name, first)| state_value(state, name, first)).collect::<Result<_>>()?,
+            state: head.state().iter().map(|value| state_value(state, value)).collect::<Result<_>>()?,
         })
     }
 
@@ -105,7 +105,7 @@ impl<'a, F: Real> Checked<'a, F> {
     /// The state after a step, from what [`Head::observe`] has left and the step's scale.
     pub fn state_after(head: &impl Head, state: &[f64], scale: F) -> State {
         let of_scale = head.scale().follows_batch().then(|| (SCALE_STATE.to_owned(), scale.to_double()));
-        let of_head = head.state().iter().zip(state).map(|(&(name, _), &value)| (name.to_owned(), value));
+        let of_head = head.state().iter().zip(state).map(|(remembered, &value)| (remembered.name.to_owned(), value));
         of_head.chain(of_scale).collect()
     }
 }
@@ -119,7 +119,8 @@ fn the_threshold<F: Real>(vector: &Array1<F>) -> Result<F> {
     }
 }
 
-fn state_value(state: &State, name: &'static str, first: f64) -> Result<f64> {
+fn state_value(state: &State, remembered: &StateValue) -> Result<f64> {
+    let StateValue { name, first, .. } = *remembered;
     let value = state.get(name).copied().unwrap_or(first);
     let expected = "a finite number, as a step leaves it";
     crate::optim::check_setting(name, value, value.is_finite(), expected)?;
@@ -136,7 +137,7 @@ pub(crate) fn check_head(head: &impl Head, classes: usize) -> Result<()> {
             let expected = "features and class vectors divided by their norms: it follows from cosines";
             return refused("a scale that follows the batch", expected);
         }
-        if head.state().iter().any(|&(name, _)| name == SCALE_STATE) {
+        if head.state().iter().any(|value| value.name == SCALE_STATE) {
             return refused("a state called scale", "another name: the scale that follows the batch has this one");
         }
     }

@@ -12,7 +12,7 @@
 //! Gradient: [`explicit`](super::explicit). Shapes: features (B, D), weights (C, D), labels (B,). Errors: a scale that is not positive, a
 //! margin outside [0, π], C < 2, shapes, labels, NaN or infinity, rows of norm zero.
 
-use super::{Head, HeadOption, Logit, NamedHead, OptionRange, OthersRule, PastPi, Row, Scale};
+use super::{Head, HeadOption, Logit, NamedHead, OptionRange, OthersRule, PastPi, Row, Scale, StateValue};
 use crate::{Real, Result};
 
 /// What each batch adds to the running mean.
@@ -52,8 +52,8 @@ impl Head for CurricularFace {
         self.scale.bound(largest);
     }
 
-    fn state(&self) -> &'static [(&'static str, f64)] {
-        &[("t", 0.0)]
+    fn state(&self) -> &'static [StateValue] {
+        const { &[StateValue { help: "a mean of cosines", range: OptionRange::COSINE, ..StateValue::new("t", 0.0) }] }
     }
 
     fn observe<F: Real>(&self, rows: &mut [Row<F>], state: &mut [f64]) {

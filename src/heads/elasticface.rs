@@ -12,7 +12,7 @@
 //! margin outside [0, 2], σ outside [0, 1], a seed where σ is 0, C < 2, shapes, labels, NaN or infinity, rows of norm zero.
 
 use super::range::check_hyper_parameter;
-use super::{Choice, Head, HeadOption, Logit, NamedHead, OptionRange, PastPi, Row, Scale};
+use super::{Choice, Head, HeadOption, Logit, NamedHead, OptionRange, PastPi, Row, Scale, StateValue};
 use crate::{Real, Result};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -110,8 +110,15 @@ impl Head for ElasticFace {
         self.scale.bound(largest);
     }
 
-    fn state(&self) -> &'static [(&'static str, f64)] {
-        &[("step", 0.0)]
+    fn state(&self) -> &'static [StateValue] {
+        const {
+            &[StateValue {
+                help: "steps that were taken",
+                range: OptionRange::STEPS,
+                is_whole: true,
+                ..StateValue::new("step", 0.0)
+            }]
+        }
     }
 
     fn observe<F: Real>(&self, rows: &mut [Row<F>], state: &mut [f64]) {

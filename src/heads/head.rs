@@ -1,7 +1,7 @@
 //! What a head is: rules on one row, from which the engines make losses and gradients.
 
 use super::explicit::{self, Cache};
-use super::{Geometry, Gradients, Logit, Parameters, ParametersView, Penalty, Row, Scale};
+use super::{Geometry, Gradients, Logit, Parameters, ParametersView, Penalty, Row, Scale, StateValue};
 use crate::ops::{Loss, Objective, OthersRule};
 use crate::{Real, Result};
 use ndarray::{Array2, ArrayView2};
@@ -63,8 +63,8 @@ pub trait Head: Sync {
         None
     }
 
-    /// What the head remembers from step to step besides a scale that follows the batch: names and first values.
-    fn state(&self) -> &'static [(&'static str, f64)] {
+    /// What the head remembers from step to step besides a scale that follows the batch.
+    fn state(&self) -> &'static [StateValue] {
         &[]
     }
 

@@ -100,7 +100,7 @@ macro_rules! any_head {
                 match self { $(Self::$Name(head) => head.centre_temperature()),* }
             }
 
-            fn state(&self) -> &'static [(&'static str, f64)] {
+            fn state(&self) -> &'static [StateValue] {
                 match self { $(Self::$Name(head) => head.state()),* }
             }
 

@@ -73,6 +73,7 @@ mod list;
 mod margin_gradient;
 mod parameters;
 mod range;
+mod state_value;
 mod statistics;
 
 pub use crate::ops::{ClassLoss, Loss, OthersRule};
@@ -88,6 +89,7 @@ pub use row::{Logit, Penalty, Row};
 pub use scale::Scale;
 pub use sphereface_r::SphereFaceForm;
 pub use sphereface2::SphereFace2Form;
+pub use state_value::StateValue;
 pub use statistics::BatchStatistics;
 
 pub(crate) use parameters::{THRESHOLD, is_trained, make_standard};

@@ -71,6 +71,10 @@ impl OptionRange {
     pub const TEMPERATURE: Self = Self { from: 0.01, to: LARGEST_FACTOR, words: "a number from 0.01 to 1e9" };
     /// Angles of margins.
     pub const ANGLE: Self = Self { from: 0.0, to: std::f64::consts::PI, words: "an angle in [0, π] radians" };
+    /// Cosines.
+    pub const COSINE: Self = Self { from: -1.0, to: 1.0, words: "a number from -1 to 1" };
+    /// Numbers of steps.
+    pub const STEPS: Self = Self { from: 0.0, to: 1e15, words: "a whole number from 0 to 1e15" };
     /// Differences of cosines.
     pub const COSINE_DIFFERENCE: Self = Self { from: 0.0, to: 2.0, words: "a cosine difference in [0, 2]" };
 }
@@ -292,7 +296,10 @@ pub(super) fn with_options<H: NamedHead>(options: &[(&str, &str)]) -> Result<H> 
         };
         let value = value.to_lowercase();
         let set = (option.field)(&mut head).set(&value);
-        set.map_err(|expected| {
+        set.map_err(|of_kind| {
+            // The range says more than the kind.
+            let range = option.range.filter(|_| (option.field)(&mut head).is_whole());
+            let expected = range.map_or(of_kind, |range| range.words.into());
             // Spaces must be seen where they are what is wrong.
             let value = if value.trim() == value { value } else { format!("{value:?}") };
             Error::Setting { name: option.name, value, expected }

@@ -77,7 +77,7 @@ impl<F: Real> Parameters<F> {
         let mut state = head.scale().initial_state(head.name(), classes)?;
         // As this precision has it, so that what is stored and read again is the same.
         state.values_mut().for_each(|value| *value = F::of(*value).to_double());
-        state.extend(head.state().iter().map(|&(name, value)| (name.to_owned(), value)));
+        state.extend(head.state().iter().map(|value| (value.name.to_owned(), value.first)));
         Ok(Self { weights, vectors, state })
     }
 

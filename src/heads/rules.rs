@@ -1,7 +1,7 @@
 //! A head's rules, asked for each labelled row of a batch.
 
 use super::gradient_bound::Slopes;
-use super::{Geometry, Head, Logit, Penalty, Row};
+use super::{Geometry, Head, Logit, Penalty, Row, StateValue};
 use crate::ops::OthersRule;
 use crate::optim::check_setting;
 use crate::{Real, Result};
@@ -20,7 +20,7 @@ pub(crate) struct RowRules<F> {
 /// [`Error::Setting`](crate::Error::Setting) for a state that no later step could take.
 pub(crate) fn rules_of<F: Real>(head: &impl Head, rows: &mut [Row<F>], state: &mut [f64]) -> Result<Vec<RowRules<F>>> {
     head.observe(rows, state);
-    for (&(name, _), &value) in head.state().iter().zip(&*state) {
+    for (&StateValue { name, .. }, &value) in head.state().iter().zip(&*state) {
         let expected = format!("a finite number, once {} has observed a batch", head.name());
         check_setting(name, value, value.is_finite(), &expected)?;
     }

@@ -37,7 +37,7 @@ pub enum ClassLoss {
 
 impl Loss {
     /// Whether logits have a threshold that is trained.
-    pub(crate) fn has_threshold(self) -> bool {
+    pub fn has_threshold(self) -> bool {
         matches!(self, Self::EachClass(ClassLoss::Logistic { .. }))
     }
 

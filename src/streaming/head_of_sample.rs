@@ -1,6 +1,6 @@
 //! A head on sampled classes.
 
-use crate::heads::{Geometry, Logit, Loss, OthersRule, Penalty, Row, Scale};
+use crate::heads::{Geometry, Logit, Loss, OthersRule, Penalty, Row, Scale, StateValue};
 use crate::{Head, Real, Result};
 
 /// A head whose rows are of sampled classes, counted as in the sample: its rules are asked of the classes that those are.
@@ -45,7 +45,7 @@ impl<H: Head> Head for HeadOfSample<'_, H> {
         self.head.centre_temperature()
     }
 
-    fn state(&self) -> &'static [(&'static str, f64)] {
+    fn state(&self) -> &'static [StateValue] {
         self.head.state()
     }
 

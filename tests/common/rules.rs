@@ -42,7 +42,7 @@ pub fn class_cosine(head: &impl Head, cosines: impl Iterator<Item = f64>) -> f64
 impl<'a, H: Head> Rules<'a, H> {
     /// No rows for a head whose rules are not asked.
     pub fn new(head: &'a H, features: &Array2<f64>, parameters: &Parameters<f64>, labels: &Array1<i64>) -> Self {
-        let mut state: Vec<_> = head.state().iter().map(|(name, _)| parameters.state[*name]).collect();
+        let mut state: Vec<_> = head.state().iter().map(|value| parameters.state[value.name]).collect();
         if !head.geometry().has_rules() {
             return Self { head, rows: Vec::new(), state };
         }

@@ -2,7 +2,7 @@
 
 use super::objective_case::{Owned, Settings};
 use super::rules::Rules;
-use arcos::heads::{Geometry, Gradients, Loss, OptionInfo};
+use arcos::heads::{Geometry, Gradients, Loss, OptionInfo, StateValue};
 use arcos::ops::{Angle, IGNORE_LABEL, l2_normalize};
 use arcos::optim::{Moments, Optimizer};
 use arcos::{AnyHead, Error, Head, Parameters, Real};
@@ -81,7 +81,7 @@ pub fn is_whole(name: &str, option: &OptionInfo) -> bool {
 /// The head called `name` with options over their whole range, as far as rounding leaves something to compare, and any state.
 pub fn spec(name: &'static str) -> BoxedStrategy<String> {
     let options = AnyHead::options_of(name).expect("a listed head");
-    let remembered = head(name).0.state().iter().map(|&(name, first)| {
+    let remembered = head(name).0.state().iter().map(|&StateValue { name, first, .. }| {
         // By as much as it is, or by 1.
         let value = if first == 0.0 { rounded(-1.0..=1.0).boxed() } else { rounded(first / 32.0..=first).boxed() };
         value.prop_map(move |value| format!(":state.{name}={value}")).boxed()

@@ -2,7 +2,7 @@
 
 use super::case::{moments, with_vector};
 use super::streaming::{kernel, pool};
-use arcos::heads::{Geometry, Logit, OthersRule, Penalty, Row, Scale};
+use arcos::heads::{Geometry, Logit, OthersRule, Penalty, Row, Scale, StateValue};
 use arcos::optim::{Optimizer, Sgd};
 use arcos::streaming::{GradientFilter, Update};
 use arcos::{Error, Head, Parameters, Real, Result};
@@ -29,7 +29,7 @@ struct Faulty {
     scale: Scale,
     geometry: Geometry,
     centres: usize,
-    state: &'static [(&'static str, f64)],
+    state: &'static [StateValue],
 }
 
 const SOUND: Faulty = Faulty {
@@ -37,7 +37,7 @@ const SOUND: Faulty = Faulty {
     scale: Scale::Fixed(8.0),
     geometry: Geometry::Sphere,
     centres: 1,
-    state: &[("t", 0.0)],
+    state: &[StateValue::new("t", 0.0)],
 };
 
 impl Head for Faulty {
@@ -61,7 +61,7 @@ impl Head for Faulty {
         self.centres
     }
 
-    fn state(&self) -> &'static [(&'static str, f64)] {
+    fn state(&self) -> &'static [StateValue] {
         self.state
     }
 
@@ -191,7 +191,7 @@ fn heads_whose_parts_do_not_go_together_are_refused() {
              follows from cosines",
         ),
         (
-            Faulty { scale: adacos, state: &[("scale", 1.0)], ..SOUND },
+            Faulty { scale: adacos, state: const { &[StateValue::new("scale", 1.0)] }, ..SOUND },
             "faulty has a state called scale; expected another name: the scale that follows the batch has this one",
         ),
         (Faulty { centres: 0, ..SOUND }, "faulty has no centre for a class; expected at least one"),
@@ -203,7 +203,7 @@ fn heads_whose_parts_do_not_go_together_are_refused() {
         assert_eq!(error_of(&head, &parameters), expected);
         assert!(parameters.classes(&head) <= 4);
     }
-    let by_itself = Faulty { state: &[("scale", 1.0)], ..SOUND };
+    let by_itself = Faulty { state: const { &[StateValue::new("scale", 1.0)] }, ..SOUND };
     assert!(by_itself.initial_parameters(batch().1).is_ok());
 }
 

@@ -3,7 +3,7 @@
 use super::case::{Arrays, Case, LastRow, case, choice_factor, is_on_sphere, rows_by_name};
 use super::objective_case::{Owned, Settings, settings};
 use super::rules::Rules;
-use arcos::heads::{Geometry, Gradients, Logit, Loss, OthersRule, Penalty, Row, Scale};
+use arcos::heads::{Geometry, Gradients, Logit, Loss, OthersRule, Penalty, Row, Scale, StateValue};
 use arcos::{AnyHead, Head, Real};
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use proptest::prelude::*;
@@ -114,7 +114,7 @@ impl Head for Held {
         self.head.centre_temperature()
     }
 
-    fn state(&self) -> &'static [(&'static str, f64)] {
+    fn state(&self) -> &'static [StateValue] {
         self.head.state()
     }
 

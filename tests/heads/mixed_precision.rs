@@ -64,7 +64,7 @@ fn exact_rows(rows: usize, dimension: usize, rng: &mut ChaCha8Rng) -> Array2<f32
 fn steepest_other(arrays: &Arrays) -> f64 {
     let Arrays { head, parameters, .. } = arrays;
     let mut rows: Vec<_> = arrays.rules().rows().copied().collect();
-    let mut state: Vec<_> = head.state().iter().map(|(name, _)| parameters.state[*name]).collect();
+    let mut state: Vec<_> = head.state().iter().map(|value| parameters.state[value.name]).collect();
     head.observe(&mut rows, &mut state);
     let rules = rows.iter().filter_map(|row| head.others(row, &state));
     rules.map(|rule| rule.slope.iter().map(|slope: &f64| slope.abs()).sum()).fold(1.0, f64::max)

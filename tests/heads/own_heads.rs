@@ -4,7 +4,7 @@
 use super::case::{moments, rows_by_name};
 use super::objective_case::{EVERYTHING, Owned, Settings};
 use super::streaming::{assert_statistics, kernel, pool};
-use arcos::heads::{Geometry, Gradients, Logit, OthersRule, Penalty, Row, Scale};
+use arcos::heads::{Geometry, Gradients, Logit, OthersRule, Penalty, Row, Scale, StateValue};
 use arcos::metrics::accuracy::top_k_correct;
 use arcos::ops::{IGNORE_LABEL, Targets, softmax_cross_entropy};
 use arcos::optim::{AdamW, Optimizer, Sgd};
@@ -82,9 +82,9 @@ impl Head for Everything {
         self.centres
     }
 
-    fn state(&self) -> &'static [(&'static str, f64)] {
+    fn state(&self) -> &'static [StateValue] {
         match self.negatives {
-            Negatives::Curricular | Negatives::Detached => &[("t", 0.2)],
+            Negatives::Curricular | Negatives::Detached => const { &[StateValue::new("t", 0.2)] },
             Negatives::Plain | Negatives::Misclassified => &[],
         }
     }

@@ -71,7 +71,7 @@ fn rescaled(rows: &Array2<f64>, factors: &[f64]) -> Array2<f64> {
 
 /// Whether the loss depends on the lengths of features although they are divided by them: margins and penalties of the norm.
 fn depends_on_norms(head: &impl Head) -> bool {
-    let state: Vec<_> = head.state().iter().map(|&(_, first)| first).collect();
+    let state: Vec<_> = head.state().iter().map(|value| value.first).collect();
     let at = |norm| {
         let row = Row { angle: Angle { cos: 0.8, sin: 0.6 }, norm, weight_norm: 1.0, class: 0, number: 0 };
         (head.target(&row, &state).value, head.penalty(norm).value)

@@ -278,13 +278,21 @@ fn grad_writes_what_the_library_computes() {
     let bounded = ["--head", "arcface", "--scale", "adacos", "--state", "scale=3", "--max-scale"];
     assert_eq!(scale_of(&[&bounded[..], &["0.5"]].concat()), 0.5);
     for (options, expected) in [
-        ("curricularface --state t=5", "--state is t=5; expected a mean of cosines, from -1 to 1"),
+        ("curricularface --state t=5", "--state is t=5; expected a mean of cosines, a number from -1 to 1"),
         ("elasticface --state step=1.5", "expected steps that were taken, a whole number"),
-        ("adaface --state norm_std=-1", "expected a standard deviation of norms, from 0"),
+        ("adaface --state norm_std=-1", "expected a standard deviation of norms, a number from 0"),
         ("adacos --state scale=-1", "expected the scale of the step before"),
-        ("adacos --scale 3 --state scale=4", "expected scale once"),
+        ("adacos --scale 3 --state scale=4", "--state is scale=4; expected nothing of that name: --scale is it"),
+        ("adacos --scale abc", "scale is abc; expected a number from 1e-9 to 1e9, the scale of the step before"),
+        ("adacos --scale=-5", "scale is -5; expected a number from 1e-9 to 1e9, the scale of the step before"),
+        ("adacos --state scale=1e300", "--state is scale=1e300; expected the scale of the step before"),
+        ("sub-center-arcface --centres 2.5", "centres is 2.5; expected a whole number from 1 to 1,000,000"),
+        ("arcface:scale=8:margin=0.1", "here they are arguments: arcface --scale 8 --margin 0.1"),
         ("arcface --state t=1", "arcface has no state t; it takes nothing: it remembers nothing"),
-        ("arcface --parameter log_scale=1", "arcface has no parameter log_scale; it takes none, but weights and bias"),
+        (
+            "arcface --parameter log_scale=1",
+            "arcface has no parameter log_scale; it takes none: weights and bias have arguments of their own",
+        ),
         ("softmax --parameter bias=1", "softmax has no parameter bias"),
         ("arcface --max-scale 3", "arcface has no max-scale"),
         ("arcface --scale adacos --max-scale 0", "arcface: max-scale is 0; expected a positive number"),

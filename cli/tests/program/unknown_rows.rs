@@ -3,6 +3,7 @@
 use super::command::{arcos, complaint, stdout};
 use super::program::with_data;
 use arcos::metrics::unknown_rows::unknown_rows;
+use arcos::train::{Checkpoint, RunDirectory};
 use ndarray::{Array1, Array2, Axis};
 use ndarray_npy::{read_npy, write_npy};
 use serde_json::Value;
@@ -145,4 +146,33 @@ fn few_unknown_rows_are_accepted_and_the_classes_stay() {
         1,
         "part of what this command reads",
     );
+}
+
+#[test]
+fn a_trained_threshold_rejects_rows_whose_logits_are_all_negative() {
+    let directory = with_unknown();
+    let train = "train --head uniface --scale 16 --margin 0.1 --epochs 20 --train-features train.npy --train-labels train_labels.npy --out uniface";
+    stdout(&arcos(directory.path(), &train.split(' ').collect::<Vec<_>>()));
+    let newest: Option<Checkpoint> = RunDirectory::load_newest(&directory.path().join("uniface")).expect("a run");
+    let model = newest.expect("a checkpoint").model;
+    let mut shares = Vec::new();
+    for features in ["test.npy", "unknown.npy"] {
+        let command = ["predict", "--run", "uniface", "--features", features, "--reject-negative"];
+        let printed = stdout(&arcos(directory.path(), &command));
+        let rows = csv::Reader::from_reader(printed.as_bytes()).into_deserialize::<(usize, usize, i64, f64, bool)>();
+        let accepted: Vec<bool> = rows.map(|row| row.expect("five columns").4).collect();
+        let features: Array2<f32> = read_npy(directory.path().join(features)).expect("written");
+        let logits = model.acceptance_scores(features.view()).expect("features").logits;
+        assert_eq!(accepted, logits.iter().map(|&logit| logit > 0.0).collect::<Vec<_>>());
+        shares.push(accepted.iter().filter(|accepted| **accepted).count() as f64 / accepted.len() as f64);
+    }
+    assert!(shares[0] > shares[1] && shares[0] > 0.0 && shares[1] < 1.0, "{shares:?}");
+    let predict = ["predict", "--features", "test.npy", "--reject-negative"];
+    let message = complaint(&arcos(directory.path(), &predict), 2);
+    assert!(
+        message.starts_with("arcos: --reject-negative is given for adacos; expected a head that asks"),
+        "{message}"
+    );
+    let help = stdout(&arcos(directory.path(), &["predict", "--help"]));
+    assert!(help.contains("of uniface: rows"), "{help}");
 }

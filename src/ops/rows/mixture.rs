@@ -5,46 +5,77 @@ use super::{Arch, Real, Simd, WithSimd};
 /// Of each `centres` neighbours c the first becomes `S = Σ_k q_k c_k` with `q = softmax(c / temperature)`, and the rest -∞; `slopes` become
 /// `∂S/∂c_k = q_k (1 + (c_k - S) / temperature)`.
 pub(crate) fn mix_centres<F: Real>(row: &mut [F], slopes: &mut [F], centres: usize, temperature: F) {
-    Arch::new().dispatch(MixCentres { row, slopes, centres, temperature });
+    let inverse = temperature.recip();
+    let mixing = Mixing { row, slopes, centres, inverse };
+    let arch = Arch::new();
+    // Numbers of centres that the papers use, known to the compiler: so the loops over classes vectorise.
+    match centres {
+        2 => arch.dispatch(OfCentres::<F, 2>(mixing)),
+        3 => arch.dispatch(OfCentres::<F, 3>(mixing)),
+        4 => arch.dispatch(OfCentres::<F, 4>(mixing)),
+        5 => arch.dispatch(OfCentres::<F, 5>(mixing)),
+        _ => arch.dispatch(mixing),
+    }
 }
 
-struct MixCentres<'a, F> {
+/// Classes at a time: what is written in one pass over them is in cache for the next.
+const CLASSES_AT_A_TIME: usize = 64;
+
+struct Mixing<'a, F> {
     row: &'a mut [F],
     slopes: &'a mut [F],
     centres: usize,
-    temperature: F,
+    inverse: F,
 }
 
-impl<F: Real> MixCentres<'_, F> {
+impl<F: Real> Mixing<'_, F> {
+    /// Three passes, of which the one with the exponentials knows nothing of classes.
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
-        let Self { row, slopes, centres, temperature } = self;
-        let inverse = temperature.recip();
-        for (of_class, slopes) in row.chunks_exact_mut(centres).zip(slopes.chunks_exact_mut(centres)) {
-            let largest = of_class.iter().fold(F::neg_infinity(), |largest, &c| if c > largest { c } else { largest });
-            let (mut sum, mut weighted) = (F::zero(), F::zero());
-            for (slope, &c) in slopes.iter_mut().zip(&*of_class) {
-                let exp = ((c - largest) * inverse).exp_of_nonpositive::<FUSED>();
-                *slope = exp;
-                sum += exp;
-                weighted += exp * (c - largest);
+        let Self { row, slopes, centres, inverse } = self;
+        let length = centres * CLASSES_AT_A_TIME;
+        for (row, slopes) in row.chunks_mut(length).zip(slopes.chunks_mut(length)) {
+            for (of_class, slopes) in row.chunks_exact(centres).zip(slopes.chunks_exact_mut(centres)) {
+                let largest = of_class.iter().fold(F::neg_infinity(), |most, &c| if c > most { c } else { most });
+                slopes.iter_mut().zip(of_class).for_each(|(slope, &c)| *slope = (c - largest) * inverse);
             }
-            let mixture = largest + weighted / sum;
-            for (slope, c) in slopes.iter_mut().zip(&mut *of_class) {
-                *slope = *slope / sum * (F::one() + (*c - mixture) * inverse);
-                *c = F::neg_infinity();
+            slopes.iter_mut().for_each(|slope| *slope = slope.exp_of_nonpositive::<FUSED>());
+            for (of_class, slopes) in row.chunks_exact_mut(centres).zip(slopes.chunks_exact_mut(centres)) {
+                let largest = of_class.iter().fold(F::neg_infinity(), |most, &c| if c > most { c } else { most });
+                let (mut sum, mut weighted) = (F::zero(), F::zero());
+                for (&exp, &c) in slopes.iter().zip(&*of_class) {
+                    sum += exp;
+                    weighted += exp * (c - largest);
+                }
+                let share = sum.recip();
+                let mixture = largest + weighted * share;
+                for (slope, c) in slopes.iter_mut().zip(&mut *of_class) {
+                    *slope *= share * (F::one() + (*c - mixture) * inverse);
+                    *c = F::neg_infinity();
+                }
+                of_class[0] = mixture;
             }
-            of_class[0] = mixture;
         }
     }
 }
 
-impl<F: Real> WithSimd for MixCentres<'_, F> {
+impl<F: Real> WithSimd for Mixing<'_, F> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         if S::IS_SCALAR { self.run::<false>() } else { self.run::<true>() }
+    }
+}
+
+struct OfCentres<'a, F, const CENTRES: usize>(Mixing<'a, F>);
+
+impl<F: Real, const CENTRES: usize> WithSimd for OfCentres<'_, F, CENTRES> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        Mixing { centres: CENTRES, ..self.0 }.with_simd(simd);
     }
 }
 
