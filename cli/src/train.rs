@@ -197,7 +197,7 @@ impl Args {
                 self.train.config(head(name, borrowed(self.head_args.given()))?)
             }
         }?;
-        self.validation.check()?;
+        self.validation.check(config.epochs)?;
         Ok(TrainConfig { patience: self.validation.patience, ..config })
     }
 }

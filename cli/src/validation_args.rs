@@ -4,10 +4,10 @@ use super::data_args::{Data, absolute, read_labels};
 use super::given::Given;
 use super::only_with;
 use super::train_args::at_least_one;
-use arcos::Result;
 use arcos::data::{Dataset, ValidationSplit, file_of, validation_split};
 use arcos::train::difference;
 use arcos::wording::number;
+use arcos::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -34,10 +34,17 @@ pub(super) struct ValidationArgs {
 }
 
 impl ValidationArgs {
-    /// Refuses patience without rows to have it with.
-    pub fn check(&self) -> Result<()> {
+    /// Refuses patience without rows to have it with, and such that does not end before so many epochs.
+    pub fn check(&self, epochs: usize) -> Result<()> {
         let has_rows = self.validation.is_some() || self.validation_features.is_some();
-        only_with(self.patience.is_some(), "--patience", has_rows, "--validation, or --validation-features,")
+        only_with(self.patience.is_some(), "--patience", has_rows, "--validation, or --validation-features,")?;
+        match self.patience.filter(|&patience| patience >= epochs) {
+            None => Ok(()),
+            Some(patience) => {
+                let expected = format!("fewer than {epochs}, the epochs: no run would stop early");
+                Err(Error::Setting { name: "--patience", value: patience.to_string(), expected })
+            }
+        }
     }
 
     /// The files that [`hold_out`](Self::hold_out) reads.

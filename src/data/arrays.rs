@@ -148,7 +148,9 @@ fn labels_of_lines(text: &str) -> Labels {
 fn read_integers(path: &Path) -> Result<Array1<i64>, Failure> {
     let labels = vector(read::<Wanted<i64>>(path)?.map(|element| element.0))?;
     match labels.iter().position(|&label| label == i64::MAX) {
-        Some(row) => Err(Failure::Other(format!("label {} or more in row {row}", i64::MAX))),
+        Some(row) => {
+            Err(Failure::Other(format!("row {row} has a label past {}, the largest that there can be", i64::MAX - 1)))
+        }
         None => Ok(labels),
     }
 }

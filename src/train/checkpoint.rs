@@ -309,7 +309,7 @@ impl<H: StoredHead> Checkpoint<H> {
         // Of a run from before labels were kept, any others may be.
         let may_differ = expected.is_indices() && self.data.is_none();
         if !may_differ && !found.same_labels(expected) {
-            let differences = vec![difference("the labels of the classes", &found.describe(), &expected.describe())];
+            let differences = vec![difference("the set of labels", &found.describe(), &expected.describe())];
             return Err(Error::OtherData { differences });
         }
         let Some(of_run) = &self.data else { return Ok(()) };

@@ -35,8 +35,8 @@ impl<H: Head> Model<H> {
             }
         }
         if added.is_empty() {
-            let (value, expected) = (labels_of_data.describe(), "some that are no classes of the model".into());
-            return Err(Error::Setting { name: "the labels", value, expected });
+            let (value, expected) = (labels_of_data.describe(), "labels that are no classes of the model".into());
+            return Err(Error::Setting { name: "the set of labels", value, expected });
         }
         let place_of = |class: i64| if class == IGNORE_LABEL { None } else { new[class as usize] };
         let rows = data.select(|class| place_of(class).is_some())?;

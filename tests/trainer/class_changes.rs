@@ -230,7 +230,7 @@ fn what_cannot_be_changed_is_said() {
     let (train, _) = birds();
     let model = model_of_half("arcface", &[]);
     let error = model.clone().with_new_classes(&rows_of(&train, &[0, 4])).expect_err("nothing is new");
-    assert_eq!(error.to_string(), "the labels is 3, 20; expected some that are no classes of the model");
+    assert_eq!(error.to_string(), "the set of labels is 3, 20; expected labels that are no classes of the model");
     let error = model.clone().with_merged_classes(&[Label::Number(3)]).expect_err("one alone");
     assert_eq!(error.to_string(), "what is merged is 1 class; expected two or more");
     let labels = Labels::Integers(Array1::from_vec(vec![5, 5]));

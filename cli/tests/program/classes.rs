@@ -141,7 +141,7 @@ fn what_is_wrong_leaves_everything_as_it_was() {
     says(&["classes", "merge", "--run", "run", "--out", "x", "3"], 2, "2 values required");
     says(&["classes", "list", "--run", "nowhere"], 1, "nowhere: is not there");
     let add = ["classes", "add", "--run", "run", "--out", "x", "--features", "old_X.npy", "--labels", "old_y.npy"];
-    says(&add, 2, "the labels is 0 to 5; expected some that are no classes of the model");
+    says(&add, 2, "the set of labels is 0 to 5; expected labels that are no classes of the model");
     assert!(!directory.path().join("x").exists());
     stdout(&arcos(directory.path(), &[&remove[..], &["fewer", "0"]].concat()));
     says(

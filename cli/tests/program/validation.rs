@@ -127,6 +127,8 @@ fn what_cannot_be_validated_is_bad_usage_or_bad_data() {
     };
     says(&["--patience", "3"], 2, "--patience is given; expected --validation, or --validation-features, with it");
     says(&["--patience", "0", "--validation", "0.1"], 2, "expected at least 1");
+    let never = ["--patience", "5", "--epochs", "5", "--validation", "0.1"];
+    says(&never, 2, "--patience is 5; expected fewer than 5, the epochs");
     for share in ["0", "1", "-0.1", "ten"] {
         says(&["--validation", share], 2, "expected a number above 0 and below 1");
     }

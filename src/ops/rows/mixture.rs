@@ -10,10 +10,10 @@ pub(crate) fn mix_centres<F: Real>(row: &mut [F], slopes: &mut [F], centres: usi
     let arch = Arch::new();
     // Numbers of centres that the papers use, known to the compiler: so the loops over classes vectorise.
     match centres {
-        2 => arch.dispatch(OfCentres::<F, 2>(mixing)),
-        3 => arch.dispatch(OfCentres::<F, 3>(mixing)),
-        4 => arch.dispatch(OfCentres::<F, 4>(mixing)),
-        5 => arch.dispatch(OfCentres::<F, 5>(mixing)),
+        2 => arch.dispatch(Known::<_, 2>(mixing)),
+        3 => arch.dispatch(Known::<_, 3>(mixing)),
+        4 => arch.dispatch(Known::<_, 4>(mixing)),
+        5 => arch.dispatch(Known::<_, 5>(mixing)),
         _ => arch.dispatch(mixing),
     }
 }
@@ -68,9 +68,10 @@ impl<F: Real> WithSimd for Mixing<'_, F> {
     }
 }
 
-struct OfCentres<'a, F, const CENTRES: usize>(Mixing<'a, F>);
+/// Work on classes whose number of centres the compiler knows.
+struct Known<W, const CENTRES: usize>(W);
 
-impl<F: Real, const CENTRES: usize> WithSimd for OfCentres<'_, F, CENTRES> {
+impl<F: Real, const CENTRES: usize> WithSimd for Known<Mixing<'_, F>, CENTRES> {
     type Output = ();
 
     #[inline(always)]
@@ -81,9 +82,42 @@ impl<F: Real, const CENTRES: usize> WithSimd for OfCentres<'_, F, CENTRES> {
 
 /// Turns the derivative by each class's mixture, at the first of its places, into those by its centres.
 pub(crate) fn unmix_centres<F: Real>(row: &mut [F], slopes: &[F], centres: usize) {
-    for (of_class, slopes) in row.chunks_exact_mut(centres).zip(slopes.chunks_exact(centres)) {
-        let of_mixture = of_class[0];
-        of_class.iter_mut().zip(slopes).for_each(|(derivative, &slope)| *derivative = of_mixture * slope);
+    let unmixing = Unmixing { row, slopes, centres };
+    let arch = Arch::new();
+    match centres {
+        2 => arch.dispatch(Known::<_, 2>(unmixing)),
+        3 => arch.dispatch(Known::<_, 3>(unmixing)),
+        4 => arch.dispatch(Known::<_, 4>(unmixing)),
+        5 => arch.dispatch(Known::<_, 5>(unmixing)),
+        _ => arch.dispatch(unmixing),
+    }
+}
+
+struct Unmixing<'a, F> {
+    row: &'a mut [F],
+    slopes: &'a [F],
+    centres: usize,
+}
+
+impl<F: Real> WithSimd for Unmixing<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { row, slopes, centres } = self;
+        for (of_class, slopes) in row.chunks_exact_mut(centres).zip(slopes.chunks_exact(centres)) {
+            let of_mixture = of_class[0];
+            of_class.iter_mut().zip(slopes).for_each(|(derivative, &slope)| *derivative = of_mixture * slope);
+        }
+    }
+}
+
+impl<F: Real, const CENTRES: usize> WithSimd for Known<Unmixing<'_, F>, CENTRES> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        Unmixing { centres: CENTRES, ..self.0 }.with_simd(simd);
     }
 }
 
