@@ -141,8 +141,5 @@ mod tests {
             assert!((range.from..=range.to).contains(&first), "{name} begins at {first}");
             assert!(help.contains(&format!("{name}{}", if heads.is_empty() { "," } else { " (" })), "{help}");
         }
-        for (name, heads) in [("t", "curricularface"), ("step", "elasticface"), ("norm_mean", "adaface")] {
-            assert!(help.contains(&format!("{name} ({heads})")), "{help}");
-        }
     }
 }

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 /// Arguments of `arcos predict`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Writes CSV: row, rank, label, probability and, with --reject-far, accepted; a line for each row and rank. Labels are those of training; an apostrophe stands before one that a spreadsheet would take for a formula (=, +, -, @ at its beginning, and no number); where they are numbers with \
+Writes CSV: row, rank, label, probability and, with --reject-far or --reject-negative, accepted; a line for each row and rank. Labels are those of training; an apostrophe stands before one that a spreadsheet would take for a formula (=, +, -, @ at its beginning, and no number); where they are numbers with \
 names, there is a column name after label. Probabilities are the softmax of the inference logits, divided by the temperature that was fitted on the validation rows where the \
 run had some (`arcos train --validation`).")]
 pub(super) struct Args {

@@ -66,8 +66,7 @@ impl RejectionArgs {
     pub fn acceptance(&self, model: &Model) -> Result<Option<Acceptance>> {
         if self.reject_negative {
             if !has_own_threshold(&model.head) {
-                let expected =
-                    "a head that asks of each class whether a row is of it, by a threshold that it trains".into();
+                let expected = "a head that trains a threshold of s cosθ; --reject-far goes with any".into();
                 return Err(Error::Setting {
                     name: "--reject-negative",
                     value: format!("given for {}", model.head.name()),
@@ -100,7 +99,7 @@ fn reject_negative_help() -> String {
     let has_threshold = |name: &&str| AnyHead::new(name, &[]).is_ok_and(|head| has_own_threshold(&head));
     let heads: Vec<_> = AnyHead::names().filter(has_threshold).collect();
     format!(
-        "The same by a threshold that the head has trained, of {}: rows whose largest logit is above 0 are accepted. No other rows are needed",
+        "The same by a threshold that the head has trained, of {}: rows whose largest logit is above 0 are accepted. No other rows are needed, but at large scales few are rejected",
         heads.join(" and ")
     )
 }

@@ -170,7 +170,9 @@ fn a_trained_threshold_rejects_rows_whose_logits_are_all_negative() {
     let predict = ["predict", "--features", "test.npy", "--reject-negative"];
     let message = complaint(&arcos(directory.path(), &predict), 2);
     assert!(
-        message.starts_with("arcos: --reject-negative is given for adacos; expected a head that asks"),
+        message.starts_with(
+            "arcos: --reject-negative is given for adacos; expected a head that trains a threshold of s cosθ"
+        ),
         "{message}"
     );
     let help = stdout(&arcos(directory.path(), &["predict", "--help"]));

@@ -8,7 +8,7 @@ pub(crate) fn mix_centres<F: Real>(row: &mut [F], slopes: &mut [F], centres: usi
     let inverse = temperature.recip();
     let mixing = Mixing { row, slopes, centres, inverse };
     let arch = Arch::new();
-    // Numbers of centres that the papers use, known to the compiler: so the loops over classes vectorise.
+    // Few centres, their number known to the compiler: so the loops over classes vectorise, not only those over centres.
     match centres {
         2 => arch.dispatch(Known::<_, 2>(mixing)),
         3 => arch.dispatch(Known::<_, 3>(mixing)),
@@ -132,9 +132,10 @@ mod tests {
             let weights: Vec<_> = c.iter().map(|c| (c / temperature).exp()).collect();
             weights.iter().zip(c).map(|(weight, c)| weight * c).sum::<f64>() / weights.iter().sum::<f64>()
         };
-        for (centres, temperature) in [(1, 0.1), (2, 0.05), (3, 1.0), (10, 0.1), (7, 1e3)] {
-            let c: Vec<f64> =
-                (0..centres * 20).map(|number| ((number * number * 7) % 23) as f64 / 12.0 - 0.9).collect();
+        for (centres, temperature) in [(1, 0.1), (2, 0.05), (3, 1.0), (4, 0.2), (5, 0.1), (10, 0.1), (7, 1e3)] {
+            let c: Vec<f64> = (0..centres * (2 * CLASSES_AT_A_TIME + 3))
+                .map(|number| ((number * number * 7) % 23) as f64 / 12.0 - 0.9)
+                .collect();
             let (mut found, mut slopes) = (c.clone(), vec![0.0; c.len()]);
             mix_centres(&mut found, &mut slopes, centres, temperature);
             for ((c, found), slopes) in c.chunks(centres).zip(found.chunks(centres)).zip(slopes.chunks(centres)) {
